@@ -1,0 +1,481 @@
+"""The frozen records that travel between rooms.
+
+Addresses, signatures and CIDs are text (base58) here, because records go into the journal and into JSON; the
+chain room turns them into keys. Times are unix seconds unless a name ends in `_ms`. Amounts are lamports or
+micro-NOS (1e-6 NOS), both integers.
+
+How a job flows: Assignment -> FetchedDefinition -> Plan -> Outcome -> Report -> Settlement. Each is in the
+journal before the next stage starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any, NewType
+
+Address = NewType("Address", str)
+"""A Solana account address, base58."""
+Cid = NewType("Cid", str)
+"""A CIDv0 (base58, begins with Qm): sha2-256 of a dag-pb node."""
+Signature = NewType("Signature", str)
+"""A transaction signature, base58."""
+
+SYSTEM_PROGRAM = Address("11111111111111111111111111111111")
+
+
+# --- what is on the chain -------------------------------------------------------------------------------
+
+
+class QueueType(IntEnum):
+    """What waits in a market's queue (Nosana jobs program)."""
+
+    JOBS = 0
+    NODES = 1
+    EMPTY = 255
+
+
+class JobState(IntEnum):
+    """A job's stored state. A running job is QUEUED with a run account beside it (Nosana jobs program)."""
+
+    QUEUED = 0
+    DONE = 2
+    STOPPED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A market account: price, rules and the queue."""
+
+    address: Address
+    authority: Address
+    job_expiration: int
+    """Seconds a finished job's account is kept."""
+    job_price: int
+    """Micro-NOS per second."""
+    job_timeout: int
+    job_type: int
+    vault: Address
+    access_key: Address
+    """Collection a node must hold a token of; the system program's address where none is asked."""
+    xnos_minimum: int
+    queue_type: QueueType
+    queue: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job account: what a poster pays for."""
+
+    address: Address
+    definition_cid: Cid
+    result_cid: Cid | None
+    market: Address
+    node: Address
+    payer: Address
+    price: int
+    """Micro-NOS per second."""
+    project: Address
+    """The poster: who may extend, end or delist the job."""
+    state: JobState
+    time_end: int
+    time_start: int
+    timeout: int
+    """Seconds that are paid at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run account: exists while a node works on a job."""
+
+    address: Address
+    job: Address
+    node: Address
+    payer: Address
+    """Who paid the run account's rent and gets it back."""
+    state: int
+    time: int
+    """Unix seconds at which it was created: the clock of the job's deadline and pay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """A stake account (Nosana staking program)."""
+
+    address: Address
+    authority: Address
+    amount: int
+    """Micro-NOS deposited."""
+    duration: int
+    """Seconds the stake is locked after unstaking."""
+    time_unstake: int
+    vault: Address
+    xnos: int
+    """Weight that markets compare with their minimum."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProfile:
+    """What a NodeAccount says of a host (Nosana nodes program)."""
+
+    architecture: int
+    """0 amd64, 1 arm32v6, 2 arm32v7, 3 arm64v8, ... (Nosana nodes program)."""
+    country: int
+    """ISO 3166-1 numeric code."""
+    cpu: int
+    """Logical processors."""
+    gpu: int
+    """Number of GPUs."""
+    memory: int
+    """GiB."""
+    iops: int
+    storage: int
+    """GiB."""
+    endpoint: str
+    icon: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAccount:
+    """A registered host."""
+
+    address: Address
+    authority: Address
+    audited: bool
+    profile: NodeProfile
+
+
+# --- GPUs -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU as its provider reports it; None means "not available"."""
+
+    provider: str
+    """`nvidia` or `simulated`."""
+    index: int
+    uuid: str
+    name: str
+    vram_bytes: int | None
+    driver: str | None
+    cuda: str | None
+    compute_capability: str | None
+    power_limit_watts: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyReading:
+    """Energy used over a span of time."""
+
+    joules: float | None
+    source: str
+    """`counter` (metered), `power` (integrated samples), `simulated` or `none`."""
+    utilisation_mean: float | None = None
+    """0–1 over the span."""
+    samples: int = 0
+    samples_root: str | None = None
+    """Merkle root (hex) over the samples' canonical lines."""
+
+
+# --- a job on its way through the stages ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The chain gave this lane a job. Made by watch."""
+
+    lane: str
+    run: Run
+    job: Job
+    slot: int
+    """Slot of the read or notification that showed it."""
+    blockhash: str
+    """Blockhash known at that slot: the receipt's start."""
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedDefinition:
+    """A definition's bytes, proven to match the CID. Made by fetch."""
+
+    cid: Cid
+    body: bytes
+    source: str
+    """Which store or gateway served it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one container may use."""
+
+    memory_bytes: int
+    pids: int
+    cpus: float
+    shm_bytes: int
+    open_files: int
+    log_bytes: int
+    disk_bytes: int | None = None
+
+
+class IsolationProfile(StrEnum):
+    """How much a container may do inside itself."""
+
+    STANDARD = "standard"
+    """The capabilities ordinary images need, under no-new-privileges."""
+    SEALED = "sealed"
+    """None at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """One container, complete: the container room needs nothing else to start it."""
+
+    name: str
+    image: str
+    command: tuple[str, ...] | None
+    entrypoint: tuple[str, ...] | None
+    env: tuple[tuple[str, str], ...]
+    work_dir: str | None
+    gpu_uuids: tuple[str, ...]
+    """Exactly these devices; empty: no GPU at all."""
+    labels: tuple[tuple[str, str], ...]
+    network: str
+    aliases: tuple[str, ...]
+    limits: Limits
+    profile: IsolationProfile
+    runtime: str = "runc"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOperation:
+    """One step of a job, ready to run."""
+
+    index: int
+    id: str
+    group: str
+    container: ContainerSpec
+    results: tuple[tuple[str, Any], ...] = ()
+    """Name -> regex text, or a mapping with `regex` and `logType`, as the definition has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run, in order. Made by admit."""
+
+    job: Address
+    network: str
+    operations: tuple[PlannedOperation, ...]
+
+
+class OperationStatus(StrEnum):
+    """An operation's status as results spell it."""
+
+    INIT = "init"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class OperationError:
+    """One node-side error of an operation, as results spell it."""
+
+    event: str
+    """`image-pull-error`, `container-runtime-error`, `resource-error` or `operation-error`."""
+    message: str
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogDigest:
+    """What the log of an operation hashed to while it streamed."""
+
+    root: str
+    """Merkle root (hex) over fixed chunks of the kept log."""
+    length: int
+    """Bytes of the kept log."""
+    truncated: bool = False
+    path: str = ""
+    """File below the data folder, relative."""
+    last_timestamp: str = ""
+    """Engine timestamp (RFC 3339, nanoseconds) of the last line; following resumes there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationState:
+    """An operation as it stands; journaled at each change."""
+
+    index: int
+    id: str
+    group: str
+    status: OperationStatus
+    container_id: str | None = None
+    image_digest: str | None = None
+    """`sha256:...` of the image as run."""
+    command_hash: str | None = None
+    """SHA-256 (hex) of the canonical JSON of entrypoint and command as run."""
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    exit_code: int | None = None
+    engine_state: dict[str, Any] | None = None
+    """The engine's own State object plus RestartCount."""
+    errors: tuple[OperationError, ...] = ()
+    log: LogDigest | None = None
+    starts: int = 0
+
+
+class EndCause(StrEnum):
+    """Why a job's work ended."""
+
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    """The deadline (run time + timeout) passed."""
+    STOPPED = "stopped"
+    """The poster ended the job."""
+    HOST = "host"
+    """This host gave the job up."""
+    INVALID = "invalid"
+    """The definition breaks the schema; settled with status `validation-error`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the work ended. Made by run."""
+
+    job: Address
+    cause: EndCause
+    started_ms: int
+    ended_ms: int
+    operations: tuple[OperationState, ...]
+    violations: tuple[dict[str, Any], ...] = ()
+    energy: EnergyReading | None = None
+    end_slot: int | None = None
+    end_blockhash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Result and receipt, uploaded. Made by report."""
+
+    job: Address
+    result_cid: Cid
+    receipt_cid: Cid
+    result_bytes: int
+    receipt_bytes: int
+    stores: tuple[str, ...] = ()
+
+
+class SettleKind(StrEnum):
+    """How a job's outcome got on-chain, or why it could not."""
+
+    FINISH = "finish"
+    COMPLETE = "complete"
+    QUIT = "quit"
+    ALREADY = "already"
+    """Our result was there already."""
+    LOST = "lost"
+    """Another result, a stopped job, an administrator or a cleaned account: `reason` says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of a job's way. Made by settle."""
+
+    job: Address
+    kind: SettleKind
+    signature: Signature | None
+    slot: int | None
+    pay: int
+    """Micro-NOS that reached the payout account, read from the chain."""
+    payout: Address | None
+    reason: str = ""
+    fee: int = 0
+    """Lamports paid as fees for settling."""
+
+
+# --- lanes ------------------------------------------------------------------------------------------------
+
+
+class LanePhase(StrEnum):
+    """What a lane is doing."""
+
+    CHECKING = "checking"
+    JOINING = "joining"
+    QUEUED = "queued"
+    WORKING = "working"
+    PAUSED = "paused"
+    DRAINING = "draining"
+    DEGRADED = "degraded"
+    STOPPED = "stopped"
+
+
+class Stage(StrEnum):
+    """Where a job is on its way."""
+
+    FETCH = "fetch"
+    ADMIT = "admit"
+    RUN = "run"
+    REPORT = "report"
+    SETTLE = "settle"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """A lane's state with a reason that a person can act on."""
+
+    lane: str
+    node: Address
+    market: Address
+    phase: LanePhase
+    reason: str
+    since: float
+    position: int | None = None
+    """1-based place in the market's queue, while queued."""
+    queue_length: int | None = None
+    job: Address | None = None
+    stage: Stage | None = None
+    progress: str = ""
+    """One line on long work: a pull, an upload."""
+    gpus: tuple[Gpu, ...] = field(default=())
+
+
+# --- transactions on their way to the chain -----------------------------------------------------------------
+
+
+class OutboxState(StrEnum):
+    """Where a transaction is on its way."""
+
+    SENDING = "sending"
+    """Signed bytes are durable; sent or about to be."""
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+    """Landed with an error, or refused for good before landing."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One transaction, durable before its first send and until it is finalized."""
+
+    key: str
+    """What it is for, unique: `work:<run>`, `finish:<run>`, ..."""
+    lane: str
+    kind: str
+    """Instruction name: work, finish, complete, quit, stop, register, stake, list, transfer, ..."""
+    state: OutboxState
+    wire: bytes
+    """The signed transaction as sent."""
+    signature: Signature
+    last_valid_block_height: int
+    attempt: int
+    """How often it was signed, from 1."""
+    created_at: float
+    slot: int | None = None
+    fee: int = 0
+    """Lamports."""
+    error: str = ""
+    recipe: bytes = b""
+    """What is needed to sign it anew (instructions, extra signer secrets), in the outbox's own encoding."""
