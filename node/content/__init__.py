@@ -1,0 +1,1 @@
+"""Content-addressed bytes: CIDs, Merkle roots, and where bytes live (stores and sources)."""
