@@ -1,9 +1,9 @@
 """CIDs of files, exactly as an IPFS node computes them by default (CIDv0).
 
-A file is cut into chunks of 262,144 bytes; each chunk is a dag-pb leaf holding UnixFS data (no raw leaves), and
-nodes of at most 174 links are put over them level by level until one is left: the balanced layout. The market
-stores 32 bytes per CID: the SHA-256 without the two multihash bytes (Nosana jobs program, `ipfs_job`,
-`ipfs_result`).
+A file is cut into chunks of 262,144 bytes; each chunk is a dag-pb leaf holding UnixFS data (no raw leaves),
+and nodes of at most 174 links are put over them level by level until one is left: the balanced layout. The
+market stores 32 bytes per CID: the SHA-256 without the two multihash bytes (Nosana jobs program, `ipfs_job`
+and `ipfs_result`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DIGITS = {letter: value for value, letter in enumerate(_ALPHABET)}
 _HINT = "A CIDv0 is 46 base58 characters and begins with Qm."
 
 
-# --- text and bytes of a CID ----------------------------------------------------------------------------------
+# --- text and bytes of a CID
 
 
 def base58_encode(data: bytes) -> str:
@@ -53,7 +53,7 @@ def base58_decode(text: str) -> bytes:
 
 
 def hash32_to_cid(digest: bytes) -> Cid:
-    """The CIDv0 of a 32-byte SHA-256, the form a job account holds. Raises ContentError for another length."""
+    """The CIDv0 of a 32-byte SHA-256, the form a job account holds; ContentError for another length."""
     if len(digest) != 32:
         raise ContentError(f"a CID holds a hash of 32 bytes, not {len(digest)}", hint=_HINT)
     return Cid(base58_encode(_MULTIHASH_PREFIX + digest))
@@ -69,7 +69,7 @@ def cid_to_hash32(cid: str) -> bytes:
     return raw[2:]
 
 
-# --- dag-pb and UnixFS ------------------------------------------------------------------------------------------
+# --- dag-pb and UnixFS
 
 
 def varint(value: int) -> bytes:

@@ -1,7 +1,7 @@
 """Merkle roots over logs and samples: SHA-256 with the leaf and node bytes and the tree shape of RFC 6962.
 
-The leaf byte 0x00 and the node byte 0x01 keep a leaf from being passed off as a node; the left subtree is always
-the largest power of two, so a root fixes the number of leaves. Roots are lower-case hex.
+The leaf byte 0x00 and the node byte 0x01 keep a leaf from being passed off as a node; the left subtree is
+always the largest power of two that fits. Roots are lower-case hex.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Peaks:
 
 
 class MerkleHasher:
-    """The Merkle root of a stream cut into chunks of `chunk_bytes`; memory is one chunk and one hash per level.
+    """The Merkle root of a stream cut into chunks of `chunk_bytes`; keeps one chunk and one hash per level.
 
     How the stream is cut into `update` calls does not matter; the last chunk may be short.
     """
