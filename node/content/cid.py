@@ -116,11 +116,20 @@ def _parent_block(children: list[_Link]) -> bytes:
 class CidHasher:
     """Computes a file's CID from a stream; memory is one chunk and at most 174 links per level.
 
-    `emit`, if given, is called with each block's CID and bytes, children before parents, the root last.
+    `emit`, if given, is called with each block's CID and bytes, children before parents, the root last. Other
+    values of `chunk_bytes` and `links` than the defaults give CIDs that no ordinary node would.
     """
 
-    def __init__(self, emit: Callable[[Cid, bytes], None] | None = None) -> None:
+    def __init__(
+        self,
+        emit: Callable[[Cid, bytes], None] | None = None,
+        *,
+        chunk_bytes: int = CHUNK_BYTES,
+        links: int = LINKS_PER_NODE,
+    ) -> None:
         self._emit = emit
+        self._chunk_bytes = chunk_bytes
+        self._links = links
         self._chunk = bytearray()
         self._levels: list[list[_Link]] = [[]]
         self._cid: Cid | None = None
@@ -134,10 +143,10 @@ class CidHasher:
         self.length += len(data)
         view = memoryview(data)
         while len(view):
-            room = CHUNK_BYTES - len(self._chunk)
+            room = self._chunk_bytes - len(self._chunk)
             self._chunk += view[:room]
             view = view[room:]
-            if len(self._chunk) == CHUNK_BYTES:
+            if len(self._chunk) == self._chunk_bytes:
                 self._finish_chunk()
 
     def cid(self) -> Cid:
@@ -158,7 +167,7 @@ class CidHasher:
             self._levels.append([])
         links = self._levels[level]
         links.append(link)
-        if len(links) == LINKS_PER_NODE:
+        if len(links) == self._links:
             self._close(level)
 
     def _close(self, level: int) -> None:
