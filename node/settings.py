@@ -1,0 +1,294 @@
+"""One typed tree of settings. `node.example.yaml` documents every one with its default.
+
+Not here: how the tree is read (node/settings_source.py).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from solders.pubkey import Pubkey
+
+from node.countries import COUNTRY_CODES
+from node.paths import Paths, default_paths
+from node.records import IsolationProfile, Limits
+
+GIB = 1024**3
+
+Size = str | int
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kib": 1024,
+    "mib": 1024**2,
+    "gib": GIB,
+    "tib": 1024**4,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+}
+
+
+def parse_size(value: Size) -> int:
+    """Bytes of a number or of a text such as `512 MiB` or `8GiB`; raises ValueError."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = text[len(digits) :].strip()
+    if unit not in _UNITS:
+        raise ValueError("must be a number of bytes or a size such as 512 MiB or 8 GiB")
+    try:
+        return int(float(digits) * _UNITS[unit])
+    except ValueError:
+        raise ValueError("must be a number of bytes or a size such as 512 MiB or 8 GiB") from None
+
+
+class Section(BaseModel):
+    """A closed group of settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RpcSettings(Section):
+    """How the chain is reached."""
+
+    urls: tuple[str, ...] = Field(default=("http://127.0.0.1:8899",), min_length=1)
+    """JSON-RPC endpoints, tried in order."""
+    websocket: str | None = None
+    """Subscription endpoint; by default the first URL's with the scheme swapped (port + 1 on a localnet)."""
+    timeout: float = Field(default=15.0, gt=0)
+    """Seconds for one request."""
+
+    @field_validator("urls")
+    @classmethod
+    def _http(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError("must be http:// or https:// addresses")
+        return urls
+
+
+class FeeSettings(Section):
+    """What is offered to validators on top of the base fee."""
+
+    floor: int = Field(default=10_000, ge=0)
+    """Micro-lamports per compute unit, at least."""
+    cap: int = Field(default=2_000_000, ge=0)
+    """Micro-lamports per compute unit, at most, however often a transaction is signed anew."""
+    percentile: int = Field(default=50, ge=0, le=100)
+    """Of the recent fees paid for the accounts a transaction writes."""
+    daily_sol: float = Field(default=0.1, ge=0)
+    """SOL spent on fees and rent in 24 h after which the lane joins no market; settling is never stopped."""
+
+
+class StoreSettings(Section):
+    """One place results are uploaded to."""
+
+    kind: Literal["kubo", "pinata"]
+    url: str
+    jwt_file: Path | None = None
+    """File holding the bearer token (pinata)."""
+
+
+class ContentSettings(Section):
+    """Where definitions come from and results go."""
+
+    stores: tuple[StoreSettings, ...] = ()
+    gateways: tuple[str, ...] = ()
+    """Addresses a CID is appended to, ending in `/ipfs/`."""
+    timeout: float = Field(default=30.0, gt=0)
+    result_limit: Size = "16 MiB"
+    """Largest result document uploaded; logs are cut, oldest first, and the result says so."""
+
+    @field_validator("result_limit")
+    @classmethod
+    def _size(cls, value: Size) -> int:
+        return parse_size(value)
+
+    @property
+    def result_bytes(self) -> int:
+        """Largest result document, in bytes."""
+        return parse_size(self.result_limit)
+
+
+class HostSettings(Section):
+    """What is said of this host in its NodeAccount."""
+
+    country: str
+    """ISO 3166-1 alpha-2 code of the country the host stands in; required."""
+    endpoint: str = ""
+    """Address at which job owners reach this host; registered only if it fits in the account."""
+
+    @field_validator("country")
+    @classmethod
+    def _country(cls, value: str) -> str:
+        code = value.upper()
+        if code not in COUNTRY_CODES:
+            raise ValueError("must be an ISO 3166-1 alpha-2 country code such as NL or US")
+        return code
+
+    @property
+    def country_number(self) -> int:
+        """The ISO 3166-1 numeric code the nodes program stores."""
+        return COUNTRY_CODES[self.country]
+
+
+class GpuSettings(Section):
+    """Which GPUs this host offers."""
+
+    provider: Literal["auto", "nvidia", "simulated"] = "auto"
+    """`simulated` is refused on every cluster but a localnet."""
+
+
+class EngineSettings(Section):
+    """The container engine."""
+
+    socket: Path = Path("/var/run/docker.sock")
+    runtime: Literal["runc", "runsc"] = "runc"
+    profile: IsolationProfile = IsolationProfile.STANDARD
+    stop_grace: float = Field(default=10.0, ge=0)
+    """Seconds between SIGTERM and SIGKILL."""
+
+
+class LimitSettings(Section):
+    """What one job may use of this host."""
+
+    memory: Size | None = None
+    """Memory and swap together; by default 80 % of the host's memory divided by the number of lanes."""
+    pids: int = Field(default=4096, gt=0)
+    cpus: float | None = Field(default=None, gt=0)
+    """Processors; by default the host's divided by the number of lanes."""
+    shm: Size = "2 GiB"
+    open_files: int = Field(default=65_536, gt=0)
+    log: Size = "256 MiB"
+    """Log bytes kept per job; beyond them the log is cut and the result says so."""
+    disk_free: Size = "10 GiB"
+    """Free space the host must have before a job is accepted."""
+
+    @field_validator("memory", "shm", "log", "disk_free")
+    @classmethod
+    def _size(cls, value: Size | None) -> int | None:
+        return None if value is None else parse_size(value)
+
+    def for_lane(self, lanes: int) -> Limits:
+        """The limits of one container when `lanes` lanes share the host."""
+        host_memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        host_cpus = float(os.cpu_count() or 1)
+        memory = parse_size(self.memory) if self.memory is not None else int(host_memory * 0.8 / max(lanes, 1))
+        return Limits(
+            memory_bytes=memory,
+            pids=self.pids,
+            cpus=self.cpus if self.cpus is not None else max(host_cpus / max(lanes, 1), 0.5),
+            shm_bytes=parse_size(self.shm),
+            open_files=self.open_files,
+            log_bytes=parse_size(self.log),
+        )
+
+    @property
+    def disk_free_bytes(self) -> int:
+        """Free space required before a job is accepted, in bytes."""
+        return parse_size(self.disk_free)
+
+
+class PolicySettings(Section):
+    """Which jobs this host takes."""
+
+    price_floor: int = Field(default=0, ge=0)
+    """Micro-NOS per second below which a job is refused."""
+    allow_images: tuple[str, ...] = ()
+    """Shell-style patterns of image names; empty: every image."""
+    deny_images: tuple[str, ...] = ()
+    allow_posters: tuple[str, ...] = ()
+    """Addresses; empty: every poster."""
+    deny_posters: tuple[str, ...] = ()
+    longest: int = Field(default=0, ge=0)
+    """Longest timeout accepted, in seconds; 0: any."""
+
+
+class StakeSettings(Section):
+    """What is done when the wallet has no stake account, which every node needs."""
+
+    create: bool = True
+    amount: float = Field(default=0.0, ge=0)
+    """NOS put in when the account is made."""
+    days: int = Field(default=14, ge=14, le=365)
+
+
+class LaneSettings(Section):
+    """One GPU or set of GPUs, one key, at most one job at a time."""
+
+    name: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    wallet: Path
+    """Key file in the Solana id.json format, mode 0600."""
+    market: str
+    """Address of the market to join."""
+    gpus: Literal["all"] | tuple[str, ...] = "all"
+    """`all`, or the UUIDs this lane offers."""
+    payout: str | None = None
+    """NOS token account, or owner of one, that `finish` pays; by default the wallet's own."""
+
+    @field_validator("market", "payout")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            Pubkey.from_string(value)
+        except ValueError:
+            raise ValueError("must be a Solana address (base58, 32 bytes)") from None
+        return value
+
+
+class PathSettings(Section):
+    """Where the agent keeps its things."""
+
+    data: Path = Field(default_factory=lambda: default_paths().data)
+    control_socket: Path = Field(default_factory=lambda: default_paths().control_socket)
+
+
+class ShutdownSettings(Section):
+    """What happens to the place in the queue when the agent stops."""
+
+    keep_queue_place: float = Field(default=300.0, ge=0)
+    """Seconds a place in the queue may be kept by an agent that was told to stop; 0 leaves at once."""
+
+
+class Settings(Section):
+    """The whole tree."""
+
+    cluster: Literal["localnet", "devnet", "mainnet"]
+    """Never chosen for the user: `mainnet` is real money."""
+    ids: Literal["devnet", "mainnet"] = "devnet"
+    """On a localnet only: which network's program addresses it carries."""
+    rpc: RpcSettings = RpcSettings()
+    fees: FeeSettings = FeeSettings()
+    content: ContentSettings = ContentSettings()
+    host: HostSettings
+    gpu: GpuSettings = GpuSettings()
+    engine: EngineSettings = EngineSettings()
+    limits: LimitSettings = LimitSettings()
+    policy: PolicySettings = PolicySettings()
+    stake: StakeSettings = StakeSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+    paths: PathSettings = Field(default_factory=PathSettings)
+    lanes: tuple[LaneSettings, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _lanes(self) -> Settings:
+        names = [lane.name for lane in self.lanes]
+        if len(set(names)) != len(names):
+            raise ValueError("two lanes have the same name")
+        wallets = [lane.wallet.expanduser() for lane in self.lanes]
+        if len(set(wallets)) != len(wallets):
+            raise ValueError("two lanes use the same wallet; each lane needs a key of its own")
+        return self
+
+    @property
+    def locations(self) -> Paths:
+        """Absolute paths of everything kept on disk."""
+        base = default_paths()
+        return base.with_data(self.paths.data.expanduser(), self.paths.control_socket.expanduser())
