@@ -50,7 +50,7 @@ def parse_size(value: Size) -> int:
 class Section(BaseModel):
     """A closed group of settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class RpcSettings(Section):
@@ -282,9 +282,6 @@ class Settings(Section):
         names = [lane.name for lane in self.lanes]
         if len(set(names)) != len(names):
             raise ValueError("two lanes have the same name")
-        wallets = [lane.wallet.expanduser() for lane in self.lanes]
-        if len(set(wallets)) != len(wallets):
-            raise ValueError("two lanes use the same wallet; each lane needs a key of its own")
         return self
 
     @property

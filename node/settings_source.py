@@ -41,7 +41,15 @@ def load_settings(
         settings = Settings.model_validate(tree)
     except ValidationError as error:
         raise _explain(error, file) from None
-    return settings if file is None else _anchor(settings, file.absolute().parent)
+    settings = settings if file is None else _anchor(settings, file.absolute().parent)
+    # Compared only now: one key may be written as a relative path in one lane and an absolute one in another.
+    wallets = [lane.wallet.expanduser() for lane in settings.lanes]
+    if len(set(wallets)) != len(wallets):
+        raise SettingsError(
+            f"{file or 'environment'}: lanes: two lanes use the same wallet",
+            hint="give each lane a key of its own: gpunode wallet new",
+        )
+    return settings
 
 
 def _read_file(file: Path) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ({"rpc.foo": 1}, "rpc.foo: no such setting"),
         ({"limits.memory": "9 zb"}, "limits.memory: '9 zb': must be a number of bytes"),
         ({"cluster": "main"}, "cluster: 'main': Input should be 'localnet', 'devnet' or 'mainnet'"),
-        ({"rpc.urls": ["ftp://x"]}, "rpc.urls: ('ftp://x',): must be http"),
+        ({"rpc.urls": ["ftp://x"]}, "rpc.urls: ['ftp://x']: must be http"),
         ({"lanes.0.gpus": "one"}, "lanes.0.gpus: 'one': Input should be 'all'"),
         ({"limits.pids": 0}, "limits.pids: 0: Input should be greater than 0"),
     ],
