@@ -357,6 +357,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """This host will not do the job: settled by quit, never billed. Made by fetch, admit or run."""
+
+    job: Address
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Result and receipt, uploaded. Made by report."""
 
@@ -441,6 +449,71 @@ class LaneStatus:
     progress: str = ""
     """One line on long work: a pull, an upload."""
     gpus: tuple[Gpu, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """When a run entered a stage."""
+
+    stage: Stage
+    entered: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """One run of a job on this host, as the journal knows it."""
+
+    run: Address
+    job: Address
+    lane: str
+    node: Address
+    market: Address
+    poster: Address
+    definition_cid: Cid
+    price: int
+    """Micro-NOS per second."""
+    timeout: int
+    """Seconds, as last extended."""
+    run_time: int
+    """Unix seconds: when the chain gave the job to this node."""
+    stage: Stage
+    stages: tuple[StageTime, ...]
+    """In the order entered; a stage lasts until the next one's time."""
+    cause: EndCause | None = None
+    refusal: str = ""
+    """Why this host quit the job; empty when it did not."""
+    result_cid: Cid | None = None
+    receipt_cid: Cid | None = None
+    settlement: Settlement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
+    """One line of what happened, kept in the journal."""
+
+    id: int
+    time: float
+    lane: str
+    """Empty: the whole agent."""
+    job: str
+    """Empty: no job."""
+    level: str
+    """`info`, `warning` or `error`."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """The running agent at a glance."""
+
+    version: str
+    cluster: str
+    pid: int
+    started_at: float
+    gpu_provider: str
+    """`nvidia` or `simulated`: every screen says so."""
+    gpus: tuple[Gpu, ...]
+    lanes: tuple[LaneStatus, ...]
 
 
 # --- transactions on their way to the chain -----------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The daemon: supervisor, lanes, the stages of a job, drain and pause."""

@@ -1,0 +1,1 @@
+"""Every fact that must survive, in SQLite."""
