@@ -1,0 +1,1 @@
+"""Solana: clusters, addresses, program codecs, RPC, subscriptions, wallet, spending policy and outbox."""
