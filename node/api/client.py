@@ -1,0 +1,147 @@
+"""Speaks to a running agent over its control socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from node.api.documents import Document
+from node.errors import ControlError
+
+TIMEOUT = 15.0
+"""Seconds for an answer; the agent answers from memory and journal, so it is far less."""
+_NOT_RUNNING = "start it with `gpunode run`, or `systemctl start gpunode` where it is a service"
+
+
+class NoAgent(ControlError):
+    """Nobody answers on the control socket."""
+
+
+class ControlClient:
+    """The agent behind a control socket; an async context manager.
+
+    Every call raises NoAgent when none runs, and ControlError when it refuses or does not make sense.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        transport = httpx.AsyncHTTPTransport(uds=str(path))
+        # Proxies of the environment are for the network, never for a socket of this host.
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://agent", timeout=TIMEOUT, trust_env=False)
+
+    async def __aenter__(self) -> ControlClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def status(self) -> Document:
+        """The agent's document."""
+        return await self._json("GET", "/v1/status")
+
+    async def jobs(self, limit: int = 50) -> Document:
+        """The latest runs."""
+        return await self._json("GET", "/v1/jobs", query={"limit": limit})
+
+    async def job(self, address: str) -> Document:
+        """All runs of one job, with their operations."""
+        return await self._json("GET", f"/v1/jobs/{_segment(address)}")
+
+    async def log_files(self, address: str) -> Document:
+        """Which log files a job's newest run has."""
+        return await self._json("GET", f"/v1/logs/{_segment(address)}")
+
+    async def log_bytes(self, address: str, operation: int, offset: int) -> bytes:
+        """What an operation's log file holds from `offset` on; empty when there is no more yet."""
+        query = {"operation": operation, "offset": offset}
+        return (await self._request("GET", f"/v1/logs/{_segment(address)}", query=query)).content
+
+    async def events(self, after: int = 0) -> Document:
+        """Journal events after an id."""
+        return await self._json("GET", "/v1/events", query={"after": after})
+
+    async def gpus(self) -> Document:
+        """The host's GPUs."""
+        return await self._json("GET", "/v1/gpus")
+
+    async def drain(self, lane: str | None = None) -> Document:
+        """Finish the job at hand and take no more."""
+        return await self._json("POST", "/v1/drain", body={"lane": lane})
+
+    async def pause(self, lane: str | None = None, seconds: float | None = None) -> Document:
+        """As drain, for a time."""
+        return await self._json("POST", "/v1/pause", body={"lane": lane, "seconds": seconds})
+
+    async def resume(self, lane: str | None = None) -> Document:
+        """Undo drain or pause."""
+        return await self._json("POST", "/v1/resume", body={"lane": lane})
+
+    async def adopt(self, lane: str | None = None) -> Document:
+        """As resume, and take over what the journal did not ask for."""
+        return await self._json("POST", "/v1/resume", body={"lane": lane, "adopt": True})
+
+    async def stop(self) -> Document:
+        """End the agent; containers run on."""
+        return await self._json("POST", "/v1/stop", body={})
+
+    async def stop_and_quit(self) -> Document:
+        """Quit the jobs at hand, then end the agent."""
+        return await self._json("POST", "/v1/stop", body={"quit": True})
+
+    async def _json(
+        self, method: str, route: str, *, query: Mapping[str, Any] | None = None, body: object | None = None
+    ) -> Document:
+        response = await self._request(method, route, query=query, body=body)
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self._strange()
+        return answer
+
+    async def _request(
+        self, method: str, route: str, *, query: Mapping[str, Any] | None = None, body: object | None = None
+    ) -> httpx.Response:
+        content = None if body is None else json.dumps(body)
+        try:
+            response = await self._http.request(method, route, params=query, content=content)
+        except httpx.ConnectError as error:
+            raise self._unreachable(error) from None
+        except httpx.HTTPError as error:
+            raise ControlError(
+                f"{self.path}: the agent did not answer: {str(error) or type(error).__name__}",
+                hint="see its log; `gpunode doctor` checks the rest",
+            ) from None
+        if response.is_success:
+            return response
+        try:
+            known = response.json()["error"]
+            raise ControlError(str(known["message"]), hint=str(known["hint"]))
+        except (ValueError, KeyError, TypeError):
+            raise self._strange() from None
+
+    def _unreachable(self, error: httpx.ConnectError) -> ControlError:
+        if "Permission" in str(error) or "Errno 13" in str(error):
+            return ControlError(
+                f"{self.path}: this user may not speak to the agent",
+                hint="run as the agent's user, or join the group that owns the socket",
+            )
+        return NoAgent(f"no agent answers at {self.path}", hint=_NOT_RUNNING)
+
+    def _strange(self) -> ControlError:
+        return ControlError(f"{self.path}: what answers there is no gpunode agent", hint="check paths.control_socket")
+
+
+def _segment(text: str) -> str:
+    """An address as one path segment; anything else cannot name a job."""
+    if not text.isascii() or not text.isalnum():
+        raise ControlError(f"{text[:60]!r} is not a job or run address", hint="see `gpunode jobs`")
+    return text

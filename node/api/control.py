@@ -1,0 +1,306 @@
+"""The control socket: HTTP over a unix socket that only this host's user and group can open.
+
+Routes (documents are described in node/api/documents.py):
+
+- GET  /v1/status                → agent
+- GET  /v1/jobs?limit=N          → `{"jobs": [run]}`, newest first
+- GET  /v1/jobs/{address}        → `{"job": ..., "runs": [run + "operations": [operation]]}` (job or run address)
+- GET  /v1/logs/{address}        → `{"files": [{"operation": 0, "path": ...}]}`; with `?operation=I&offset=B` the bytes
+  of that operation's log file from byte B, as far as it is written; the length read so far is the next offset
+- GET  /v1/events?after=ID       → `{"events": [event]}`, oldest first
+- GET  /v1/gpus                  → `{"provider": ..., "gpus": [gpu]}`
+- POST /v1/drain `{"lane"?}`, /v1/pause `{"lane"?, "seconds"?}`, /v1/resume `{"lane"?, "adopt"?}` → `{"lanes": [lane]}`
+- POST /v1/stop `{"quit"?}`      → `{"stopping": true}`
+
+An error is `{"error": {"kind", "message", "hint"}}` with status 400 (request), 404 (unknown) or 409 (refused).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+
+from node.api import documents
+from node.api.port import ControlPort
+from node.errors import ControlError, GpunodeError
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT = 16 * 1024
+"""Bytes of a request body."""
+LOG_CHUNK = 256 * 1024
+"""Bytes of a log file in one answer."""
+JOBS_LIMIT = 1000
+"""Runs in one answer at most."""
+_LONGEST_PATH = 107
+"""Bytes that fit into a unix socket's address on Linux."""
+
+
+class ControlServer:
+    """Serves a ControlPort on a unix socket; an async context manager.
+
+    Entering raises ControlError when another agent answers on the path, or when it cannot be used.
+    """
+
+    def __init__(self, port: ControlPort, path: Path) -> None:
+        self.path = path
+        self._port = port
+        self._runner: web.AppRunner | None = None
+        self._inode: int | None = None
+
+    async def __aenter__(self) -> ControlServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def start(self) -> None:
+        """Bind the socket (0660, its folder 0750) and answer requests."""
+        listener = await asyncio.to_thread(_bind, self.path)
+        self._inode = self.path.stat().st_ino
+        # Connections of a dead client must not keep a stopping agent alive.
+        self._runner = web.AppRunner(_application(self._port), access_log=None, shutdown_timeout=2.0)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener).start()
+
+    async def aclose(self) -> None:
+        """Stop answering and remove the socket, unless another agent's has taken its place."""
+        if self._runner is None:
+            return
+        await self._runner.cleanup()
+        self._runner = None
+        with contextlib.suppress(FileNotFoundError):
+            if self.path.stat().st_ino == self._inode:
+                self.path.unlink()
+
+
+def answers(path: Path) -> bool:
+    """Whether some process answers on the socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2.0)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            # A full backlog or a slow process is a living one.
+            return True
+    return True
+
+
+def _bind(path: Path) -> socket.socket:
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise ControlError(
+            f"{path}: longer than the {_LONGEST_PATH} bytes a socket's path may have",
+            hint="set paths.control_socket to a shorter path",
+        )
+    try:
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            path.parent.chmod(0o750)
+        if path.exists() or path.is_symlink():
+            _make_room(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        path.chmod(0o660)
+    except OSError as error:
+        raise ControlError(
+            f"{path}: the control socket cannot be made: {error.strerror or error}",
+            hint="set paths.control_socket to a path this user can write",
+        ) from None
+    return listener
+
+
+def _make_room(path: Path) -> None:
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise ControlError(f"{path}: is no socket", hint="move it away, or set paths.control_socket to another path")
+    if answers(path):
+        raise ControlError(
+            f"{path}: an agent is running already",
+            hint="see `gpunode status`; a second agent needs its own paths.data and paths.control_socket",
+        )
+    path.unlink()
+
+
+def _application(port: ControlPort) -> web.Application:
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_errors])
+    routes = _Routes(port)
+    app.add_routes(
+        [
+            web.get("/v1/status", routes.status),
+            web.get("/v1/jobs", routes.jobs),
+            web.get("/v1/jobs/{address}", routes.job),
+            web.get("/v1/logs/{address}", routes.logs),
+            web.get("/v1/events", routes.events),
+            web.get("/v1/gpus", routes.gpus),
+            web.post("/v1/drain", routes.drain),
+            web.post("/v1/pause", routes.pause),
+            web.post("/v1/resume", routes.resume),
+            web.post("/v1/stop", routes.stop),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except _BadRequest as error:
+        return _refusal(400, error)
+    except _Unknown as error:
+        return _refusal(404, error)
+    except GpunodeError as error:
+        return _refusal(409, error)
+    except web.HTTPException as error:
+        return _refusal(error.status, ControlError(error.reason))
+    except Exception:
+        log.exception("control request %s %s failed", request.method, request.path)
+        return _refusal(500, ControlError("the agent failed to answer", hint="its log says why; this is a bug"))
+
+
+class _BadRequest(ControlError):
+    pass
+
+
+class _Unknown(ControlError):
+    pass
+
+
+def _refusal(status: int, error: GpunodeError) -> web.Response:
+    kind = "ControlError" if isinstance(error, _BadRequest | _Unknown) else type(error).__name__
+    known = {"kind": kind, "message": error.message, "hint": error.hint}
+    return web.json_response({"error": known}, status=status)
+
+
+class _Routes:
+    """One method per route."""
+
+    def __init__(self, port: ControlPort) -> None:
+        self._port = port
+
+    async def status(self, _request: web.Request) -> web.Response:
+        return web.json_response(documents.agent_document(await self._port.status()))
+
+    async def jobs(self, request: web.Request) -> web.Response:
+        limit = _number(request, "limit", default=50, largest=JOBS_LIMIT)
+        runs = await self._port.jobs(limit=limit)
+        return web.json_response({"jobs": [documents.run_document(run) for run in runs]})
+
+    async def job(self, request: web.Request) -> web.Response:
+        address = request.match_info["address"]
+        runs = await self._port.job(address)
+        if not runs:
+            raise _Unknown(f"{address}: this host has run no such job", hint="see `gpunode jobs`")
+        described = []
+        for run in runs:
+            operations = [documents.operation_document(state) for state in await self._port.operations(run.run)]
+            described.append({**documents.run_document(run), "operations": operations})
+        return web.json_response({"job": runs[0].job, "runs": described})
+
+    async def logs(self, request: web.Request) -> web.Response:
+        address = request.match_info["address"]
+        paths = await self._port.log_paths(address)
+        if "operation" not in request.query:
+            if not paths and not await self._port.job(address):
+                raise _Unknown(f"{address}: this host has run no such job", hint="see `gpunode jobs`")
+            files = [{"operation": index, "path": str(path)} for index, path in enumerate(paths)]
+            return web.json_response({"files": files})
+        index = _number(request, "operation", default=0, largest=10_000)
+        if index >= len(paths):
+            raise _Unknown(f"{address}: operation {index} has no log", hint=f"see `gpunode jobs show {address}`")
+        offset = _number(request, "offset", default=0, largest=2**62)
+        piece = await asyncio.to_thread(_read, paths[index], offset)
+        return web.Response(body=piece, content_type="application/octet-stream")
+
+    async def events(self, request: web.Request) -> web.Response:
+        after = _number(request, "after", default=0, largest=2**62)
+        events = await self._port.events(after=after)
+        return web.json_response({"events": [documents.event_document(event) for event in events]})
+
+    async def gpus(self, _request: web.Request) -> web.Response:
+        gpus = await self._port.gpus()
+        provider = (await self._port.status()).gpu_provider
+        return web.json_response({"provider": provider, "gpus": [documents.gpu_document(gpu) for gpu in gpus]})
+
+    async def drain(self, request: web.Request) -> web.Response:
+        body = await _body(request, lane=str)
+        return _lanes(await self._port.drain(body.get("lane")))
+
+    async def pause(self, request: web.Request) -> web.Response:
+        body = await _body(request, lane=str, seconds=(int, float))
+        seconds = body.get("seconds")
+        if seconds is not None and not 0 < seconds < 2**31:
+            raise _BadRequest("seconds: must be more than 0")
+        return _lanes(await self._port.pause(body.get("lane"), seconds))
+
+    async def resume(self, request: web.Request) -> web.Response:
+        body = await _body(request, lane=str, adopt=bool)
+        act = self._port.adopt if body.get("adopt") else self._port.resume
+        return _lanes(await act(body.get("lane")))
+
+    async def stop(self, request: web.Request) -> web.Response:
+        body = await _body(request, quit=bool)
+        await (self._port.stop_and_quit() if body.get("quit") else self._port.stop())
+        return web.json_response({"stopping": True})
+
+
+def _lanes(lanes: tuple[Any, ...]) -> web.Response:
+    return web.json_response({"lanes": [documents.lane_document(lane) for lane in lanes]})
+
+
+async def _body(request: web.Request, **allowed: type | tuple[type, ...]) -> dict[str, Any]:
+    """The request's JSON object with only the members allowed; an empty body is an empty object."""
+    raw = await request.read()
+    if not raw:
+        return {}
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise _BadRequest("the request body is not JSON") from None
+    if not isinstance(body, dict):
+        raise _BadRequest("the request body must be a JSON object")
+    for name, value in body.items():
+        kind = allowed.get(name)
+        if kind is None:
+            raise _BadRequest(f"{name[:40]}: no such member", hint=f"allowed: {', '.join(allowed)}")
+        if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+            raise _BadRequest(f"{name}: {value!r:.40} is of the wrong type")
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _number(request: web.Request, name: str, *, default: int, largest: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 20 or int(text) > largest:
+        raise _BadRequest(f"{name}: {text[:40]!r} must be a whole number up to {largest}")
+    return int(text)
+
+
+def _read(path: Path, offset: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(LOG_CHUNK)
+    except FileNotFoundError:
+        # An operation that has not begun has no log yet.
+        return b""
+    except OSError as error:
+        raise ControlError(f"{path}: cannot be read: {error.strerror}", hint="check the data folder") from None

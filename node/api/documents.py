@@ -1,0 +1,99 @@
+"""The JSON documents that describe an agent, its lanes, jobs and GPUs.
+
+The control socket serves them and the command line prints them with `--json`, whether they came from a running agent
+or from the journal. Names and units are those of the records; fields are added over time, never renamed.
+
+- agent: `running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus` [gpu], `lanes` [lane]
+- lane: `lane`, `node`, `market`, `phase`, `reason`, `since`, `position`, `queue_length`, `job`, `stage`, `progress`,
+  `gpus` [UUID]
+- gpu: `provider`, `index`, `uuid`, `name`, `vram_bytes`, `driver`, `cuda`, `compute_capability`, `power_limit_watts`
+- run: `run`, `job`, `lane`, `node`, `market`, `poster`, `definition_cid`, `price`, `timeout`, `run_time`, `stage`,
+  `stages` (stage → seconds spent; null for the one at hand), `cause`, `refusal`, `result_cid`, `receipt_cid`,
+  `settlement` (`kind`, `signature`, `slot`, `pay`, `payout`, `reason`, `fee`, or null)
+- operation: `index`, `id`, `group`, `status`, `exit_code`, `image_digest`, `started_ms`, `ended_ms`, `starts`,
+  `errors` [`event`, `message`, `code`], `log` (`root`, `length`, `truncated`)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from node.records import AgentStatus, Gpu, JobSummary, JournalEvent, LaneStatus, OperationState
+
+Document = dict[str, Any]
+
+
+def plain(value: object) -> Any:
+    """The value as JSON types: records become objects, enums their values, paths text, bytes hex."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def agent_document(status: AgentStatus) -> Document:
+    """A running agent."""
+    return {
+        "running": True,
+        **plain(status),
+        "gpus": [gpu_document(gpu) for gpu in status.gpus],
+        "lanes": [lane_document(lane) for lane in status.lanes],
+    }
+
+
+def lane_document(lane: LaneStatus) -> Document:
+    """A lane; its GPUs by UUID only, as the agent's document describes them."""
+    return {**plain(lane), "gpus": [gpu.uuid for gpu in lane.gpus]}
+
+
+def gpu_document(gpu: Gpu) -> Document:
+    """A GPU."""
+    return dict(plain(gpu))
+
+
+def run_document(summary: JobSummary) -> Document:
+    """One run of a job."""
+    entered = summary.stages
+    following: Sequence[float | None] = [*(stage.entered for stage in entered[1:]), None]
+    spent = {
+        stage.stage.value: None if end is None else round(end - stage.entered, 3)
+        for stage, end in zip(entered, following, strict=False)
+    }
+    spent.pop("done", None)
+    return {**plain(summary), "stages": spent}
+
+
+def operation_document(state: OperationState) -> Document:
+    """One operation of a run."""
+    log = state.log
+    return {
+        "index": state.index,
+        "id": state.id,
+        "group": state.group,
+        "status": state.status.value,
+        "exit_code": state.exit_code,
+        "image_digest": state.image_digest,
+        "started_ms": state.started_ms,
+        "ended_ms": state.ended_ms,
+        "starts": state.starts,
+        "errors": plain(state.errors),
+        "log": None if log is None else {"root": log.root, "length": log.length, "truncated": log.truncated},
+    }
+
+
+def event_document(event: JournalEvent) -> Document:
+    """One line of what happened."""
+    return dict(plain(event))
