@@ -1,5 +1,6 @@
 """Archives from strangers: whatever they hold, only checked bytes or an error of ours come out."""
 
+import contextlib
 import hashlib
 
 import pytest
@@ -45,10 +46,8 @@ def test_a_flipped_byte_never_gives_other_bytes(data: bytes, draw: st.DataObject
     archive = bytearray(car(blocks))
     at = draw.draw(st.integers(0, len(archive) - 1))
     archive[at] ^= draw.draw(st.integers(1, 255))
-    try:
+    with contextlib.suppress(ContentError):
         assert read_car_file(bytes(archive), cid, len(data)) == data
-    except ContentError:
-        pass
 
 
 @given(st.binary(max_size=200))
