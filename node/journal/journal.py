@@ -1,0 +1,237 @@
+"""The journal as the agent writes it. Each method is one transaction, on disk when it returns."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from node.errors import JournalError, WrongCluster
+from node.journal import rows
+from node.journal.codec import encode
+from node.journal.database import Database
+from node.journal.outbox import OutboxRows
+from node.journal.reader import ASSIGNED, JournalReader
+from node.records import (
+    Address,
+    Assignment,
+    LaneStatus,
+    OperationState,
+    Outcome,
+    Refusal,
+    Report,
+    Settlement,
+    Stage,
+)
+
+
+class Journal(JournalReader):
+    """Read and write access. Methods raise JournalError when the file cannot be written."""
+
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        super().__init__(database)
+        self._now = now
+        self.outbox = OutboxRows(database, now)
+        """Transactions on their way, and what they cost."""
+
+    @classmethod
+    async def open(cls, path: Path, now: Callable[[], float] = time.time) -> Journal:
+        """Open or create the journal at `path` and bring its schema up to date; raises JournalError."""
+        journal = Journal(await Database.open_writable(path), now)
+        created = str(now())
+        await journal._database.write(lambda db: _keep(db, "created", created))
+        return journal
+
+    # --- the journal itself ---
+
+    async def set_meta(self, key: str, value: str) -> None:
+        """Store one fact about the journal itself."""
+        await self._database.write(
+            lambda db: db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+        )
+
+    async def check_cluster(self, genesis_hash: str) -> None:
+        """Bind the journal to a chain at its first start; afterwards raise WrongCluster for any other one."""
+        kept = await self._database.write(lambda db: _keep(db, "genesis_hash", genesis_hash))
+        if kept != genesis_hash:
+            raise WrongCluster(
+                f"this journal belongs to the chain {kept}; the RPC endpoint serves {genesis_hash}",
+                hint="check `cluster` and `rpc.urls`, or give this chain its own data folder (paths.data)",
+            )
+
+    # --- lanes ---
+
+    async def save_lane(self, status: LaneStatus) -> None:
+        """Store a lane's state as shown; its wish stays."""
+
+        def work(db: sqlite3.Connection) -> None:
+            values = (status.lane, status.node, status.market, status.phase.value, status.reason, status.since)
+            db.execute(
+                "INSERT INTO lanes (name, node, market, phase, reason, since) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET node = excluded.node, market = excluded.market, "
+                "phase = excluded.phase, reason = excluded.reason, since = excluded.since",
+                values,
+            )
+
+        await self._database.write(work)
+
+    async def set_wish(self, lane: str, wish: str, paused_until: float | None = None) -> None:
+        """Store what the operator asked of a lane: ``, `drain` or `pause` (until unix seconds, or resumed)."""
+        await self._update_lane(lane, "wish = ?, paused_until = ?", (wish, paused_until))
+
+    async def set_queued(self, lane: str, since: float | None) -> None:
+        """Store that our own `work` put the node into the queue at `since`, or (None) that it is not there."""
+        await self._update_lane(lane, "queued_since = ?", (since,))
+
+    async def _update_lane(self, lane: str, assignments: str, values: tuple[object, ...]) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            changed = db.execute(f"UPDATE lanes SET {assignments} WHERE name = ?", (*values, lane)).rowcount  # noqa: S608
+            if changed == 0:
+                raise JournalError(f"the journal has no lane {lane!r}", hint="save the lane before its wishes")
+
+        await self._database.write(work)
+
+    # --- jobs ---
+
+    async def begin_job(self, assignment: Assignment) -> None:
+        """Store that the chain gave a lane a job; harmless when the run is known already."""
+
+        def work(db: sqlite3.Connection) -> None:
+            run, job = assignment.run, assignment.job
+            now = self._now()
+            made = db.execute(
+                "INSERT OR IGNORE INTO jobs (run, job, lane, node, market, poster, definition_cid, price, timeout, "
+                "run_time, stage, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run.address,
+                    job.address,
+                    assignment.lane,
+                    run.node,
+                    job.market,
+                    job.project,
+                    job.definition_cid,
+                    job.price,
+                    job.timeout,
+                    run.time,
+                    Stage.FETCH.value,
+                    now,
+                ),
+            ).rowcount
+            if made:
+                _put_record(db, run.address, ASSIGNED, encode(assignment), now)
+                _enter(db, run.address, Stage.FETCH, now)
+
+        await self._database.write(work)
+
+    async def finish_stage(self, run: Address, stage: Stage, record: object, following: Stage) -> None:
+        """Store the record that `stage` made and move the run to the stage `following`, in one step."""
+        text = encode(record)
+
+        def work(db: sqlite3.Connection) -> None:
+            now = self._now()
+            _put_record(db, run, stage.value, text, now)
+            if isinstance(record, Outcome):
+                db.execute("UPDATE jobs SET cause = ? WHERE run = ?", (record.cause.value, run))
+            if isinstance(record, Refusal):
+                db.execute("UPDATE jobs SET refusal = ? WHERE run = ?", (record.reason, run))
+            db.execute("UPDATE jobs SET stage = ? WHERE run = ?", (following.value, run))
+            _enter(db, run, following, now)
+
+        await self._database.write(work)
+
+    async def set_timeout(self, run: Address, seconds: int) -> None:
+        """Store that the poster extended the job to `seconds` in all."""
+        await self._database.write(lambda db: db.execute("UPDATE jobs SET timeout = ? WHERE run = ?", (seconds, run)))
+
+    async def save_operation(self, run: Address, state: OperationState) -> None:
+        """Store an operation's state."""
+        text = encode(state)
+        await self._database.write(
+            lambda db: db.execute(
+                "INSERT OR REPLACE INTO operations (run, position, state, written) VALUES (?, ?, ?, ?)",
+                (run, state.index, text, self._now()),
+            ),
+        )
+
+    async def link_receipt(self, run: Address, lane: str, report: Report) -> rows.ReceiptLink:
+        """Give a run's receipt its place in the lane's chain; the place of a run never changes."""
+
+        def work(db: sqlite3.Connection) -> rows.ReceiptLink:
+            known = db.execute("SELECT seq, settle_signature FROM receipts WHERE run = ?", (run,)).fetchone()
+            if known is None:
+                last = db.execute("SELECT COALESCE(MAX(seq), 0) FROM receipts WHERE lane = ?", (lane,)).fetchone()[0]
+                known = (last + 1, None)
+            db.execute(
+                "INSERT OR REPLACE INTO receipts (run, lane, seq, receipt_cid, result_cid, settle_signature) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (run, lane, known[0], report.receipt_cid, report.result_cid, known[1]),
+            )
+            return rows.ReceiptLink(Address(run), lane, known[0], report.receipt_cid, report.result_cid, known[1])
+
+        return await self._database.write(work)
+
+    async def previous_receipt(self, run: Address, lane: str) -> rows.ReceiptLink | None:
+        """The link before this run's in the lane's chain: what `prev` of its receipt names."""
+        chain = await self.receipts(lane)
+        before = []
+        for link in chain:
+            if link.run == run:
+                break
+            before.append(link)
+        return before[-1] if before else None
+
+    async def settle(self, run: Address, settlement: Settlement) -> None:
+        """Store how a run was settled and end its way, in one step."""
+        text = encode(settlement)
+
+        def work(db: sqlite3.Connection) -> None:
+            now = self._now()
+            _put_record(db, run, Stage.SETTLE.value, text, now)
+            db.execute(
+                "INSERT OR REPLACE INTO settlements (run, kind, signature, slot, pay, payout, reason, fee, settled) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run,
+                    settlement.kind.value,
+                    settlement.signature,
+                    settlement.slot,
+                    settlement.pay,
+                    settlement.payout,
+                    settlement.reason,
+                    settlement.fee,
+                    now,
+                ),
+            )
+            db.execute("UPDATE receipts SET settle_signature = ? WHERE run = ?", (settlement.signature, run))
+            db.execute("UPDATE jobs SET stage = ? WHERE run = ?", (Stage.DONE.value, run))
+            _enter(db, run, Stage.DONE, now)
+
+        await self._database.write(work)
+
+    # --- events ---
+
+    async def add_event(self, text: str, *, lane: str = "", job: str = "", level: str = "info") -> None:
+        """Store one line of what happened."""
+        values = (self._now(), lane, job, level, text)
+        await self._database.write(
+            lambda db: db.execute("INSERT INTO events (time, lane, job, level, text) VALUES (?, ?, ?, ?, ?)", values),
+        )
+
+
+def _put_record(db: sqlite3.Connection, run: str, stage: str, text: str, now: float) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO stage_records (run, stage, record, written) VALUES (?, ?, ?, ?)",
+        (run, stage, text, now),
+    )
+
+
+def _enter(db: sqlite3.Connection, run: str, stage: Stage, now: float) -> None:
+    # The first entry counts: a stage that is taken up again after a restart began when it began.
+    db.execute("INSERT OR IGNORE INTO stage_times (run, stage, entered) VALUES (?, ?, ?)", (run, stage.value, now))
+
+
+def _keep(db: sqlite3.Connection, key: str, value: str) -> str:
+    """Store a fact once; returns what is stored."""
+    db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)", (key, value))
+    return str(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])

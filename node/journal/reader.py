@@ -1,0 +1,160 @@
+"""What can be read of the journal, with or without an agent that writes to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Self
+
+from node.errors import JournalError
+from node.journal import rows
+from node.journal.codec import decode, decode_any
+from node.journal.database import Database
+from node.journal.rows import LaneRow, ReceiptLink
+from node.records import Assignment, JobSummary, JournalEvent, OperationState, Stage
+
+ASSIGNED = "assigned"
+"""The name under which a run's Assignment is kept among the stage records: watch made it, before any stage."""
+
+
+class JournalReader:
+    """Read access. Every method raises JournalError when the file cannot be read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    async def open_readonly(cls, path: Path) -> JournalReader:
+        """Open an existing journal for reading only; raises JournalError (also when there is none)."""
+        return JournalReader(await Database.open_readonly(path))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
+
+    async def close(self) -> None:
+        """Close the file; harmless twice."""
+        await self._database.close()
+
+    async def meta(self, key: str) -> str | None:
+        """One fact about the journal itself, such as `genesis_hash`."""
+        return await self._database.read(lambda db: _meta(db, key))
+
+    async def lanes(self) -> tuple[LaneRow, ...]:
+        """Every lane ever seen, by name."""
+
+        def work(db: sqlite3.Connection) -> tuple[LaneRow, ...]:
+            found = _named(db).execute(f"SELECT {rows.LANE_COLUMNS} FROM lanes ORDER BY name")  # noqa: S608
+            return tuple(rows.lane_row(tuple(row)) for row in found)
+
+        return await self._database.read(work)
+
+    async def lane(self, name: str) -> LaneRow | None:
+        """One lane, or None when the journal has not seen it."""
+        return next((row for row in await self.lanes() if row.status.lane == name), None)
+
+    async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
+        """The latest runs, newest first."""
+        return await self._summaries("ORDER BY jobs.created DESC, jobs.rowid DESC LIMIT ?", (limit,))
+
+    async def job(self, address: str) -> tuple[JobSummary, ...]:
+        """All runs of a job, by job or run address, newest first; empty when unknown."""
+        return await self._summaries(
+            "WHERE jobs.job = ? OR jobs.run = ? ORDER BY jobs.created DESC, jobs.rowid DESC", (address, address)
+        )
+
+    async def open_jobs(self, lane: str) -> tuple[JobSummary, ...]:
+        """A lane's runs that are not done, oldest first."""
+        return await self._summaries(
+            "WHERE jobs.lane = ? AND jobs.stage != ? ORDER BY jobs.created, jobs.rowid", (lane, Stage.DONE.value)
+        )
+
+    async def assignment(self, run: str) -> Assignment:
+        """How a run began; raises JournalError when the run is unknown."""
+        record = await self._record(run, ASSIGNED)
+        if not isinstance(record, Assignment):
+            raise JournalError(f"the journal has no run {run}", hint="gpunode jobs lists those it has")
+        return record
+
+    async def stage_record(self, run: str, stage: Stage) -> object | None:
+        """The record a stage of a run made, or None while the stage is not over."""
+        return await self._record(run, stage.value)
+
+    async def _record(self, run: str, name: str) -> object | None:
+        def work(db: sqlite3.Connection) -> object | None:
+            query = "SELECT record FROM stage_records WHERE run = ? AND stage = ?"
+            row = db.execute(query, (run, name)).fetchone()
+            return None if row is None else decode_any(row[0])
+
+        return await self._database.read(work)
+
+    async def operations(self, run: str) -> tuple[OperationState, ...]:
+        """The operation states of a run, in order."""
+
+        def work(db: sqlite3.Connection) -> tuple[OperationState, ...]:
+            found = db.execute("SELECT state FROM operations WHERE run = ? ORDER BY position", (run,))
+            return tuple(decode(text, OperationState) for (text,) in found)
+
+        return await self._database.read(work)
+
+    async def events(self, after: int = 0, limit: int = 200) -> tuple[JournalEvent, ...]:
+        """Events with an id greater than `after`, oldest first."""
+
+        def work(db: sqlite3.Connection) -> tuple[JournalEvent, ...]:
+            found = _named(db).execute("SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+            return tuple(rows.event(row) for row in found)
+
+        return await self._database.read(work)
+
+    async def latest_events(self, limit: int = 20) -> tuple[JournalEvent, ...]:
+        """The newest events, oldest of them first."""
+
+        def work(db: sqlite3.Connection) -> tuple[JournalEvent, ...]:
+            found = _named(db).execute("SELECT * FROM events ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
+            return tuple(rows.event(row) for row in reversed(found))
+
+        return await self._database.read(work)
+
+    async def receipts(self, lane: str) -> tuple[ReceiptLink, ...]:
+        """A lane's chain of receipts, first to last."""
+
+        def work(db: sqlite3.Connection) -> tuple[ReceiptLink, ...]:
+            found = _named(db).execute("SELECT * FROM receipts WHERE lane = ? ORDER BY seq", (lane,))
+            return tuple(rows.receipt_link(row) for row in found)
+
+        return await self._database.read(work)
+
+    async def _summaries(self, clause: str, values: tuple[object, ...]) -> tuple[JobSummary, ...]:
+        def work(db: sqlite3.Connection) -> tuple[JobSummary, ...]:
+            found = _named(db).execute(rows.JOB_QUERY + clause, values).fetchall()
+            return tuple(rows.job_summary(row, _times(db, row["run"])) for row in found)
+
+        return await self._database.read(work)
+
+
+def _named(db: sqlite3.Connection) -> sqlite3.Cursor:
+    """A cursor whose rows can be read by column name."""
+    cursor = db.cursor()
+    cursor.row_factory = sqlite3.Row
+    return cursor
+
+
+def _meta(db: sqlite3.Connection, key: str) -> str | None:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+_STAGE_ORDER = {stage.value: number for number, stage in enumerate(Stage)}
+
+
+def _times(db: sqlite3.Connection, run: str) -> list[tuple[str, float]]:
+    found = db.execute("SELECT stage, entered FROM stage_times WHERE run = ?", (run,)).fetchall()
+    # A stage may be entered within the clock's resolution of the one before, hence not by time alone.
+    return sorted(((str(stage), float(entered)) for stage, entered in found), key=lambda item: _STAGE_ORDER[item[0]])

@@ -1,0 +1,160 @@
+"""The journal's tables, as a list of migrations; PRAGMA user_version counts those applied.
+
+A migration that has been released is never edited: a change is a new entry at the end.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from node.errors import JournalError
+
+_FIRST = """
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- phase and reason are what was last shown; wish is what the operator asked for and survives restarts.
+CREATE TABLE lanes (
+    name TEXT PRIMARY KEY,
+    node TEXT NOT NULL,
+    market TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since REAL NOT NULL,
+    wish TEXT NOT NULL DEFAULT '' CHECK (wish IN ('', 'drain', 'pause')),
+    paused_until REAL,
+    queued_since REAL
+) WITHOUT ROWID;
+
+-- One row per run address: the same job may come twice, each time as another run.
+CREATE TABLE jobs (
+    run TEXT PRIMARY KEY,
+    job TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    node TEXT NOT NULL,
+    market TEXT NOT NULL,
+    poster TEXT NOT NULL,
+    definition_cid TEXT NOT NULL,
+    price INTEGER NOT NULL,
+    timeout INTEGER NOT NULL,
+    run_time INTEGER NOT NULL,
+    stage TEXT NOT NULL,
+    cause TEXT,
+    refusal TEXT NOT NULL DEFAULT '',
+    created REAL NOT NULL
+);
+CREATE INDEX jobs_by_job ON jobs (job);
+CREATE INDEX jobs_by_lane ON jobs (lane, stage);
+CREATE INDEX jobs_by_time ON jobs (created);
+
+CREATE TABLE stage_times (
+    run TEXT NOT NULL REFERENCES jobs (run),
+    stage TEXT NOT NULL,
+    entered REAL NOT NULL,
+    PRIMARY KEY (run, stage)
+) WITHOUT ROWID;
+
+-- The record a stage made; NULL-free, so a row is the proof that the stage is over.
+CREATE TABLE stage_records (
+    run TEXT NOT NULL REFERENCES jobs (run),
+    stage TEXT NOT NULL,
+    record TEXT NOT NULL,
+    written REAL NOT NULL,
+    PRIMARY KEY (run, stage)
+);
+
+CREATE TABLE operations (
+    run TEXT NOT NULL REFERENCES jobs (run),
+    position INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    written REAL NOT NULL,
+    PRIMARY KEY (run, position)
+);
+
+CREATE TABLE outbox (
+    key TEXT PRIMARY KEY,
+    lane TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    wire BLOB NOT NULL,
+    signature TEXT NOT NULL,
+    last_valid_block_height INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    slot INTEGER,
+    fee INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    recipe BLOB NOT NULL
+);
+CREATE INDEX outbox_by_lane ON outbox (lane);
+
+CREATE TABLE settlements (
+    run TEXT PRIMARY KEY REFERENCES jobs (run),
+    kind TEXT NOT NULL,
+    signature TEXT,
+    slot INTEGER,
+    pay INTEGER NOT NULL,
+    payout TEXT,
+    reason TEXT NOT NULL,
+    fee INTEGER NOT NULL,
+    settled REAL NOT NULL
+);
+
+-- Each lane's chain of receipts: a receipt names the one before it by CID and settle signature.
+CREATE TABLE receipts (
+    run TEXT PRIMARY KEY REFERENCES jobs (run),
+    lane TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    receipt_cid TEXT NOT NULL,
+    result_cid TEXT NOT NULL,
+    settle_signature TEXT,
+    UNIQUE (lane, seq)
+);
+
+CREATE TABLE spending (
+    id INTEGER PRIMARY KEY,
+    time REAL NOT NULL,
+    lane TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    lamports INTEGER NOT NULL
+);
+CREATE INDEX spending_by_time ON spending (lane, time);
+
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time REAL NOT NULL,
+    lane TEXT NOT NULL,
+    job TEXT NOT NULL,
+    level TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many migrations the file has seen."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check_version(version: int) -> None:
+    """Raise JournalError when the file was written by a newer gpunode."""
+    if version > len(MIGRATIONS):
+        raise JournalError(
+            f"the journal has schema {version}; this gpunode knows {len(MIGRATIONS)}",
+            hint="update gpunode, or point paths.data at another folder",
+        )
+
+
+def migrate(connection: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> int:
+    """Apply what is missing, each migration in a transaction of its own; returns how many were applied."""
+    version = version_of(connection)
+    for number in range(version, len(migrations)):
+        # executescript commits what is open, so the transaction is spelled out inside the script.
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{migrations[number]}\nPRAGMA user_version = {number + 1};\nCOMMIT;"
+        )
+    return len(migrations) - version
