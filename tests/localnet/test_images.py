@@ -1,0 +1,138 @@
+"""The demo image: its recipe's hash, its definition, and that it is built, found again and does its work offline."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+import pytest
+
+from node.errors import EngineUnavailable, LocalnetError
+from node.localnet import images, rootfs
+
+
+@pytest.fixture
+def client() -> Iterator[docker.DockerClient]:
+    try:
+        engine = docker.from_env()
+        engine.ping()
+    except docker.errors.DockerException as error:
+        pytest.skip(f"no container engine: {error}")
+    yield engine
+    engine.close()
+
+
+def copied_recipe(tmp_path: Path) -> images.Recipe:
+    folder = tmp_path / "spam"
+    shutil.copytree(images.JOBS / "spam", folder)
+    return replace(images.recipe("spam"), folder=folder)
+
+
+def test_the_tag_changes_with_what_the_image_holds(tmp_path: Path) -> None:
+    recipe = copied_recipe(tmp_path)
+    assert recipe.tag == images.recipe("spam").tag
+    with (recipe.folder / "messages.json").open("a") as file:
+        file.write("\n")
+    assert recipe.tag != images.recipe("spam").tag
+    assert recipe.packages_hash == images.recipe("spam").packages_hash
+
+
+def test_the_tag_changes_with_the_interpreter() -> None:
+    recipe = images.recipe("spam")
+    other = replace(recipe, interpreter=replace(recipe.interpreter, version="3.11.99"))
+    assert other.tag != recipe.tag
+
+
+def test_the_tag_does_not_depend_on_the_definition(tmp_path: Path) -> None:
+    recipe = copied_recipe(tmp_path)
+    (recipe.folder / "job.json").write_text("{}")
+    assert recipe.tag == images.recipe("spam").tag
+
+
+def test_the_definition_names_the_image_and_asks_for_a_gpu() -> None:
+    operation = images.definition("spam")["ops"][0]
+    assert operation["args"]["image"] == images.recipe("spam").tag
+    assert operation["args"]["gpu"] is True
+
+
+def test_an_unknown_recipe_is_named() -> None:
+    with pytest.raises(LocalnetError, match="no demo job called 'ham'"):
+        images.recipe("ham")
+
+
+async def test_no_engine_is_said_with_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable) as caught:
+        await images.ensure_image("spam", engine_url=f"unix://{tmp_path}/none.sock")
+    assert "start Docker" in caught.value.hint
+
+
+def test_no_message_is_in_both_sets() -> None:
+    document = json.loads((images.JOBS / "spam" / "messages.json").read_text())
+    training, mailbox = document["training"], document["mailbox"]
+    assert len(mailbox) == 60
+    assert {m["label"] for m in training + mailbox} == {"spam", "ham"}
+    assert not {m["body"] for m in training} & {m["body"] for m in mailbox}
+
+
+def test_libraries_of_the_interpreter_are_found() -> None:
+    found = rootfs.shared_libraries([rootfs.find_interpreter().executable])
+    assert any(name.startswith("libc.so") for name in found)
+    assert all(path.exists() for path in found.values())
+
+
+def test_packed_roots_are_the_same_bytes_for_everybody(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "bin").mkdir(parents=True)
+    (root / "bin/tool").write_text("x")
+    (root / "bin/tool").chmod(0o700)
+    rootfs.pack_root(root, tmp_path / "one.tar")
+    time.sleep(0.01)
+    (root / "bin/tool").touch()
+    rootfs.pack_root(root, tmp_path / "two.tar")
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_the_image_is_built_once_and_tells_spam_from_mail_offline(client: docker.DockerClient) -> None:
+    image = await images.ensure_image("spam")
+    again = await images.ensure_image("spam")
+    assert not again.built
+    assert (again.id, again.tag) == (image.id, image.tag)
+    assert image.size < 400e6
+
+    operation = images.definition("spam")["ops"][0]
+    began = time.monotonic()
+    output = client.containers.run(
+        image.tag,
+        operation["args"]["cmd"],
+        remove=True,
+        network_mode="none",
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        pids_limit=64,
+        mem_limit="1g",
+    )
+    assert time.monotonic() - began >= 2.0
+    lines = output.decode().splitlines()
+    matches = {
+        name: [m.groups() for line in lines if (m := re.search(rule if isinstance(rule, str) else rule["regex"], line))]
+        for name, rule in operation["results"].items()
+    }
+    (device,) = matches["device"]
+    assert "CPU" in device[0]
+    ((accuracy, right, total),) = matches["accuracy"]
+    assert int(total) == 60
+    assert float(accuracy) == pytest.approx(int(right) / 60, abs=0.001)
+    assert int(right) >= 54
+    assert 20 <= len(matches["spam"]) <= 40
+    ((rate,),) = matches["throughput"]
+    assert float(rate) > 0
