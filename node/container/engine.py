@@ -1,0 +1,215 @@
+"""The engine contract: all that the agent ever asks of a container engine.
+
+Every method may raise `EngineUnavailable` (no answer: the engine's state is unknown, never "failed") or
+`EngineRejected` (an answer that a retry will not change); `pull` also raises `ImagePullFailed`.
+Containers are found by label, because labels survive a crash of the agent and names can be taken by others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from node.records import ContainerSpec
+
+NODE_LABEL = "gpunode.node"
+JOB_LABEL = "gpunode.job"
+LANE_LABEL = "gpunode.lane"
+OPERATION_LABEL = "gpunode.operation"
+
+StreamName = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What the engine says of itself and its host."""
+
+    name: str
+    """`docker`."""
+    version: str
+    api_version: str
+    storage_driver: str
+    cgroup_version: str
+    cpus: int
+    memory_bytes: int
+    runtimes: tuple[str, ...]
+    security_options: tuple[str, ...]
+    root_dir: str
+    """Folder that images and containers fill up (for disk checks)."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """One local image."""
+
+    id: str
+    """`sha256:…` of the image's configuration (of its manifest with a containerd image store)."""
+    repo_digests: tuple[str, ...]
+    """`repository@sha256:…` as registries know it; empty for an image made or loaded here."""
+    size_bytes: int
+
+    def digest_for(self, reference: str) -> str:
+        """`sha256:…` to name this image by: the registry's digest for the reference's repository, which
+        anyone can pull and compare, else the image's own id."""
+        repository = split_reference(reference)[0]
+        for entry in self.repo_digests:
+            name, _, digest = entry.partition("@")
+            if _familiar(name) == _familiar(repository):
+                return digest
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far a pull is. Totals grow while the engine learns of layers."""
+
+    image: str
+    layers_done: int
+    layers_total: int
+    bytes_done: int
+    bytes_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerView:
+    """One container as the engine reports it."""
+
+    id: str
+    name: str
+    labels: dict[str, str]
+    status: str
+    """`created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`."""
+    running: bool
+    exit_code: int | None
+    """None while it runs and when it never started."""
+    state: dict[str, Any]
+    """The engine's own State object plus RestartCount."""
+    image_id: str
+    entrypoint: tuple[str, ...] | None
+    """As run: the image's own where the spec has none."""
+    command: tuple[str, ...] | None
+    started_at: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkView:
+    """One network as the engine reports it."""
+
+    id: str
+    name: str
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LogFrame:
+    """One piece of a container's output, as the engine recorded it."""
+
+    stream: StreamName
+    timestamp: str
+    """RFC 3339 with nanoseconds, the engine's own text."""
+    data: bytes
+    """Keeps its newline; a line over the engine's buffer (16 KiB with Docker) comes in several pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent:
+    """Something happened to a container."""
+
+    id: str
+    action: str
+    """`start`, `die`, `oom`, `kill`, `stop`, `destroy`, …"""
+    labels: dict[str, str]
+    time_ns: int
+
+
+class Engine(Protocol):
+    """A container engine on this host."""
+
+    async def info(self) -> EngineInfo:
+        """Version, storage, runtimes and size of the engine's host."""
+        ...
+
+    async def image(self, reference: str) -> ImageInfo | None:
+        """The local image of that name, or None."""
+        ...
+
+    async def pull(self, reference: str, on_progress: Callable[[PullProgress], None]) -> ImageInfo:
+        """Fetch an image from its registry."""
+        ...
+
+    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make the bridge network unless it is there."""
+        ...
+
+    async def remove_network(self, name: str) -> bool:
+        """Remove a network; False if containers are still attached. Missing counts as removed."""
+        ...
+
+    async def networks(self, labels: Mapping[str, str]) -> tuple[NetworkView, ...]:
+        """Networks that carry all these labels (an empty value matches any)."""
+        ...
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Create a container (nothing runs yet) and return its id."""
+        ...
+
+    async def start(self, container: str) -> None:
+        """Start a created container; no error if it runs already."""
+        ...
+
+    async def stop(self, container: str, grace: float) -> None:
+        """Ask it to end, and kill it after `grace` seconds; returns when it has ended. Missing counts as ended."""
+        ...
+
+    async def remove(self, container: str) -> None:
+        """Kill and remove a container with its anonymous volumes. Missing counts as removed."""
+        ...
+
+    async def inspect(self, container: str) -> ContainerView | None:
+        """A container by id or name, or None."""
+        ...
+
+    async def find(self, labels: Mapping[str, str]) -> tuple[ContainerView, ...]:
+        """Containers in any state that carry all these labels (an empty value matches any)."""
+        ...
+
+    async def wait(self, container: str) -> int:
+        """Wait, without limit, until it does not run; its exit code."""
+        ...
+
+    def logs(
+        self, container: str, since: str | None = None, *, follow: bool = True
+    ) -> AsyncIterator[Sequence[LogFrame]]:
+        """Output from `since` (RFC 3339, inclusive) on, in batches as they arrive; ends when the container has
+        ended or, without `follow`, at what is there now."""
+        ...
+
+    def events(self, labels: Mapping[str, str]) -> AsyncIterator[EngineEvent]:
+        """Container events from now on; ends only by an error."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections and threads."""
+        ...
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """Repository and tag (or `sha256:…`) of an image reference; `latest` where neither is given."""
+    repository, _, digest = reference.partition("@")
+    if digest:
+        head, _, tail = repository.rpartition("/")
+        return (f"{head}/" if head else "") + tail.split(":", 1)[0], digest
+    head, _, tail = reference.rpartition("/")
+    name, _, tag = tail.partition(":")
+    return (f"{head}/{name}" if head else name), tag or "latest"
+
+
+def _familiar(repository: str) -> str:
+    # The engine reports images of its default registry by their short names.
+    for prefix in ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/", "library/"):
+        if repository.startswith(prefix):
+            return repository.removeprefix(prefix)
+    return repository

@@ -1,0 +1,243 @@
+"""An operation's log: kept on disk as JSON lines, hashed while it streams.
+
+File format: one canonical JSON object a line, `{"log":…,"timestamp":…,"type":…}` (sorted keys, no blanks, UTF-8).
+The digest is the Merkle root over exactly the file's bytes, so anyone who has the file can check it. `log` keeps
+its newline, pieces of an over-long line stay pieces, and bytes that are no UTF-8 become U+FFFD.
+
+Durability: bytes go to the page cache batch by batch, which survives a crash of the agent, and are synced once when
+the digest is taken. After a power cut a torn end is cut off on opening and the engine's own copy is followed again
+from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from node.container.engine import LogFrame, StreamName
+from node.content.merkle import MerkleHasher
+from node.records import LogDigest
+
+RESULT_ENTRIES = 24_999
+"""How many of the last entries a result document holds (Nosana node)."""
+
+RESUME_OVERLAP_SECONDS = 5
+"""The two streams of a container are stamped apart and written in turn, so that an entry may be recorded behind a
+younger one of the other stream. A resumed follow reads this much again and drops what is kept."""
+
+EntryType = Literal["stdout", "stderr", "nodeerr"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry in the shape of result documents; `nodeerr` is the agent's own note that the log was cut."""
+
+    type: EntryType
+    log: str
+    timestamp: str
+
+    def line(self) -> bytes:
+        """Canonical bytes in the file."""
+        body = {"log": self.log, "timestamp": self.timestamp, "type": self.type}
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+
+
+@dataclass(slots=True)
+class _Mark:
+    """How far one stream is kept: its last time, and how many entries carry just that time."""
+
+    key: str
+    count: int
+
+
+class LogKeeper:
+    """Takes frames, keeps what fits, hashes it. Opening an existing file goes on where it ends.
+
+    `limit_bytes` bounds the file; the first entry over it ends the log with a `nodeerr` entry that says so.
+    Methods block on the disk (call them in a thread) and may be called from any one thread at a time or several.
+    """
+
+    def __init__(self, path: Path, limit_bytes: int) -> None:
+        self.path = path
+        self.truncated = False
+        self._limit = limit_bytes
+        self._hasher = MerkleHasher()
+        self._length = 0
+        self._last_timestamp = ""
+        self._marks: dict[StreamName, _Mark] = {}
+        self._repeats: dict[StreamName, _Mark] = {}
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._recover()
+        self._file = path.open("ab", buffering=0)
+
+    @property
+    def length(self) -> int:
+        """Bytes kept."""
+        return self._length
+
+    def resume(self) -> str | None:
+        """Prepare for a (re)connected stream: the time to read it from, None for its beginning.
+
+        What the new stream repeats of the kept entries is dropped by `add`.
+        """
+        with self._lock:
+            self._repeats = {stream: _Mark(mark.key, mark.count) for stream, mark in self._marks.items()}
+            if not self._marks:
+                return None
+            return _earlier(min(mark.key for mark in self._marks.values()), RESUME_OVERLAP_SECONDS)
+
+    def add(self, frames: Sequence[LogFrame]) -> None:
+        """Keep a batch of frames, in order, less those that are kept already."""
+        with self._lock:
+            batch = bytearray()
+            for frame in frames:
+                if self.truncated:
+                    break
+                if frame.data and not self._is_repeat(frame):
+                    self._keep(frame, batch)
+            self._write(bytes(batch))
+
+    def digest(self, name: str) -> LogDigest:
+        """Sync the file and say what it hashes to; `name` is its path below the data folder."""
+        with self._lock:
+            os.fsync(self._file.fileno())
+            return LogDigest(
+                root=self._hasher.root(),
+                length=self._length,
+                truncated=self.truncated,
+                path=name,
+                last_timestamp=self._last_timestamp,
+            )
+
+    def close(self) -> None:
+        """Close the file; what is kept stays."""
+        with self._lock:
+            self._file.close()
+
+    def _keep(self, frame: LogFrame, batch: bytearray) -> None:
+        line = LogEntry(frame.stream, frame.data.decode("utf-8", "replace"), frame.timestamp).line()
+        # The note that the log was cut must itself fit.
+        note = _cut_note(self._limit, frame.timestamp)
+        if self._length + len(batch) + len(line) + len(note) > self._limit:
+            batch += note
+            self.truncated = True
+            return
+        batch += line
+        self._note(frame.stream, frame.timestamp)
+
+    def _note(self, stream: StreamName, timestamp: str) -> None:
+        self._last_timestamp = timestamp
+        key = order_key(timestamp)
+        mark = self._marks.get(stream)
+        if mark is not None and mark.key == key:
+            mark.count += 1
+        else:
+            self._marks[stream] = _Mark(key, 1)
+
+    def _is_repeat(self, frame: LogFrame) -> bool:
+        mark = self._repeats.get(frame.stream)
+        if mark is None:
+            return False
+        key = order_key(frame.timestamp)
+        if key < mark.key:
+            return True
+        if key == mark.key and mark.count > 0:
+            mark.count -= 1
+            return True
+        del self._repeats[frame.stream]
+        return False
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+        self._hasher.update(data)
+        self._length += len(data)
+
+    def _recover(self) -> None:
+        if not self.path.exists():
+            return
+        with self.path.open("r+b") as file:
+            for line in file:
+                entry = _parse(line)
+                if entry is None:
+                    break
+                self._hasher.update(line)
+                self._length += len(line)
+                if entry.type == "nodeerr":
+                    self.truncated = True
+                    break
+                self._note(entry.type, entry.timestamp)
+            file.truncate(self._length)
+
+
+def read_entries(path: Path, last: int | None = RESULT_ENTRIES) -> Iterator[LogEntry]:
+    """The entries of a log file in order; with `last`, only so many of the newest (two passes, bounded memory).
+
+    A line still being written at the end is left out. A missing file has no entries.
+    """
+    if not path.exists():
+        return
+    skip = 0
+    if last is not None:
+        with path.open("rb") as file:
+            skip = max(0, sum(1 for line in file if line.endswith(b"\n")) - last)
+    with path.open("rb") as file:
+        for number, line in enumerate(file):
+            if number < skip:
+                continue
+            entry = _parse(line)
+            if entry is None:
+                return
+            yield entry
+
+
+def order_key(timestamp: str) -> str:
+    """An RFC 3339 time as UTC text of fixed width, so that text order is time order."""
+    if len(timestamp) == 30 and timestamp[-1] == "Z":
+        return timestamp
+    whole, fraction, zone = _parts(timestamp)
+    try:
+        moment = datetime.fromisoformat(whole + zone).astimezone(UTC)
+    except ValueError:
+        return ""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction.ljust(9, '0')}Z"
+
+
+def _earlier(key: str, seconds: int) -> str | None:
+    if not key:
+        return None
+    whole, fraction, _ = _parts(key)
+    moment = datetime.fromisoformat(whole + "+00:00") - timedelta(seconds=seconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction}Z"
+
+
+def _parts(timestamp: str) -> tuple[str, str, str]:
+    whole, tail = timestamp[:19], timestamp[19:]
+    fraction = ""
+    if tail.startswith("."):
+        fraction = tail[1 : 1 + next((i for i, c in enumerate(tail[1:]) if not c.isdigit()), len(tail))]
+        tail = tail[1 + len(fraction) :]
+    return whole, fraction[:9], "+00:00" if tail in ("", "Z") else tail
+
+
+def _parse(line: bytes) -> LogEntry | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        body = json.loads(line)
+        entry = LogEntry(type=body["type"], log=str(body["log"]), timestamp=str(body["timestamp"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return entry if entry.type in ("stdout", "stderr", "nodeerr") else None
+
+
+def _cut_note(limit: int, timestamp: str) -> bytes:
+    return LogEntry("nodeerr", f"The log was cut here: it is limited to {limit} bytes.\n", timestamp).line()

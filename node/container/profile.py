@@ -1,0 +1,131 @@
+"""The isolation profile: a container spec turned into the engine's create request.
+
+What a job may do is decided here and nowhere else. Everything that is not given is denied: no host mounts, no
+host namespaces, no engine socket, no devices but the lane's GPUs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from node.records import ContainerSpec, IsolationProfile
+
+SIMULATED_UUID_PREFIX = "GPU-simulated-"
+"""UUIDs of devices that the simulated provider invents; no engine is ever asked for them."""
+
+STANDARD_CAPABILITIES = (
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "NET_BIND_SERVICE",
+    "SETGID",
+    "SETUID",
+)
+"""What ordinary images need (package files of several owners, dropping root, ports under 1024)."""
+
+HOST_NAMES_ELSEWHERE = ("host.docker.internal:8.8.8.8", "host.containers.internal:8.8.8.8")
+"""Names that lead to the host in other set-ups; the network's nodes point them away from it."""
+
+BRIDGE_NAME_OPTION = "com.docker.network.bridge.name"
+_INTERFACE_NAME_MAX = 15  # Linux IFNAMSIZ less the closing zero
+_LOG_SLACK_BYTES = 1024 * 1024
+
+
+def create_request(spec: ContainerSpec) -> dict[str, Any]:
+    """Body of the engine's `POST /containers/create` for this spec."""
+    return {
+        "Image": spec.image,
+        "Cmd": None if spec.command is None else list(spec.command),
+        "Entrypoint": None if spec.entrypoint is None else list(spec.entrypoint),
+        "Env": _environment(spec),
+        "WorkingDir": spec.work_dir or "",
+        "Labels": dict(spec.labels),
+        "AttachStdin": False,
+        "AttachStdout": False,
+        "AttachStderr": False,
+        "OpenStdin": False,
+        "Tty": False,
+        # An image's own health command would run beside the job on its budget; ports are probed by the agent.
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": _host_config(spec),
+        "NetworkingConfig": {"EndpointsConfig": {spec.network: {"Aliases": list(spec.aliases)}}},
+    }
+
+
+def network_request(name: str, labels: dict[str, str]) -> dict[str, Any]:
+    """Arguments of docker-py's `create_network` for a job's own bridge.
+
+    The interface carries the network's name, so that one packet filter rule on the prefix `gpn` meets all of them.
+    """
+    return {
+        "name": name,
+        "driver": "bridge",
+        "check_duplicate": True,
+        "internal": False,
+        "enable_ipv6": False,
+        "options": {BRIDGE_NAME_OPTION: name[:_INTERFACE_NAME_MAX]},
+        "labels": labels,
+    }
+
+
+def real_gpus(spec: ContainerSpec) -> tuple[str, ...]:
+    """The UUIDs to ask the engine for: none of a simulated provider's."""
+    return tuple(uuid for uuid in spec.gpu_uuids if not uuid.startswith(SIMULATED_UUID_PREFIX))
+
+
+def _environment(spec: ContainerSpec) -> list[str]:
+    # NVIDIA_* steer the NVIDIA runtime hook; only the agent may say which devices it opens, and its own value
+    # also overrides what the image has baked in.
+    env = {key: value for key, value in spec.env if not key.upper().startswith("NVIDIA_")}
+    devices = real_gpus(spec)
+    env["NVIDIA_VISIBLE_DEVICES"] = ",".join(devices) if devices else "void"
+    if spec.gpu_uuids and not devices:
+        env["GPUNODE_GPU"] = "simulated"
+    return [f"{key}={value}" for key, value in env.items()]
+
+
+def _host_config(spec: ContainerSpec) -> dict[str, Any]:
+    limits = spec.limits
+    config: dict[str, Any] = {
+        "NetworkMode": spec.network,
+        "ExtraHosts": list(HOST_NAMES_ELSEWHERE),
+        "Runtime": spec.runtime,
+        "Privileged": False,
+        "PublishAllPorts": False,
+        "IpcMode": "private",
+        "CapDrop": ["ALL"],
+        "CapAdd": list(_capabilities(spec.profile)),
+        "SecurityOpt": ["no-new-privileges"],
+        "Memory": limits.memory_bytes,
+        # Equal to Memory: no swap, or a job could slow the host down instead of being killed.
+        "MemorySwap": limits.memory_bytes,
+        "PidsLimit": limits.pids,
+        "NanoCpus": round(limits.cpus * 1e9),
+        "ShmSize": limits.shm_bytes,
+        "Ulimits": [
+            {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
+            {"Name": "core", "Soft": 0, "Hard": 0},
+        ],
+        # Reaps orphans, and hands signals to programs that as PID 1 would ignore them.
+        "Init": True,
+        # When the host itself is out of memory, jobs go before the host's own services.
+        "OomScoreAdj": 500,
+        "LogConfig": {"Type": "json-file", "Config": _log_options(limits.log_bytes)},
+        "AutoRemove": False,
+        "RestartPolicy": {"Name": "no"},
+    }
+    devices = real_gpus(spec)
+    if devices:
+        config["DeviceRequests"] = [{"Driver": "nvidia", "DeviceIDs": list(devices), "Capabilities": [["gpu"]]}]
+    return config
+
+
+def _capabilities(profile: IsolationProfile) -> tuple[str, ...]:
+    return STANDARD_CAPABILITIES if profile is IsolationProfile.STANDARD else ()
+
+
+def _log_options(log_bytes: int) -> dict[str, str]:
+    # A little over the job's budget, so that our own cut comes first and the follower never meets a rotation.
+    return {"max-size": str(log_bytes + _LOG_SLACK_BYTES), "max-file": "2"}

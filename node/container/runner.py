@@ -1,0 +1,374 @@
+"""One operation as a reconcile loop: what the plan and the journaled state want, against what the engine has.
+
+A turn looks for the operation's container by label, makes one if there is none, attends it to its end and records
+how it ended. An engine that does not answer is "unknown": the turn is taken again until it does, and the first turn
+after a restart of the agent is the adoption of whatever still runs. Cancelling leaves the container running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from node.container import ending
+from node.container.engine import (
+    JOB_LABEL,
+    NODE_LABEL,
+    OPERATION_LABEL,
+    ContainerView,
+    Engine,
+    ImageInfo,
+)
+from node.container.follower import collect, follow
+from node.container.images import PULL_RETRY, pull_patiently
+from node.container.log import LogKeeper
+from node.container.stop import StopSignal
+from node.errors import ContainerError, EngineRejected, EngineUnavailable
+from node.records import EndCause, OperationError, OperationState, OperationStatus, PlannedOperation
+from node.retry import Clock, Retry, SystemClock
+
+OnChange = Callable[[OperationState], Awaitable[None]]
+"""Makes a state durable; awaited before the change it announces is made."""
+OnProgress = Callable[[str], None]
+"""Takes one line for people: a pull, an engine that does not answer."""
+
+MAX_STARTS = 3
+"""Starts of one operation, crashes of agent and engine included, before it is given up as failed."""
+DRAIN_SECONDS = 30.0
+"""How long the log's end may take after the container's; then it is read once more from the engine's copy."""
+
+CLEAN_RETRY = Retry(attempts=5, total=30.0, first=0.5)
+ENGINE_RETRY = Retry(attempts=1, total=0.0, first=0.5, longest=15.0)  # only its growing waits: there is no last try
+
+log = logging.getLogger(__name__)
+
+
+class OperationRunner:
+    """Runs operations on one engine; logs go to `data/logs/`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        data: Path,
+        *,
+        stop_grace: float = 10.0,
+        pull_retry: Retry = PULL_RETRY,
+        clock: Clock | None = None,
+    ) -> None:
+        """`stop_grace`: seconds between SIGTERM and SIGKILL."""
+        self.engine = engine
+        self.data = data
+        self.stop_grace = stop_grace
+        self.pull_retry = pull_retry
+        self.clock = clock or SystemClock()
+
+    async def run_operation(
+        self,
+        operation: PlannedOperation,
+        previous: OperationState | None,
+        *,
+        on_change: OnChange,
+        stop: StopSignal,
+        on_progress: OnProgress = lambda _line: None,
+    ) -> OperationState:
+        """Bring one operation to its end and return its final state, which `on_change` has made durable.
+
+        `previous` is the journaled state of this run (None: never begun): with it, a container that an earlier
+        life of the agent left behind is adopted; without it, such a container is of an older run and removed.
+        Whatever the container does ends up in the state; what is raised comes from `on_change` alone.
+        """
+        return await _Run(self, operation, previous, on_change, stop, on_progress).complete()
+
+    def log_name(self, operation: PlannedOperation) -> str:
+        """The operation's log file, relative to the data folder."""
+        return f"logs/{re.sub(r'[^A-Za-z0-9_.-]', '_', operation.container.name)[:200]}.jsonl"
+
+
+class _Run:
+    """One call of run_operation."""
+
+    def __init__(
+        self,
+        runner: OperationRunner,
+        operation: PlannedOperation,
+        previous: OperationState | None,
+        on_change: OnChange,
+        stop: StopSignal,
+        on_progress: OnProgress,
+    ) -> None:
+        self._runner = runner
+        self._engine = runner.engine
+        self._clock = runner.clock
+        self._operation = operation
+        self._spec = operation.container
+        self._fresh = previous is None
+        self._state = previous or ending.initial_state(operation)
+        self._on_change = on_change
+        self._stop = stop
+        self._on_progress = on_progress
+        self._keeper: LogKeeper | None = None
+        self._failures = 0
+        wanted = (NODE_LABEL, JOB_LABEL, OPERATION_LABEL)
+        self._labels = {key: value for key, value in self._spec.labels if key in wanted}
+
+    async def complete(self) -> OperationState:
+        try:
+            while self._state.ended_ms is None:
+                try:
+                    await self._turn()
+                except EngineUnavailable as error:
+                    if self._stop.cause is not None and self._state.starts == 0:
+                        # Nothing of this operation can be running: no need to wait for the engine to say so.
+                        await self._record(ending.ended_before_start(self._state, self._stop.cause, self._now()))
+                    else:
+                        await self._wait_for_engine(error)
+        finally:
+            if self._keeper is not None:
+                self._keeper.close()
+        await self._clean()
+        return self._state
+
+    # --- a turn ---------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        container = await self._adopt() or await self._make()
+        if container is None:
+            return
+        if container.status == "created" and not await self._start(container):
+            return
+        await self._attend(container)
+
+    async def _adopt(self) -> ContainerView | None:
+        found = await self._engine.find(self._labels)
+        self._failures = 0
+        mine = [view for view in found if self._is_mine(view)]
+        for view in found:
+            if view not in mine[:1]:
+                log.info("removing container %s of an earlier run", view.name)
+                await self._engine.remove(view.id)
+        return mine[0] if mine else None
+
+    def _is_mine(self, view: ContainerView) -> bool:
+        # A container's id is durable before its start, so one that has run under another id is not of this run.
+        if self._state.container_id is None:
+            return not self._fresh and view.status == "created"
+        return view.id == self._state.container_id
+
+    async def _make(self) -> ContainerView | None:
+        if self._stop.cause is not None:
+            await self._record(ending.ended_before_start(self._state, self._stop.cause, self._now()))
+            return None
+        if self._state.starts >= MAX_STARTS:
+            await self._give_up(f"The container was lost {self._state.starts} times.")
+            return None
+        if self._fresh:
+            await asyncio.to_thread(self._log_path().unlink, missing_ok=True)
+        await self._record(
+            replace(
+                self._state,
+                status=OperationStatus.RUNNING,
+                started_ms=self._state.started_ms if self._state.started_ms is not None else self._now(),
+                container_id=None,
+            )
+        )
+        self._fresh = False
+        image = await self._image()
+        if image is None:
+            return None
+        container = await self._create()
+        if container is not None:
+            digest = image.digest_for(self._spec.image)
+            self._state = replace(self._state, image_digest=digest, command_hash=ending.command_hash(container))
+        return container
+
+    async def _image(self) -> ImageInfo | None:
+        image = await self._engine.image(self._spec.image)
+        if image is not None:
+            return image
+        async with asyncio.TaskGroup() as group:
+            pulling = group.create_task(self._pull())
+            stopping = group.create_task(self._stop.wait())
+            await asyncio.wait((pulling, stopping), return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            pulling.cancel()
+        outcome = None if pulling.cancelled() else pulling.result()
+        if isinstance(outcome, EngineUnavailable):
+            raise outcome
+        if isinstance(outcome, ContainerError):
+            error = ending.operation_error("image-pull-error", outcome)
+            await self._record(ending.ended_by_error(self._state, error, self._now()))
+            return None
+        if outcome is None and self._stop.cause is not None:
+            await self._record(ending.ended_before_start(self._state, self._stop.cause, self._now()))
+        return outcome
+
+    async def _pull(self) -> ImageInfo | ContainerError:
+        try:
+            return await pull_patiently(
+                self._engine, self._spec.image, self._on_progress, self._runner.pull_retry, self._clock
+            )
+        except ContainerError as error:
+            return error
+
+    async def _create(self) -> ContainerView | None:
+        labels = {key: value for key, value in self._spec.labels if key != OPERATION_LABEL}
+        event = "resource-error"
+        try:
+            await self._engine.ensure_network(self._spec.network, labels)
+            event = "container-runtime-error"
+            container = await self._engine.create(self._spec)
+        except EngineRejected as error:
+            entry = ending.operation_error(event, error)
+            await self._record(ending.ended_by_error(self._state, entry, self._now()))
+            return None
+        return await self._engine.inspect(container)
+
+    async def _start(self, container: ContainerView) -> bool:
+        if self._stop.cause is not None:
+            await self._record(ending.ended_with_container(self._state, container, self._stop.cause, self._now()))
+            return False
+        if self._state.starts >= MAX_STARTS:
+            await self._give_up(f"The container was started {self._state.starts} times and did not come up.")
+            return False
+        await self._record(replace(self._state, container_id=container.id, starts=self._state.starts + 1))
+        try:
+            await self._engine.start(container.id)
+        except EngineRejected as error:
+            if error.status != 404 or await self._engine.inspect(container.id) is not None:
+                await self._end_unstarted(container, error)
+            return False
+        return True
+
+    async def _end_unstarted(self, container: ContainerView, error: EngineRejected) -> None:
+        entry = ending.operation_error("container-runtime-error", error)
+        state = replace(self._state, errors=(*self._state.errors, entry))
+        view = await self._engine.inspect(container.id) or container
+        # The engine leaves a container that it could not start "created", with the exit code in its state.
+        view = replace(view, exit_code=int(view.state.get("ExitCode", 0)))
+        await self._record(ending.ended_with_container(state, view, None, self._now()))
+
+    # --- a container that has started -----------------------------------------------------------------------
+
+    async def _attend(self, container: ContainerView) -> None:
+        keeper = await self._open_log()
+        cause: EndCause | None = None
+        if container.running or container.status == "created":
+            cause = await self._until_exit(container.id, keeper)
+        elif container.exit_code != 0:
+            # Ended while nobody watched: had an earlier life of the agent stopped it, it would say so now.
+            cause = self._stop.cause
+        await self._conclude(container.id, keeper, cause)
+
+    async def _until_exit(self, container: str, keeper: LogKeeper) -> EndCause | None:
+        exited = asyncio.Event()
+        cause: EndCause | None = None
+        failure: ContainerError | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                follower = group.create_task(self._follow(container, keeper, exited))
+                stopper = group.create_task(self._stop_when_told(container))
+                await self._engine.wait(container)
+                cause = self._stop.cause
+                exited.set()
+                stopper.cancel()
+                await asyncio.wait((follower,), timeout=DRAIN_SECONDS)
+                follower.cancel()
+        except* ContainerError as errors:
+            failure = _first(errors)
+        if isinstance(failure, EngineRejected) and failure.status == 404:
+            return cause  # gone; concluding finds that out too and another turn is taken
+        if failure is not None:
+            raise EngineUnavailable(failure.message, hint=failure.hint)
+        return cause
+
+    async def _follow(self, container: str, keeper: LogKeeper, exited: asyncio.Event) -> None:
+        while True:
+            try:
+                await follow(self._engine, container, keeper)
+            except EngineRejected as error:
+                # A log that cannot be read must not end the job; what there is gets collected at the end.
+                log.warning("the log of container %s cannot be followed: %s", container[:12], error)
+                return
+            if exited.is_set() or keeper.truncated:
+                return
+            await self._clock.sleep(1.0)
+
+    async def _stop_when_told(self, container: str) -> None:
+        cause = await self._stop.wait()
+        self._on_progress(f"stopping ({cause.value})")
+        while True:
+            try:
+                return await self._engine.stop(container, self._runner.stop_grace)
+            except EngineRejected as error:
+                log.warning("container %s does not stop yet: %s", container[:12], error)
+                await self._clock.sleep(5.0)
+
+    async def _conclude(self, container: str, keeper: LogKeeper, cause: EndCause | None) -> None:
+        state = self._state
+        try:
+            await collect(self._engine, container, keeper)
+        except EngineRejected as error:
+            state = replace(state, errors=(*state.errors, ending.operation_error("operation-error", error)))
+        view = await self._engine.inspect(container)
+        if view is None or view.running:
+            return
+        digest = await asyncio.to_thread(keeper.digest, self._runner.log_name(self._operation))
+        await self._record(replace(ending.ended_with_container(state, view, cause, self._now()), log=digest))
+
+    # --- small things ---------------------------------------------------------------------------------------
+
+    async def _record(self, state: OperationState) -> None:
+        await self._on_change(state)
+        self._state = state
+
+    async def _give_up(self, message: str) -> None:
+        error = OperationError("operation-error", message)
+        state = ending.ended_by_error(self._state, error, self._now())
+        if self._log_path().exists():
+            keeper = await self._open_log()
+            digest = await asyncio.to_thread(keeper.digest, self._runner.log_name(self._operation))
+            state = replace(state, log=digest)
+        await self._record(state)
+
+    async def _open_log(self) -> LogKeeper:
+        if self._keeper is None:
+            limit = self._spec.limits.log_bytes
+            self._keeper = await asyncio.to_thread(LogKeeper, self._log_path(), limit)
+        return self._keeper
+
+    async def _wait_for_engine(self, error: EngineUnavailable) -> None:
+        if self._failures == 0:
+            log.warning("%s (%s)", error, error.hint)
+        self._on_progress(f"waiting for the container engine: {error}")
+        pause = ENGINE_RETRY.wait(min(self._failures, 8))
+        self._failures += 1
+        await self._clock.sleep(pause)
+
+    async def _clean(self) -> None:
+        async def once() -> None:
+            for view in await self._engine.find(self._labels):
+                await self._engine.remove(view.id)
+            await self._engine.remove_network(self._spec.network)
+
+        try:
+            await CLEAN_RETRY.call(once, on=(ContainerError,), clock=self._clock)
+        except ContainerError as error:
+            log.warning("operation %s is not cleaned up yet, the sweeper will: %s", self._operation.id, error)
+
+    def _log_path(self) -> Path:
+        return self._runner.data / self._runner.log_name(self._operation)
+
+    def _now(self) -> int:
+        return round(self._clock.time() * 1000)
+
+
+def _first(errors: BaseExceptionGroup[ContainerError]) -> ContainerError:
+    leaf: BaseException = errors
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    assert isinstance(leaf, ContainerError)
+    return leaf

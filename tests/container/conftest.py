@@ -1,0 +1,3 @@
+from tests.e2e.fixtures import busybox_image, docker_client, docker_engine, node_address
+
+__all__ = ["busybox_image", "docker_client", "docker_engine", "node_address"]
