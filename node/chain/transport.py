@@ -1,0 +1,155 @@
+"""JSON-RPC over HTTP: one request to one endpoint, and the order in which endpoints are asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from node.chain.failures import failure
+from node.errors import GpunodeError, RpcRejected, RpcUnavailable
+from node.retry import Clock
+
+T = TypeVar("T")
+
+RESPONSE_LIMIT = 64 * 1024 * 1024
+"""Bytes of one answer at most; the largest honest one lists every market (10 kB each)."""
+COOL_DOWN = 15.0
+"""Seconds for which an endpoint that did not answer is asked last."""
+_CONNECT_SECONDS = 5.0
+_BUSY_STATUS = frozenset({408, 425, 429})
+
+_PREFLIGHT = -32002
+_NOT_YET = {
+    -32004: "the block is not available yet",
+    -32005: "the endpoint is behind or busy",
+    -32014: "the block's status is not known yet",
+    -32016: "the endpoint has not reached the slot asked for yet",
+    -32429: "the endpoint is busy",
+    -32603: "the endpoint had an internal error",
+}
+"""Codes that another endpoint, or the same one later, may answer otherwise."""
+
+
+def shown(url: str) -> str:
+    """A URL fit for messages: providers carry access keys in path, query and user part."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or url[:40]
+        return f"{parts.scheme}://{host}:{parts.port}" if parts.port else f"{parts.scheme}://{host}"
+    except ValueError:
+        return "(malformed URL)"
+
+
+class Endpoint:
+    """One JSON-RPC server."""
+
+    def __init__(self, url: str, client: httpx.AsyncClient, timeout: float) -> None:
+        self.url = url
+        self.name = shown(url)
+        self.asked_last_until = 0.0
+        self._client = client
+        self._timeout = httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS))
+        self._next_id = 0
+
+    async def call(self, method: str, params: Sequence[Any], parse: Callable[[Any], T]) -> T:
+        """Ask and parse the result.
+
+        Raises RpcUnavailable (no or no usable answer), RpcRejected, or TransactionFailed (refused in preflight).
+        """
+        self._next_id += 1
+        request = {"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": list(params)}
+        body = await self._post(json.dumps(request).encode())
+        try:
+            answer = json.loads(body)
+            error = answer.get("error")
+            if error is None:
+                return parse(answer["result"])
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as bad:
+            raise RpcUnavailable(
+                f"{self.name} gave an answer to {method} that cannot be understood",
+                hint="Check that the URL is a Solana JSON-RPC endpoint.",
+            ) from bad
+        raise self._error(method, error)
+
+    async def _post(self, body: bytes) -> bytes:
+        try:
+            async with self._client.stream(
+                "POST",
+                self.url,
+                content=body,
+                headers={"content-type": "application/json"},
+                timeout=self._timeout,
+            ) as response:
+                return await self._read(response)
+        except httpx.TimeoutException as error:
+            raise RpcUnavailable(f"{self.name} did not answer in time", hint=_HINT_DOWN) from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+            why = str(error) or type(error).__name__
+            raise RpcUnavailable(f"{self.name} cannot be reached: {why}", hint=_HINT_DOWN) from error
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        kept = bytearray()
+        async for piece in response.aiter_bytes():
+            kept += piece
+            if len(kept) > RESPONSE_LIMIT:
+                raise RpcUnavailable(
+                    f"{self.name} answered with more than {RESPONSE_LIMIT} bytes", hint="Use another endpoint."
+                )
+        if response.status_code in _BUSY_STATUS or response.status_code >= 500:
+            raise RpcUnavailable(f"{self.name} answered HTTP {response.status_code}", hint=_HINT_DOWN)
+        if response.status_code in (401, 403):
+            raise RpcUnavailable(
+                f"{self.name} refuses us with HTTP {response.status_code}",
+                hint="Check the access key in the URL, or use another endpoint (`rpc.urls`).",
+            )
+        if response.status_code >= 300 and not kept.lstrip().startswith(b"{"):
+            raise RpcUnavailable(
+                f"{self.name} answered HTTP {response.status_code}",
+                hint="Check that the URL is a Solana JSON-RPC endpoint.",
+            )
+        return bytes(kept)
+
+    def _error(self, method: str, error: Any) -> GpunodeError:
+        if not isinstance(error, dict):
+            return RpcUnavailable(f"{self.name} answered {method} with a malformed error", hint=_HINT_DOWN)
+        code, text, data = error.get("code"), str(error.get("message", "")), error.get("data")
+        if not isinstance(code, int):
+            return RpcUnavailable(f"{self.name} answered {method} with a malformed error", hint=_HINT_DOWN)
+        if code == _PREFLIGHT and isinstance(data, dict) and data.get("err") is not None:
+            logs = data.get("logs")
+            return failure(data["err"], logs if isinstance(logs, list) else ())
+        if code in _NOT_YET:
+            return RpcUnavailable(f"{self.name}: {_NOT_YET[code]} ({text[:200]})", hint=_HINT_DOWN)
+        return RpcRejected(
+            f"{self.name} refused {method}: {text[:300]} ({code})",
+            code=code,
+            data=data,
+            hint="The endpoint may not serve this method; try another (`rpc.urls`).",
+        )
+
+
+_HINT_DOWN = "Check the network and `rpc.urls`; a public endpoint may be limiting this host."
+
+
+class Endpoints:
+    """Several endpoints of one cluster, asked in order; one that failed is asked last for a while."""
+
+    def __init__(self, urls: Sequence[str], client: httpx.AsyncClient, timeout: float, clock: Clock) -> None:
+        self._endpoints = [Endpoint(url, client, timeout) for url in urls]
+        self._clock = clock
+
+    async def call(self, method: str, params: Sequence[Any], parse: Callable[[Any], T]) -> T:
+        """Ask one endpoint after the other until one answers. Raises the last one's RpcUnavailable."""
+        now = self._clock.monotonic()
+        last: RpcUnavailable | None = None
+        for endpoint in sorted(self._endpoints, key=lambda each: each.asked_last_until > now):
+            try:
+                return await endpoint.call(method, params, parse)
+            except RpcUnavailable as error:
+                endpoint.asked_last_until = self._clock.monotonic() + COOL_DOWN
+                last = error
+        raise last or RpcUnavailable("no RPC endpoint is configured", hint="Set `rpc.urls`.")
