@@ -1,0 +1,131 @@
+"""The compiled market programs: package data, checked against their manifest before anything runs them.
+
+`programs/compiled/manifest.json` is written by `programs/build.sh`. It holds the SHA-256 of every compiled program and
+one of all their sources, so that a program that was changed without being rebuilt, or the reverse, is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from solders.keypair import Keypair
+
+from node.chain.clusters import DEVNET, MAINNET, IdSet
+from node.errors import LocalnetError
+
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+COMPILED = PROGRAMS / "compiled"
+MANIFEST = COMPILED / "manifest.json"
+
+# Directories under `programs/` that hold no sources.
+_NOT_SOURCES = frozenset({"compiled", "target"})
+_REBUILD = "Rebuild the programs with node/localnet/programs/build.sh, or install the package anew."
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled program as the chain loads it."""
+
+    name: str
+    address: str
+    """Base58; where the network has deployed the program of that name."""
+    elf: bytes
+    sha256: str
+    """Hex digest of `elf`."""
+
+
+def load_programs(cluster: IdSet) -> tuple[Program, ...]:
+    """The programs jobs, nodes, staking and rewards, compiled for the address set of that cluster.
+
+    Raises LocalnetError if a file or the manifest is missing, or if they disagree.
+    """
+    ids = MAINNET if cluster == "mainnet" else DEVNET
+    addresses = {"jobs": ids.jobs, "nodes": ids.nodes, "staking": ids.staking, "rewards": ids.rewards}
+    digests = _digests(cluster)
+    return tuple(_program(cluster, name, str(address), digests) for name, address in addresses.items())
+
+
+def source_hash() -> str:
+    """SHA-256 (hex) of the programs' sources, by the rule that `build.sh` writes down.
+
+    Sources are not part of an installed package. Raises LocalnetError where there are none.
+    """
+    files = {
+        path.relative_to(PROGRAMS).as_posix(): path
+        for path in PROGRAMS.rglob("*")
+        if path.is_file() and not _NOT_SOURCES.intersection(path.relative_to(PROGRAMS).parts)
+    }
+    if not files:
+        raise LocalnetError(
+            "the sources of the embedded chain's programs are not here",
+            hint="They are part of a clone of the repository, not of an installed package.",
+        )
+    lines = (f"{_sha256(files[name].read_bytes())}  {name}\n" for name in sorted(files, key=str.encode))
+    return _sha256("".join(lines).encode())
+
+
+def manifest_source_hash() -> str:
+    """SHA-256 (hex) of the sources that the compiled programs were built from.
+
+    Raises LocalnetError if the manifest is missing or malformed.
+    """
+    digest = _manifest().get("sources")
+    if not isinstance(digest, str):
+        raise LocalnetError("the manifest of the compiled programs is malformed", hint=_REBUILD)
+    return digest
+
+
+def market_admin() -> Keypair:
+    """The key that may close every market, run and job on a localnet.
+
+    On the real clusters only its owner has this key; the localnet's is derived from a public seed.
+    """
+    return _public_key_pair("market admin")
+
+
+def network_authority() -> Keypair:
+    """The key that audits nodes and owns the first staking settings on a localnet; derived like `market_admin`."""
+    return _public_key_pair("network authority")
+
+
+def _public_key_pair(role: str) -> Keypair:
+    return Keypair.from_seed(hashlib.sha256(f"gpunode localnet {role}".encode()).digest())
+
+
+def _program(cluster: IdSet, name: str, address: str, digests: dict[str, object]) -> Program:
+    path = COMPILED / cluster / f"{name}.so"
+    try:
+        elf = path.read_bytes()
+    except OSError as error:
+        raise LocalnetError(f"the compiled program {path} cannot be read: {error.strerror}", hint=_REBUILD) from error
+    digest = _sha256(elf)
+    if digests.get(name) != digest:
+        raise LocalnetError(f"the compiled program {path} is not the one its manifest names", hint=_REBUILD)
+    return Program(name=name, address=address, elf=elf, sha256=digest)
+
+
+def _digests(cluster: IdSet) -> dict[str, object]:
+    programs = _manifest().get("programs")
+    digests = programs.get(cluster) if isinstance(programs, dict) else None
+    if not isinstance(digests, dict):
+        raise LocalnetError("the manifest of the compiled programs is malformed", hint=_REBUILD)
+    return digests
+
+
+def _manifest() -> dict[str, object]:
+    try:
+        manifest = json.loads(MANIFEST.read_bytes())
+    except OSError as error:
+        raise LocalnetError(f"{MANIFEST} cannot be read: {error.strerror}", hint=_REBUILD) from error
+    except ValueError as error:
+        raise LocalnetError(f"{MANIFEST} is not JSON", hint=_REBUILD) from error
+    if not isinstance(manifest, dict):
+        raise LocalnetError("the manifest of the compiled programs is malformed", hint=_REBUILD)
+    return manifest
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

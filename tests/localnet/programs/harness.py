@@ -1,0 +1,338 @@
+"""The compiled programs on a LiteSVM, and calls to them in which every account can be exchanged.
+
+Every instruction is a line of a table here, not made by the product's own builders: the tests of those have the same
+facts to agree with, and a test of a program must be able to send what no builder would.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from solders.account import Account
+from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
+from solders.litesvm import LiteSVM
+from solders.message import Message
+from solders.pubkey import Pubkey
+from solders.transaction import Transaction
+from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
+
+from node.localnet.artefacts import load_programs
+
+SYSTEM = Pubkey.from_string("11111111111111111111111111111111")
+TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
+ATA = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
+METAPLEX = Pubkey.from_string("metaqbxxUerdq28cj1RbAWkYQm3ybzjb6a8bt518x1s")
+RENT = Pubkey.from_string("SysvarRent111111111111111111111111111111111")
+MINTS = {
+    "devnet": Pubkey.from_string("devr1BGQndEW5k5zfvG5FsLyZv1Ap73vNgAHcQ9sUVP"),
+    "mainnet": Pubkey.from_string("nosXBVoaCTtYdLvKY6Csb4AC8JCdQKKAaWYtx2ZMoo7"),
+}
+START = 1_734_307_200
+"""Unix time at which every world begins."""
+SOL = 1_000_000_000
+
+_POSTING = "user:w vault:w payer:ws rewards_reflection:w rewards_vault:w authority:s rewards_program"
+_NODE = "BHHHHHH"
+
+# program -> instruction -> accounts in order (w writable, s signer), and the struct format of fixed arguments.
+INSTRUCTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "jobs": {
+        "open": ("mint market:ws vault:w authority:ws access_key rent system_program token_program", "qQqB16s"),
+        "update": ("market:w access_key authority:s", "qQB16sq"),
+        "close": ("market:w vault:w user:w authority:s token_program", ""),
+        "close_admin": ("market:w vault:w user:w authority:s token_program", ""),
+        "assign": (f"job:ws market:w run:ws node {_POSTING} token_program system_program", "32sq"),
+        "list": (f"job:ws market:w run:ws {_POSTING} token_program system_program", "32sq"),
+        "delist": ("job:w market:w deposit:w payer:w vault:w token_program authority:ws", ""),
+        "recover": ("job:w market vault:w user:w payer:w authority:s token_program", ""),
+        "extend": (
+            "job:w market user:w vault:w rewards_reflection:w rewards_vault:w authority:s payer:s"
+            " rewards_program token_program",
+            "q",
+        ),
+        "end": ("job:w market run:w deposit:w user:w vault:w payer:w authority:ws token_program", ""),
+        "work": ("run:ws market:w payer:ws stake nft metadata authority:s system_program", ""),
+        "stop": ("market:w node authority:s", ""),
+        "claim": ("job:w run:ws market stake nft metadata payer:ws authority:s system_program", ""),
+        "complete": ("job:w authority:s", "32s"),
+        "finish": (
+            "job:w run:w market vault:w deposit:w user:w payer_run:w payer_job:w authority:s token_program",
+            "32s",
+        ),
+        "quit": ("job:w run:w payer:w authority:s", ""),
+        "quit_admin": ("run:w payer:w authority:s", ""),
+        "clean": ("job:w market payer:w", ""),
+        "clean_admin": ("job:w payer:w authority:s", ""),
+    },
+    "nodes": {
+        "register": ("node:w payer:ws authority:s system_program", _NODE),
+        "update": ("node:w authority:s", _NODE),
+        "audit": ("node:w authority:s", "B"),
+    },
+    "staking": {
+        "init": ("settings:w authority:ws system_program rent", ""),
+        "stake": ("mint user:w vault:w stake:w authority:ws system_program token_program rent", "Q16s"),
+        "unstake": ("stake:w reward authority:s", ""),
+        "restake": ("vault:w stake:w authority:s", ""),
+        "topup": ("user:w vault:w stake:w authority:s token_program", "Q"),
+        "extend": ("stake:w authority:s", "Q"),
+        "close": ("user:w stake:w vault:w authority:ws token_program", ""),
+        "withdraw": ("user:w vault:w stake:w authority:ws token_program", ""),
+        "slash": ("vault:w stake:w token_account:w settings authority:s token_program", "Q"),
+        "update_settings": ("new_authority token_account settings:w authority:s", ""),
+    },
+    "rewards": {
+        "init": ("mint reflection:w vault:w authority:ws system_program token_program rent", ""),
+        "enter": ("reflection:w stake reward:w authority:ws system_program", ""),
+        "add_fee": ("user:w reflection:w vault:w authority:s token_program", "Q"),
+        "claim": ("user:w vault:w reflection:w reward:w stake authority:ws token_program", ""),
+        "sync": ("reward:w stake reflection:w", ""),
+        "close": ("reflection:w reward:w authority:ws", ""),
+    },
+}
+
+Argument = int | bytes
+
+
+def u128(value: int) -> bytes:
+    return value.to_bytes(16, "little")
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<I", len(value.encode())) + value.encode()
+
+
+def discriminator(name: str) -> bytes:
+    return hashlib.sha256(f"global:{name}".encode()).digest()[:8]
+
+
+def tag(name: str) -> bytes:
+    return hashlib.sha256(f"account:{name}".encode()).digest()[:8]
+
+
+def pda(seeds: list[bytes], program: Pubkey) -> Pubkey:
+    return Pubkey.find_program_address(seeds, program)[0]
+
+
+def ata(owner: Pubkey, mint: Pubkey) -> Pubkey:
+    return pda([bytes(owner), bytes(TOKEN), bytes(mint)], ATA)
+
+
+def number(data: bytes, offset: int, size: int = 8) -> int:
+    return int.from_bytes(data[offset : offset + size], "little")
+
+
+def token_data(mint: Pubkey, owner: Pubkey, amount: int, state: int = 1) -> bytes:
+    body = bytes(mint) + bytes(owner) + struct.pack("<Q", amount)
+    return (body + bytes(36) + bytes([state])).ljust(165, b"\0")
+
+
+def accounts_of(program: str, name: str) -> list[str]:
+    return [entry.split(":")[0] for entry in INSTRUCTIONS[program][name][0].split()]
+
+
+@dataclass
+class Outcome:
+    """What became of a transaction."""
+
+    ok: bool
+    logs: list[str]
+    units: int
+    error: str = ""
+
+    @property
+    def line(self) -> str:
+        """The log line that names the error, or nothing."""
+        return next((log for log in self.logs if "Error" in log and "Error Code" in log), "")
+
+    @property
+    def name(self) -> str:
+        """The named error; otherwise whatever the runtime said."""
+        return self.line.split("Error Code: ")[1].split(".")[0] if self.line else self.error
+
+    @property
+    def origin(self) -> str:
+        """The account an error is blamed on."""
+        marker = "caused by account: "
+        return self.line.split(marker)[1].split(".")[0] if marker in self.line else ""
+
+
+@dataclass
+class World:
+    """A chain with the four programs, the NOS mint and the rewards accounts."""
+
+    ids: Literal["devnet", "mainnet"] = "devnet"
+    svm: LiteSVM = field(init=False)
+    keys: dict[Pubkey, Keypair] = field(default_factory=dict)
+    units: dict[str, int] = field(default_factory=dict)
+    """The most compute units each instruction has taken, by "program.instruction"."""
+
+    def __post_init__(self) -> None:
+        self.svm = LiteSVM()
+        self.programs: dict[str, Pubkey] = {}
+        for program in load_programs(self.ids):
+            self.programs[program.name] = Pubkey.from_string(program.address)
+            self.svm.add_program(self.programs[program.name], program.elf)
+        self.mint = MINTS[self.ids]
+        self.set_time(START)
+        self.put_mint(self.mint)
+        self.fees = self.wallet(sol=1000)
+        self.reflection = pda([b"reflection"], self.programs["rewards"])
+        self.rewards_vault = pda([bytes(self.mint)], self.programs["rewards"])
+
+    # -- setting up ----------------------------------------------------------------------------------------------
+
+    def set_time(self, seconds: int) -> None:
+        clock = self.svm.get_clock()
+        clock.unix_timestamp = seconds
+        self.svm.set_clock(clock)
+
+    def wallet(self, *, sol: int = 10, nos: int | None = None) -> Pubkey:
+        """A new key that can sign, with SOL and, if asked, an associated NOS account."""
+        key = self.key()
+        self.svm.airdrop(key, sol * SOL)
+        if nos is not None:
+            self.put_tokens(ata(key, self.mint), key, nos)
+        return key
+
+    def key(self, pair: Keypair | None = None) -> Pubkey:
+        pair = pair or Keypair()
+        self.keys[pair.pubkey()] = pair
+        return pair.pubkey()
+
+    def put(self, address: Pubkey, owner: Pubkey, data: bytes, lamports: int | None = None) -> Pubkey:
+        rent = self.svm.minimum_balance_for_rent_exemption(len(data))
+        self.svm.set_account(address, Account(rent if lamports is None else lamports, data, owner))
+        return address
+
+    def put_mint(self, address: Pubkey, supply: int = 10**15) -> Pubkey:
+        data = bytes(36) + struct.pack("<QBB", supply, 6, 1) + bytes(36)
+        return self.put(address, TOKEN, data)
+
+    def put_tokens(self, address: Pubkey, owner: Pubkey, amount: int, mint: Pubkey | None = None) -> Pubkey:
+        return self.put(address, TOKEN, token_data(mint or self.mint, owner, amount))
+
+    def put_stake(
+        self,
+        authority: Pubkey,
+        *,
+        xnos: int = 0,
+        amount: int = 0,
+        duration: int = 1_209_600,
+        unstaked: int = 0,
+        address: Pubkey | None = None,
+    ) -> Pubkey:
+        vault = self.stake_vault(authority)
+        data = tag("StakeAccount") + struct.pack(
+            "<Q32sQq32sB16s", amount, bytes(authority), duration, unstaked, bytes(vault), 255, u128(xnos)
+        )
+        return self.put(address or self.stake(authority), self.programs["staking"], data.ljust(120, b"\0"))
+
+    def put_reflection(self, rate: int = 10**24, reflection: int = 0, xnos: int = 0) -> None:
+        bump = Pubkey.find_program_address([bytes(self.mint)], self.programs["rewards"])[1]
+        values = u128(rate) + u128(reflection) + u128(xnos) + bytes(self.rewards_vault) + bytes([bump])
+        self.put(self.reflection, self.programs["rewards"], (tag("ReflectionAccount") + values).ljust(96, b"\0"))
+        self.put_tokens(self.rewards_vault, self.rewards_vault, 0)
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def stake(self, authority: Pubkey) -> Pubkey:
+        return pda([b"stake", bytes(self.mint), bytes(authority)], self.programs["staking"])
+
+    def stake_vault(self, authority: Pubkey) -> Pubkey:
+        return pda([b"vault", bytes(self.mint), bytes(authority)], self.programs["staking"])
+
+    def market_vault(self, market: Pubkey) -> Pubkey:
+        return pda([bytes(market), bytes(self.mint)], self.programs["jobs"])
+
+    def nos(self, owner: Pubkey) -> Pubkey:
+        return ata(owner, self.mint)
+
+    def account(self, address: Pubkey) -> Account | None:
+        return self.svm.get_account(address)
+
+    def data(self, address: Pubkey) -> bytes:
+        account = self.account(address)
+        assert account is not None, f"no account at {address}"
+        return bytes(account.data)
+
+    def lamports(self, address: Pubkey) -> int:
+        return self.svm.get_balance(address) or 0
+
+    def tokens(self, address: Pubkey) -> int:
+        return number(self.data(address), 64)
+
+    # -- calling -------------------------------------------------------------------------------------------------
+
+    def instruction(
+        self,
+        program: str,
+        name: str,
+        accounts: Mapping[str, Pubkey],
+        *args: Argument,
+        tail: bytes = b"",
+        unsigned: tuple[str, ...] = (),
+        readonly: tuple[str, ...] = (),
+        keep: int | None = None,
+    ) -> Instruction:
+        """One instruction. `unsigned` and `readonly` take flags off, `keep` cuts the accounts off after so many."""
+        layout, form = INSTRUCTIONS[program][name]
+        given = {**self._constants(), **accounts}
+        metas = []
+        for entry in layout.split():
+            account, _, flags = entry.partition(":")
+            signs = "s" in flags and account not in unsigned
+            metas.append(AccountMeta(given[account], signs, "w" in flags and account not in readonly))
+        data = discriminator(name) + struct.pack("<" + form, *args) + tail
+        return Instruction(self.programs[program], data, metas[:keep])
+
+    def send(self, *instructions: Instruction, payer: Pubkey | None = None) -> Outcome:
+        payer = payer or self.fees
+        message = Message.new_with_blockhash(list(instructions), payer, self.svm.latest_blockhash())
+        signers = message.account_keys[: message.header.num_required_signatures]
+        transaction = Transaction([self.keys[key] for key in signers], message, self.svm.latest_blockhash())
+        result = self.svm.send_transaction(transaction)
+        self.svm.expire_blockhash()
+        if isinstance(result, FailedTransactionMetadata):
+            meta = result.meta()
+            return Outcome(False, meta.logs(), meta.compute_units_consumed(), str(result.err()))
+        assert isinstance(result, TransactionMetadata)
+        return Outcome(True, result.logs(), result.compute_units_consumed())
+
+    def call(
+        self,
+        program: str,
+        name: str,
+        accounts: Mapping[str, Pubkey],
+        *args: Argument,
+        tail: bytes = b"",
+        unsigned: tuple[str, ...] = (),
+        readonly: tuple[str, ...] = (),
+        payer: Pubkey | None = None,
+    ) -> Outcome:
+        instruction = self.instruction(
+            program, name, accounts, *args, tail=tail, unsigned=unsigned, readonly=readonly
+        )
+        outcome = self.send(instruction, payer=payer)
+        if outcome.ok:
+            key = f"{program}.{name}"
+            self.units[key] = max(self.units.get(key, 0), outcome.units)
+        return outcome
+
+    def _constants(self) -> dict[str, Pubkey]:
+        return {
+            "system_program": SYSTEM,
+            "token_program": TOKEN,
+            "rewards_program": self.programs["rewards"],
+            "rent": RENT,
+            "mint": self.mint,
+            "access_key": SYSTEM,
+            "metadata": SYSTEM,
+            "rewards_reflection": self.reflection,
+            "rewards_vault": self.rewards_vault,
+        }
