@@ -1,0 +1,1 @@
+"""Jobs as documents: definition, validation, plan, policy and result. Nothing here runs anything."""

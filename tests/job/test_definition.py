@@ -1,0 +1,153 @@
+"""The validator against the verdicts of the network's own (`@nosana/types` 2.1.6).
+
+`verdicts.jsonl` holds hand-made definitions and random changes of them, with what that validator said: valid or not,
+and each error's path and expected type. Real definitions with their `verdicts.json` are read from the folder that
+GPUNODE_CORPUS names.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.errors import DefinitionInvalid, GpunodeError, JobError
+from node.job.definition import Definition, parse_definition, violation_json
+from node.job.text import MAX_BYTES, parse_json
+
+CASES = [json.loads(line) for line in Path(__file__).with_name("verdicts.jsonl").read_text().splitlines()]
+CORPUS = os.environ.get("GPUNODE_CORPUS", "")
+MINIMAL = {"version": "0.1", "type": "container", "ops": [{"type": "container/run", "id": "a", "args": {"image": "x"}}]}
+
+
+def errors_of(body: bytes) -> list[list[str]] | None:
+    try:
+        parse_definition(body)
+    except DefinitionInvalid as error:
+        return [[violation.path, violation.expected] for violation in error.violations]
+    return None
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_verdict_equals_the_network_s(case: dict[str, Any]) -> None:
+    errors = errors_of(json.dumps(case["document"]).encode())
+    assert (errors is None) == case["valid"]
+    if "errors" in case:
+        assert errors == case["errors"]
+
+
+@pytest.mark.skipif(not CORPUS, reason="GPUNODE_CORPUS names no folder with definitions and verdicts.json")
+def test_verdicts_on_real_definitions() -> None:
+    folder = Path(CORPUS)
+    files = json.loads((folder / "verdicts.json").read_text())["files"]
+    assert files
+    for name, verdicts in files.items():
+        said = verdicts["types-2.1.6"]
+        expected = None if said["valid"] else [[e["path"], e["expected"]] for e in said.get("errors", [])]
+        assert errors_of((folder / name).read_bytes()) == expected, name
+
+
+def test_values_are_as_posted() -> None:
+    definition = parse_definition(
+        b"""{"type":"container","version":"0.1","meta":{"trigger":"cli","x":{"y":[1,"a"]}},
+        "global":{"env":{"A":"1"},"gpu":true},
+        "ops":[{"type":"container/run","id":"a","results":{"r":{"regex":"x","logType":["stdout"]}},
+                "execution":{"group":"g","depends_on":["b"],"stop_if_dependent_stops":true},
+                "args":{"image":"i","cmd":["a","b"],"entrypoint":"sh","expose":[80,{"port":81}],"private":true,
+                        "resources":[{"type":"HF","repo":"r","target":"/t"},"__remove-if-empty__"]}},
+               {"type":"container/create-volume","id":"b","args":{"name":"v"}}]}"""
+    )
+    assert isinstance(definition, Definition)
+    first, second = definition.ops
+    assert definition.global_ is not None
+    assert definition.global_.gpu is True
+    assert first.args.cmd == ("a", "b")
+    assert first.args.entrypoint == "sh"
+    assert first.args.expose[0] == 80
+    assert first.args.expose[1].port == 81
+    assert first.execution.depends_on == ("b",)
+    assert first.results["r"].logType == ("stdout",)
+    assert second.args.name == "v"
+
+
+def test_a_missing_value_differs_from_null() -> None:
+    with pytest.raises(DefinitionInvalid) as caught:
+        parse_definition(b'{"type":null,"ops":[]}')
+    assert [violation_json(violation) for violation in caught.value.violations] == [
+        {"path": "$input.type", "expected": '"container"', "value": None},
+        {"path": "$input.version", "expected": '"0.1"'},
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b'{"a":NaN}',
+        b"[Infinity]",
+        b"[-Infinity]",
+        b'{"a":1}x',
+        b"\xff\xfe{\x00}\x00",
+        b'{"a":"\xc3"}',
+        b"[" * 65 + b"]" * 65,
+        b"[" * 400_000,
+        b'{"a":' * 100_000,
+        b" " * (MAX_BYTES + 1),
+        b'{"a":"\n"}',
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_what_is_no_document(body: bytes) -> None:
+    with pytest.raises(JobError) as caught:
+        parse_definition(body)
+    assert not isinstance(caught.value, DefinitionInvalid)
+    assert "\n" not in caught.value.message
+
+
+def test_documents_are_read_as_javascript_does() -> None:
+    assert parse_json(b'\xef\xbb\xbf{"a":1,"a":2}') == {"a": 2}
+    assert list(parse_json(b'{"b":1,"10":1,"9":1,"a":1,"01":1}')) == ["9", "10", "b", "a", "01"]
+    assert parse_json(b'["\\ud800x","\\ud83d\\ude00"]') == ["\ufffdx", "\U0001f600"]
+    assert parse_json(b"[9007199254740993, 1e2, " + b"9" * 5000 + b"]") == [9007199254740992, 100.0, float("inf")]
+    assert parse_json(b'{"a":"[[[[\\"[[[["}' + b" " * 10) == {"a": '[[[["[[[['}
+    assert parse_json(b"[" * 64 + b"]" * 64)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["version", "type", "ops", "id", "args", "image", "expose", "port", "results", "x"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200)
+def test_noise_raises_errors_of_ours_only(body: bytes) -> None:
+    with pytest.raises(GpunodeError):
+        parse_definition(body)
+
+
+@given(JSON, st.sampled_from(["ops", "meta", "global", "logistics", "args", "op"]))
+@settings(max_examples=300)
+def test_any_document_is_valid_or_says_why(value: Any, where: str) -> None:
+    document: dict[str, Any] = json.loads(json.dumps(MINIMAL))
+    if where == "args":
+        document["ops"][0]["args"] = value
+    elif where == "op":
+        document["ops"][0] = value
+    else:
+        document[where] = value
+    try:
+        parse_definition(json.dumps(document).encode("utf-8", "surrogatepass"))
+    except DefinitionInvalid as error:
+        assert all(violation.path.startswith("$input") for violation in error.violations)  # noqa: PT017
