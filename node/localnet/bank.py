@@ -1,0 +1,312 @@
+"""The bank: the SVM that executes transactions, and the accounts as each commitment sees them.
+
+Programs run in the real Solana virtual machine (LiteSVM). Its blockhash check is off because it knows only its
+newest one; `validator.py` keeps the cluster's window instead. Its transaction history is off for the same
+reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from solders.account import Account
+from solders.clock import Clock
+from solders.hash import Hash
+from solders.litesvm import LiteSVM
+from solders.message import MessageV0
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from solders.transaction import VersionedTransaction
+from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
+
+from node.chain.base58 import b58encode
+from node.localnet import spl
+from node.localnet.slots import SLOTS_PER_EPOCH
+from node.localnet.versions import UndoLog
+
+LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
+_LOOKUP_TABLE_HEADER = 56
+"""Bytes before the first address of a lookup table account."""
+_SYSTEM = Pubkey.default()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBalance:
+    """A token balance beside a transaction; `index` counts the transaction's accounts."""
+
+    index: int
+    mint: str
+    owner: str
+    program: str
+    amount: int
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """All accounts a transaction names: the static ones, then those from lookup tables."""
+
+    static: tuple[Pubkey, ...]
+    loaded_writable: tuple[Pubkey, ...]
+    loaded_readonly: tuple[Pubkey, ...]
+    writable: frozenset[Pubkey]
+
+    @property
+    def all(self) -> tuple[Pubkey, ...]:
+        """In the order instructions count them."""
+        return self.static + self.loaded_writable + self.loaded_readonly
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What came of a transaction."""
+
+    landed: bool
+    """False where it could not even be charged for, so that no block holds it."""
+    error: Any
+    """The transaction error in JSON form, or None."""
+    logs: list[str]
+    units: int
+    fee: int
+    """Lamports."""
+    inner: list[dict[str, Any]]
+    return_data: tuple[str, bytes] | None
+    keys: Keys
+    pre_balances: tuple[int, ...] = ()
+    post_balances: tuple[int, ...] = ()
+    pre_tokens: tuple[TokenBalance, ...] = ()
+    post_tokens: tuple[TokenBalance, ...] = ()
+    changed: tuple[Pubkey, ...] = ()
+    post_accounts: dict[Pubkey, Account] | None = None
+    """Accounts after a simulation that succeeded."""
+
+
+class Bank:
+    """All accounts of the chain."""
+
+    def __init__(self) -> None:
+        self._svm = LiteSVM().with_blockhash_check(False).with_sigverify(True).with_transaction_history(0)
+        self._undo = UndoLog()
+        self._owners: set[Pubkey] = {_SYSTEM}
+        self._hidden = {self._svm.airdrop_pubkey()}
+
+    # --- what the cluster sets
+
+    def begin_slot(self, slot: int, unix_time: int, hashes: Sequence[tuple[int, Hash]]) -> None:
+        """Set the Clock and SlotHashes sysvars for a new block; `hashes` newest first."""
+        epoch = slot // SLOTS_PER_EPOCH
+        self._svm.set_clock(Clock(slot, 0, epoch, epoch + 1, unix_time))
+        if hashes:
+            self._svm.set_slot_hashes(list(hashes))
+
+    def add_program(self, address: Pubkey, code: bytes) -> None:
+        """Deploy a compiled program."""
+        self._svm.add_program(address, code)
+
+    def set_account(self, key: Pubkey, account: Account, slot: int) -> None:
+        """Put an account in place, past all rules; lamports 0 removes it."""
+        self._undo.note(key, slot, self._svm.get_account(key))
+        self._svm.set_account(key, account)
+        self._owners.add(account.owner)
+
+    def settle(self, finalized: int) -> None:
+        """The finalized slot moved: older versions that no view can ask for any more are dropped."""
+        self._undo.prune(finalized)
+
+    def finalize(self) -> None:
+        """Take every account as final as it is now: genesis and a loaded state."""
+        self._undo.clear()
+
+    def minimum_rent(self, size: int) -> int:
+        """Lamports that make an account of that many bytes rent-exempt."""
+        return self._svm.minimum_balance_for_rent_exemption(size)
+
+    # --- reading
+
+    def account(self, key: Pubkey, slot: int) -> Account | None:
+        """The account as it was at the end of the slot (or is now, in the newest one)."""
+        return self._undo.at(key, slot, self._svm.get_account(key))
+
+    def program_accounts(self, owner: Pubkey, slot: int) -> list[tuple[Pubkey, Account]]:
+        """All accounts of an owner at the end of the slot."""
+        found = {key: account for key, account in self._svm.get_program_accounts(owner) if account.lamports}
+        for key in self._undo.changed_after(slot):
+            old = self._undo.at(key, slot, None)
+            if old is not None and old.owner == owner and old.lamports:
+                found[key] = old
+            else:
+                found.pop(key, None)
+        for key in self._hidden:
+            found.pop(key, None)
+        return list(found.items())
+
+    def changed_in(self, slot: int) -> list[Pubkey]:
+        """Accounts that changed in the slot."""
+        return self._undo.changed_in(slot)
+
+    def dump(self) -> list[tuple[Pubkey, Account]]:
+        """Every account that is not a program or a sysvar, as it is now: for saving."""
+        return [
+            (key, account)
+            for owner in self._owners
+            for key, account in self._svm.get_program_accounts(owner)
+            if not account.executable and account.lamports and key not in self._hidden
+        ]
+
+    def keys_of(self, transaction: VersionedTransaction) -> Keys:
+        """All accounts the transaction names, lookup tables resolved as they are now."""
+        message = transaction.message
+        static = tuple(message.account_keys)
+        header = message.header
+        signers = header.num_required_signatures
+        writable = set(static[: signers - header.num_readonly_signed_accounts])
+        writable.update(static[signers : len(static) - header.num_readonly_unsigned_accounts])
+        more: list[Pubkey] = []
+        readonly: list[Pubkey] = []
+        if isinstance(message, MessageV0):
+            for lookup in message.address_table_lookups:
+                table = self._table(lookup.account_key)
+                more += [table[index] for index in lookup.writable_indexes if index < len(table)]
+                readonly += [table[index] for index in lookup.readonly_indexes if index < len(table)]
+        return Keys(static, tuple(more), tuple(readonly), frozenset(writable | set(more)))
+
+    def _table(self, key: Pubkey) -> list[Pubkey]:
+        account = self._svm.get_account(key)
+        if account is None or account.owner != LOOKUP_TABLE_PROGRAM:
+            return []
+        body = account.data[_LOOKUP_TABLE_HEADER:]
+        return [Pubkey.from_bytes(body[at : at + 32]) for at in range(0, len(body) - 31, 32)]
+
+    # --- executing
+
+    def execute(self, transaction: VersionedTransaction, slot: int) -> Execution:
+        """Run the transaction for good, in this slot."""
+        keys = self.keys_of(transaction)
+        before = [self._svm.get_account(key) for key in keys.all]
+        outcome = self._svm.send_transaction(transaction)
+        after = [self._svm.get_account(key) for key in keys.all]
+        changed: list[Pubkey] = []
+        for key, old, new in zip(keys.all, before, after, strict=True):
+            if key in keys.writable and old != new:
+                self._undo.note(key, slot, old)
+                changed.append(key)
+                if new is not None:
+                    self._owners.add(new.owner)
+        result = _execution(outcome, keys)
+        if not result.landed:
+            return result
+        return Execution(
+            landed=True,
+            error=result.error,
+            logs=result.logs,
+            units=result.units,
+            fee=result.fee,
+            inner=result.inner,
+            return_data=result.return_data,
+            keys=keys,
+            pre_balances=tuple(account.lamports if account else 0 for account in before),
+            post_balances=tuple(account.lamports if account else 0 for account in after),
+            pre_tokens=self._token_balances(before),
+            post_tokens=self._token_balances(after),
+            changed=tuple(changed),
+        )
+
+    def simulate(self, transaction: VersionedTransaction, slot: int, *, verify: bool) -> Execution:
+        """Run the transaction against the accounts of a slot's view and keep nothing.
+
+        `verify` says whether signatures are checked.
+        """
+        keys = self.keys_of(transaction)
+        with self._as_of(keys.all, slot):
+            self._svm._inner.set_sigverify(verify)
+            try:
+                outcome = self._svm.simulate_transaction(transaction)
+            finally:
+                self._svm._inner.set_sigverify(True)
+        if isinstance(outcome, FailedTransactionMetadata):
+            return _execution(outcome, keys)
+        return _execution(outcome.meta(), keys, dict(outcome.post_accounts()))
+
+    @contextmanager
+    def _as_of(self, keys: Sequence[Pubkey], slot: int) -> Iterator[None]:
+        """Put the older versions of these accounts in place for a moment."""
+        now = {key: self._svm.get_account(key) for key in keys}
+        then = {key: self._undo.at(key, slot, account) for key, account in now.items()}
+        moved = [key for key in now if now[key] != then[key]]
+        try:
+            for key in moved:
+                self._svm.set_account(key, then[key] or _NOTHING)
+            yield
+        finally:
+            for key in moved:
+                self._svm.set_account(key, now[key] or _NOTHING)
+
+    def _token_balances(self, accounts: Sequence[Account | None]) -> tuple[TokenBalance, ...]:
+        found: list[TokenBalance] = []
+        for index, account in enumerate(accounts):
+            token = spl.token_account(account) if account is not None else None
+            if account is None or token is None:
+                continue
+            minted = self._svm.get_account(token.mint)
+            info = spl.mint(minted) if minted is not None else None
+            if info is not None:
+                found.append(
+                    TokenBalance(
+                        index,
+                        str(token.mint),
+                        str(token.owner),
+                        str(account.owner),
+                        token.amount,
+                        info.decimals,
+                    )
+                )
+        return tuple(found)
+
+
+_NOTHING = Account(0, b"", _SYSTEM, False)
+
+
+def _execution(
+    outcome: TransactionMetadata | FailedTransactionMetadata,
+    keys: Keys,
+    post_accounts: dict[Pubkey, Account] | None = None,
+) -> Execution:
+    failed = isinstance(outcome, FailedTransactionMetadata)
+    meta = outcome.meta() if isinstance(outcome, FailedTransactionMetadata) else outcome
+    returned = meta.return_data()
+    return Execution(
+        # The SVM leaves the signature out where it never charged for the transaction.
+        landed=meta.signature() != Signature.default(),
+        error=json.loads(outcome.to_json())["err"] if failed else None,
+        logs=meta.logs(),
+        units=meta.compute_units_consumed(),
+        fee=meta.fee(),
+        inner=_inner(meta),
+        return_data=(str(returned.program_id), returned.data) if returned.data else None,
+        keys=keys,
+        post_accounts=post_accounts,
+    )
+
+
+def _inner(meta: TransactionMetadata) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for index, group in enumerate(meta.inner_instructions()):
+        if not group:
+            continue
+        rows = []
+        for entry in group:
+            instruction = entry.instruction()
+            rows.append(
+                {
+                    "programIdIndex": instruction.program_id_index,
+                    "accounts": list(instruction.accounts),
+                    "data": b58encode(bytes(instruction.data)),
+                    "stackHeight": entry.stack_height(),
+                }
+            )
+        found.append({"index": index, "instructions": rows})
+    return found

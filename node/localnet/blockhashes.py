@@ -1,0 +1,56 @@
+"""Recent blockhashes: which ones a transaction may still name, and which transactions named each.
+
+A blockhash may be used while at most 150 blocks were made after its own (the cluster's maximum processing age).
+A transaction is known by its message within the blockhash it names, so that a copy is refused for exactly as
+long as its blockhash would let it in.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from solders.hash import Hash
+
+MAX_AGE = 150
+"""Blocks."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    height: int
+    messages: set[bytes] = field(default_factory=set)
+
+
+class Blockhashes:
+    """The table of blockhashes that are young enough."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[Hash, _Entry] = OrderedDict()
+
+    def register(self, blockhash: Hash, height: int) -> None:
+        """A block was made; hashes older than the window are dropped, with the transactions they knew."""
+        self._entries[blockhash] = _Entry(height)
+        while True:
+            oldest = next(iter(self._entries.values()))
+            if height - oldest.height <= MAX_AGE:
+                return
+            self._entries.popitem(last=False)
+
+    def valid_at(self, blockhash: Hash, height: int) -> bool:
+        """Whether a transaction naming the hash may be in a block of that height."""
+        entry = self._entries.get(blockhash)
+        return entry is not None and 0 <= height - entry.height <= MAX_AGE
+
+    def seen(self, blockhash: Hash, message: bytes) -> bool:
+        """Whether a transaction with this message (its hash) is in a block already."""
+        entry = self._entries.get(blockhash)
+        return entry is not None and message in entry.messages
+
+    def mark(self, blockhash: Hash, message: bytes) -> None:
+        """Remember that the message is in a block."""
+        self._entries[blockhash].messages.add(message)
+
+    def rows(self) -> list[tuple[Hash, int, tuple[bytes, ...]]]:
+        """Everything held, oldest first: for saving."""
+        return [(key, entry.height, tuple(entry.messages)) for key, entry in self._entries.items()]

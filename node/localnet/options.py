@@ -1,0 +1,37 @@
+"""What can be chosen when an embedded chain is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from node.chain.clusters import IdSet
+from node.localnet.slots import SkipRule
+from node.localnet.validator import History
+from node.retry import Clock, SystemClock
+
+DEFAULT_RPC_PORT = 8899
+DEFAULT_CONTENT_PORT = 8901
+"""The port after the RPC port is the socket's, so the next one is the first that is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalnetOptions:
+    """How the chain runs. Ports: 0 means any free one (the socket's second port is always RPC port + 1)."""
+
+    rpc_port: int = DEFAULT_RPC_PORT
+    content_port: int = DEFAULT_CONTENT_PORT
+    host: str = "127.0.0.1"
+    state: Path | None = None
+    """File the chain is loaded from at start, if it exists, and saved to at stop."""
+    keys: Path | None = None
+    """Folder for the key files; keys already there are used."""
+    ids: IdSet = "devnet"
+    """Which of the network's published address sets the programs stand at."""
+    slot_ms: int = 400
+    """Milliseconds of one slot; 0: time stands still until `Localnet.advance` is called."""
+    market_price: int = 1_000
+    """Micro-NOS per second of the market that exists from genesis."""
+    skip: SkipRule = field(default_factory=SkipRule)
+    history: History = field(default_factory=History)
+    clock: Clock = field(default_factory=SystemClock)

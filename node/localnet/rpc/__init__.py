@@ -1,0 +1,1 @@
+"""The JSON-RPC methods of the embedded chain, one table per noun."""

@@ -1,0 +1,84 @@
+"""JSON-RPC 2.0: one request or a batch in, the answer out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from node.errors import GpunodeError
+from node.localnet.rpc.context import Methods
+from node.localnet.rpc.errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    RpcError,
+)
+from node.localnet.rpc.params import Params
+
+_log = logging.getLogger(__name__)
+_SEPARATORS = (",", ":")
+
+
+class Dispatcher:
+    """Answers requests from a table of methods."""
+
+    def __init__(self, methods: Methods) -> None:
+        self._methods = methods
+
+    def answer(self, body: bytes | str) -> str:
+        """The response text for a request's text; empty where nothing in it asks for one."""
+        try:
+            request = json.loads(body)
+        except (ValueError, RecursionError):
+            return dump(error_json(None, RpcError(PARSE_ERROR, "Parse error")))
+        if isinstance(request, list):
+            if not request:
+                return dump(error_json(None, RpcError(INVALID_REQUEST, "Invalid request")))
+            answers = [answer for entry in request if (answer := self.one(entry)) is not None]
+            return dump(answers) if answers else ""
+        answer = self.one(request)
+        return "" if answer is None else dump(answer)
+
+    def one(self, request: Any) -> dict[str, Any] | None:
+        """The response to one request; None for a notification (it has no id)."""
+        if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+            return error_json(None, RpcError(INVALID_REQUEST, "Invalid request"))
+        if "id" not in request:
+            return None
+        identity = request["id"]
+        try:
+            return result_json(identity, self._call(request["method"], request.get("params")))
+        except RpcError as error:
+            return error_json(identity, error)
+        except GpunodeError as error:
+            return error_json(identity, RpcError(INTERNAL_ERROR, str(error), {"hint": error.hint}))
+        except Exception:
+            # The boundary of the server: a fault in one method must not end the chain.
+            _log.exception("the method %s failed", request["method"])
+            return error_json(identity, RpcError(INTERNAL_ERROR, "Internal error"))
+
+    def _call(self, name: str, params: Any) -> Any:
+        method = self._methods.get(name)
+        if method is None:
+            raise RpcError(METHOD_NOT_FOUND, "Method not found")
+        if params is not None and not isinstance(params, list):
+            raise RpcError(INVALID_PARAMS, "Invalid params: expected an array.")
+        return method(Params(params or []))
+
+
+def result_json(identity: Any, result: Any) -> dict[str, Any]:
+    """A response that succeeded; the id is given back as it came, text or number."""
+    return {"jsonrpc": "2.0", "result": result, "id": identity}
+
+
+def error_json(identity: Any, error: RpcError) -> dict[str, Any]:
+    """A response that failed."""
+    return {"jsonrpc": "2.0", "error": error.json(), "id": identity}
+
+
+def dump(value: Any) -> str:
+    """JSON without spaces."""
+    return json.dumps(value, separators=_SEPARATORS)

@@ -1,0 +1,201 @@
+"""Parameters of a request, taken out with the checks a Solana RPC node makes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from node.chain.base58 import b58decode
+from node.localnet.rpc.errors import MIN_CONTEXT_SLOT, RpcError, invalid_params
+from node.localnet.slots import Block, Commitment, Slots
+
+_COMMITMENTS = {
+    "processed": Commitment.PROCESSED,
+    "confirmed": Commitment.CONFIRMED,
+    "finalized": Commitment.FINALIZED,
+    # names of older clients
+    "recent": Commitment.PROCESSED,
+    "single": Commitment.CONFIRMED,
+    "singleGossip": Commitment.CONFIRMED,
+    "root": Commitment.FINALIZED,
+    "max": Commitment.FINALIZED,
+}
+
+
+def pubkey(value: object) -> Pubkey:
+    """The address, or -32602."""
+    if not isinstance(value, str):
+        raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected a string.")
+    try:
+        return Pubkey.from_string(value)
+    except ValueError:
+        try:
+            wrong_size = len(b58decode(value)) != 32
+        except ValueError:
+            wrong_size = False
+        raise invalid_params(f"Invalid param: {'WrongSize' if wrong_size else 'Invalid'}") from None
+
+
+def signature(value: object) -> Signature:
+    """The signature, or -32602."""
+    if not isinstance(value, str):
+        raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected a string.")
+    try:
+        return Signature.from_string(value)
+    except ValueError:
+        raise invalid_params("Invalid param: Invalid") from None
+
+
+def kind(value: object) -> str:
+    """What a value is, in a node's words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return f"boolean `{str(value).lower()}`"
+    if isinstance(value, int):
+        return f"integer `{value}`"
+    if isinstance(value, float):
+        return f"floating point `{value}`"
+    if isinstance(value, str):
+        return f'string "{value[:60]}"'
+    return "sequence" if isinstance(value, list) else "map"
+
+
+def decode_bytes(text: str, encoding: str) -> bytes:
+    """Bytes given as base58 or base64 text, or -32602."""
+    try:
+        if encoding == "base64":
+            return base64.b64decode(text, validate=True)
+        if encoding == "base58":
+            return b58decode(text)
+    except (ValueError, binascii.Error) as error:
+        raise invalid_params(f"invalid {encoding} encoding: {error}") from None
+    raise invalid_params(f"unsupported encoding: {encoding}. Supported encodings: base58, base64")
+
+
+class Config:
+    """The last, optional parameter of most methods."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+
+    def get(self, name: str) -> Any:
+        """A member as it came, None where it is absent."""
+        return self._values.get(name)
+
+    def flag(self, name: str) -> bool:
+        """A boolean member; absent is false."""
+        value = self._values.get(name)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected a boolean.")
+
+    def integer(self, name: str) -> int | None:
+        """A member that is a number of 0 or more."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected u64.")
+        return value
+
+    def text(self, name: str, default: str) -> str:
+        """A member that is text."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected a string.")
+        return value
+
+    def commitment(self, name: str = "commitment") -> Commitment:
+        """The view asked for; finalized unless named."""
+        value = self._values.get(name)
+        if value is None:
+            return Commitment.FINALIZED
+        if not isinstance(value, str) or value not in _COMMITMENTS:
+            raise invalid_params(
+                f"Invalid params: unknown variant `{value}`, expected one of `processed`, `confirmed`, `finalized`."
+            )
+        return _COMMITMENTS[value]
+
+    def view(self, slots: Slots, name: str = "commitment") -> Block:
+        """The block of the view asked for; -32016 where it lies before `minContextSlot`."""
+        block = slots.at(self.commitment(name))
+        least = self.integer("minContextSlot")
+        if least is not None and block.slot < least:
+            raise RpcError(
+                MIN_CONTEXT_SLOT,
+                "Minimum context slot has not been reached",
+                {"contextSlot": block.slot},
+            )
+        return block
+
+
+class Params:
+    """The positional parameters of one request."""
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def need(self, count: int) -> None:
+        """-32602 unless there are so many."""
+        if len(self._values) < count:
+            raise invalid_params("`params` should have at least " + f"{count} argument(s)")
+
+    def get(self, index: int) -> Any:
+        """A parameter as it came, None where it is absent."""
+        return self._values[index] if index < len(self._values) else None
+
+    def pubkey(self, index: int) -> Pubkey:
+        """An address that must be there."""
+        self.need(index + 1)
+        return pubkey(self._values[index])
+
+    def signature(self, index: int) -> Signature:
+        """A signature that must be there."""
+        self.need(index + 1)
+        return signature(self._values[index])
+
+    def text(self, index: int) -> str:
+        """A text that must be there."""
+        self.need(index + 1)
+        value = self._values[index]
+        if not isinstance(value, str):
+            raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected a string.")
+        return value
+
+    def integer(self, index: int) -> int:
+        """A number of 0 or more that must be there."""
+        self.need(index + 1)
+        value = self._values[index]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected u64.")
+        return value
+
+    def items(self, index: int, limit: int) -> list[Any]:
+        """A list that must be there, of at most `limit` members."""
+        self.need(index + 1)
+        value = self._values[index]
+        if not isinstance(value, list):
+            raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected a sequence.")
+        if len(value) > limit:
+            raise invalid_params(f"Too many inputs provided; max {limit}")
+        return value
+
+    def config(self, index: int) -> Config:
+        """The configuration object; empty where it is absent."""
+        value = self.get(index)
+        if value is None:
+            return Config({})
+        if not isinstance(value, dict):
+            raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected a map.")
+        return Config(value)

@@ -1,0 +1,196 @@
+"""The chain in one file: saved when it stops, loaded when it starts again.
+
+The file is a ZIP archive: `chain.json` (slots, blockhashes, keys), `accounts.json`, `ledger.json`, and one member
+per stored content below `content/`. It holds secret keys, so its mode is 0600. Loading takes every account as
+finalized: what was in flight when the chain stopped is either in it or gone, as on a restarted cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from solders.account import Account
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from node.chain.clusters import IdSet
+from node.errors import LocalnetError
+from node.localnet.ledger import Record
+from node.localnet.slots import Block
+from node.localnet.validator import Validator
+
+FORMAT = 1
+_MEMBERS = ("chain.json", "accounts.json", "ledger.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All of a chain but its programs."""
+
+    ids: IdSet
+    genesis_hash: Hash
+    keys: Mapping[str, Keypair]
+    market: str | None
+    transaction_count: int
+    blocks: tuple[Block, ...]
+    """Oldest first."""
+    blockhashes: tuple[tuple[Hash, int, tuple[bytes, ...]], ...]
+    accounts: tuple[tuple[Pubkey, Account], ...]
+    records: tuple[Record, ...]
+
+
+def take(validator: Validator, *, ids: IdSet, keys: Mapping[str, Keypair], market: str | None) -> Snapshot:
+    """The chain as it is now."""
+    return Snapshot(
+        ids=ids,
+        genesis_hash=validator.genesis_hash,
+        keys=dict(keys),
+        market=market,
+        transaction_count=validator.transaction_count,
+        blocks=tuple(validator.slots.remembered()),
+        blockhashes=tuple(validator.blockhashes.rows()),
+        accounts=tuple(validator.bank.dump()),
+        records=tuple(validator.ledger.records()),
+    )
+
+
+def save(path: Path, snapshot: Snapshot, content: Path) -> None:
+    """Write the file whole or not at all. Raises LocalnetError where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with (
+                os.fdopen(handle, "wb") as file,
+                zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+            ):
+                for member, body in _members(snapshot).items():
+                    archive.writestr(member, json.dumps(body, separators=(",", ":")))
+                for stored in sorted(content.iterdir()):
+                    archive.write(stored, f"content/{stored.name}")
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise LocalnetError(
+            f"the chain cannot be saved to {path}: {error.strerror or error}",
+            hint="Choose a file in a folder you may write to.",
+        ) from None
+
+
+def load(path: Path, content: Path) -> Snapshot:
+    """Read the file and unpack the stored content. Raises LocalnetError for a file that is no saved chain."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            chain, accounts, ledger = (json.loads(archive.read(member)) for member in _MEMBERS)
+            if chain["format"] != FORMAT:
+                raise LocalnetError(
+                    f"{path} was saved in format {chain['format']}, this release reads {FORMAT}",
+                    hint="Start with another --state file.",
+                )
+            snapshot = _snapshot(chain, accounts, ledger)
+            for name in archive.namelist():
+                leaf = name.removeprefix("content/")
+                if name.startswith("content/") and leaf.isalnum():
+                    (content / leaf).write_bytes(archive.read(name))
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise LocalnetError(
+            f"{path} is not a saved chain: {error}",
+            hint="Start with another --state file, or remove this one.",
+        ) from None
+    return snapshot
+
+
+def _members(snapshot: Snapshot) -> dict[str, Any]:
+    chain = {
+        "format": FORMAT,
+        "ids": snapshot.ids,
+        "genesis_hash": str(snapshot.genesis_hash),
+        "keys": {name: list(bytes(key)) for name, key in snapshot.keys.items()},
+        "market": snapshot.market,
+        "transaction_count": snapshot.transaction_count,
+        "blocks": [
+            [block.slot, block.height, block.parent, str(block.blockhash), block.time] for block in snapshot.blocks
+        ],
+        "blockhashes": [
+            [str(key), height, [_text(message) for message in messages]]
+            for key, height, messages in snapshot.blockhashes
+        ],
+    }
+    accounts = [
+        [str(key), account.lamports, _text(account.data), str(account.owner)] for key, account in snapshot.accounts
+    ]
+    ledger = [_record_row(record) for record in snapshot.records]
+    return dict(zip(_MEMBERS, (chain, accounts, ledger), strict=True))
+
+
+def _record_row(record: Record) -> dict[str, Any]:
+    return {
+        "signature": record.signature,
+        "slot": record.slot,
+        "height": record.height,
+        "time": record.time,
+        "wire": _text(record.wire),
+        "error": record.error,
+        "logs": list(record.logs),
+        "meta": record.meta.decode(),
+        "memo": record.memo,
+        "accounts": [str(key) for key in record.accounts],
+    }
+
+
+def _snapshot(chain: dict[str, Any], accounts: list[Any], ledger: list[Any]) -> Snapshot:
+    return Snapshot(
+        ids=chain["ids"],
+        genesis_hash=Hash.from_string(chain["genesis_hash"]),
+        keys={name: Keypair.from_bytes(bytes(raw)) for name, raw in chain["keys"].items()},
+        market=chain["market"],
+        transaction_count=chain["transaction_count"],
+        blocks=tuple(
+            Block(slot, height, parent, Hash.from_string(text), time)
+            for slot, height, parent, text, time in chain["blocks"]
+        ),
+        blockhashes=tuple(
+            (Hash.from_string(text), height, tuple(_bytes(entry) for entry in messages))
+            for text, height, messages in chain["blockhashes"]
+        ),
+        accounts=tuple(
+            (Pubkey.from_string(key), Account(lamports, _bytes(data), Pubkey.from_string(owner), False))
+            for key, lamports, data, owner in accounts
+        ),
+        records=tuple(_record(row) for row in ledger),
+    )
+
+
+def _record(row: dict[str, Any]) -> Record:
+    return Record(
+        signature=row["signature"],
+        slot=row["slot"],
+        height=row["height"],
+        time=row["time"],
+        wire=_bytes(row["wire"]),
+        error=row["error"],
+        logs=tuple(row["logs"]),
+        meta=row["meta"].encode(),
+        memo=row["memo"],
+        accounts=tuple(Pubkey.from_string(key) for key in row["accounts"]),
+        changed=(),
+    )
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text)

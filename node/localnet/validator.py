@@ -1,0 +1,160 @@
+"""The validator: makes blocks, checks transactions before they run, and tells listeners what happened.
+
+It has no task of its own; `app.py` calls `tick` once per slot. Everything here is synchronous, so that a request
+always sees the chain between two transactions, never inside one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from solders.hash import Hash
+from solders.transaction import VersionedTransaction
+
+from node.localnet.bank import Bank, Execution
+from node.localnet.blockhashes import MAX_AGE, Blockhashes
+from node.localnet.ledger import Ledger, Record, make_record
+from node.localnet.slots import Block, Commitment, SkipRule, Slots
+
+_SLOT_HASHES = 512
+"""Entries of the SlotHashes sysvar."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How much of the past is remembered."""
+
+    transactions: int = 10_000
+    blocks: int = 10_000
+
+
+class Listener(Protocol):
+    """Who wants to know what happens on the chain."""
+
+    def on_transaction(self, record: Record) -> None:
+        """A transaction was put into the newest block."""
+        ...
+
+    def on_block(self, block: Block, advanced: dict[Commitment, list[Block]]) -> None:
+        """A block was begun; `advanced` says which blocks got which commitment by that, oldest first."""
+        ...
+
+
+class Validator:
+    """A one-node cluster."""
+
+    def __init__(
+        self,
+        bank: Bank,
+        *,
+        genesis_hash: Hash,
+        time: Callable[[], float],
+        rule: SkipRule,
+        history: History,
+        first: Block | None = None,
+    ) -> None:
+        self.bank = bank
+        self.genesis_hash = genesis_hash
+        self.ledger = Ledger(history.transactions)
+        self.blockhashes = Blockhashes()
+        self.listeners: list[Listener] = []
+        self.transaction_count = 0
+        self._time = time
+        head = first or Block(0, 0, 0, genesis_hash, int(time()))
+        self.slots = Slots(head, rule=rule, limit=history.blocks)
+        self._slot_hashes: deque[tuple[int, Hash]] = deque(maxlen=_SLOT_HASHES)
+        self.blockhashes.register(head.blockhash, head.height)
+        self.bank.begin_slot(head.slot, int(time()), [])
+
+    def restore(
+        self,
+        blockhashes: Sequence[tuple[Hash, int, Sequence[bytes]]],
+        records: Sequence[Record],
+        transactions: int,
+    ) -> None:
+        """Take over what a saved chain knew beside its blocks and accounts."""
+        for blockhash, height, messages in blockhashes:
+            self.blockhashes.register(blockhash, height)
+            for message in messages:
+                self.blockhashes.mark(blockhash, message)
+        for record in records:
+            self.ledger.append(record)
+        self.transaction_count = transactions
+
+    # --- time
+
+    def tick(self) -> None:
+        """One slot passes: a new block, unless the slot is skipped."""
+        slot = self.slots.next_slot()
+        if slot is not None:
+            self._begin(slot)
+
+    def _begin(self, slot: int) -> None:
+        before = {commitment: self.slots.at(commitment).slot for commitment in Commitment}
+        parent = self.slots.head
+        # A blockhash must not be foreseeable: proofs of work on this chain are seeded by it.
+        blockhash = Hash(hashlib.sha256(bytes(parent.blockhash) + os.urandom(32)).digest())
+        block = Block(slot, parent.height + 1, parent.slot, blockhash, int(self._time()))
+        self.slots.append(block)
+        self.blockhashes.register(blockhash, block.height)
+        self._slot_hashes.appendleft((parent.slot, parent.blockhash))
+        self.bank.begin_slot(slot, block.time, self._slot_hashes)
+        advanced = {
+            commitment: self.slots.between(before[commitment], self.slots.at(commitment).slot)
+            for commitment in (Commitment.CONFIRMED, Commitment.FINALIZED)
+        }
+        for listener in self.listeners:
+            listener.on_block(block, advanced)
+        self.bank.settle(self.slots.at(Commitment.FINALIZED).slot)
+
+    # --- transactions
+
+    def last_valid_height(self, blockhash_of: Block) -> int:
+        """Block height up to which a transaction naming this block's hash may still land."""
+        return blockhash_of.height + MAX_AGE
+
+    def refusal(self, transaction: VersionedTransaction, block: Block) -> str | None:
+        """Why a transaction could not be put on top of that block, judged without running it."""
+        message = transaction.message
+        blockhash = message.recent_blockhash
+        if not self.blockhashes.valid_at(blockhash, block.height):
+            return "BlockhashNotFound"
+        if self.blockhashes.seen(blockhash, _message_id(transaction)):
+            return "AlreadyProcessed"
+        return None
+
+    def submit(self, transaction: VersionedTransaction, wire: bytes) -> Execution | None:
+        """Put a transaction with good signatures into the newest block.
+
+        None, or an execution that has not landed, means that no block holds it: the cluster drops such
+        transactions without a word.
+        """
+        block = self.slots.head
+        if self.refusal(transaction, block) is not None:
+            return None
+        done = self.bank.execute(transaction, block.slot)
+        if not done.landed:
+            return done
+        self.blockhashes.mark(transaction.message.recent_blockhash, _message_id(transaction))
+        record = make_record(transaction, wire, done, slot=block.slot, height=block.height, time=int(self._time()))
+        self.ledger.append(record)
+        self.transaction_count += 1
+        for listener in self.listeners:
+            listener.on_transaction(record)
+        return done
+
+    def commitment_of(self, record: Record) -> Commitment:
+        """How settled the transaction is."""
+        for commitment in (Commitment.FINALIZED, Commitment.CONFIRMED):
+            if record.slot <= self.slots.at(commitment).slot:
+                return commitment
+        return Commitment.PROCESSED
+
+
+def _message_id(transaction: VersionedTransaction) -> bytes:
+    return hashlib.sha256(bytes(transaction.message)).digest()

@@ -1,0 +1,55 @@
+"""Older versions of accounts, kept as long as a commitment may still ask for them.
+
+The SVM holds each account as it is now. Before an account changes in a slot for the first time, its old version
+is noted here, so that the state at the end of any slot newer than the finalized one can be told.
+"""
+
+from __future__ import annotations
+
+from solders.account import Account
+from solders.pubkey import Pubkey
+
+
+class UndoLog:
+    """What accounts were before each slot changed them."""
+
+    def __init__(self) -> None:
+        self._older: dict[Pubkey, list[tuple[int, Account | None]]] = {}
+        self._slots: dict[int, dict[Pubkey, None]] = {}
+
+    def note(self, key: Pubkey, slot: int, previous: Account | None) -> None:
+        """An account is about to change in this slot; only the first note of a slot counts."""
+        keys = self._slots.setdefault(slot, {})
+        if key in keys:
+            return
+        keys[key] = None
+        self._older.setdefault(key, []).append((slot, previous))
+
+    def at(self, key: Pubkey, slot: int, current: Account | None) -> Account | None:
+        """The account as it was at the end of the slot, given what it is now."""
+        for changed, previous in self._older.get(key, ()):
+            if changed > slot:
+                return previous
+        return current
+
+    def changed_in(self, slot: int) -> list[Pubkey]:
+        """Accounts that changed in the slot, in the order of their first change."""
+        return list(self._slots.get(slot, ()))
+
+    def changed_after(self, slot: int) -> set[Pubkey]:
+        """Accounts that changed in a later slot than this one."""
+        return {key for changed, keys in self._slots.items() if changed > slot for key in keys}
+
+    def prune(self, slot: int) -> None:
+        """Forget what only views of slots before this one would need."""
+        for changed in [number for number in self._slots if number <= slot]:
+            for key in self._slots.pop(changed):
+                versions = self._older[key]
+                versions[:] = [entry for entry in versions if entry[0] > slot]
+                if not versions:
+                    del self._older[key]
+
+    def clear(self) -> None:
+        """Forget everything: all accounts are final as they are now."""
+        self._older.clear()
+        self._slots.clear()

@@ -1,0 +1,24 @@
+"""What tests of several rooms share: an embedded chain in this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from node.localnet.app import Localnet
+from node.localnet.options import LocalnetOptions
+
+
+@pytest_asyncio.fixture
+async def localnet() -> AsyncIterator[Localnet]:
+    """A fresh chain on free ports with 50 ms slots; `localnet.fund(address, sol=1, nos=2)` fills a wallet."""
+    async with Localnet.start(LocalnetOptions(rpc_port=0, content_port=0, slot_ms=50)) as net:
+        yield net
+
+
+@pytest_asyncio.fixture
+async def still_localnet() -> AsyncIterator[Localnet]:
+    """The same, but slots pass only when the test calls `still_localnet.advance(slots)`."""
+    async with Localnet.start(LocalnetOptions(rpc_port=0, content_port=0, slot_ms=0)) as net:
+        yield net
