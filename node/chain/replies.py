@@ -116,6 +116,8 @@ class LandedTransaction:
     signers: tuple[Address, ...]
     instructions: tuple[LandedInstruction, ...]
     token_changes: tuple[TokenChange, ...]
+    payer_change: int
+    """Lamports the fee payer gained; negative: what it paid in fees, rent and transfers."""
 
 
 def integer(value: Any) -> int:
@@ -240,6 +242,7 @@ def landed_transaction(value: Any) -> LandedTransaction | None:
             for each in message.instructions
         ),
         token_changes=_token_changes(meta, keys),
+        payer_change=integer(meta["postBalances"][0]) - integer(meta["preBalances"][0]),
     )
 
 

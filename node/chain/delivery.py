@@ -1,0 +1,254 @@
+"""One transaction from its first signature to its landing: the outbox's working part."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from node.chain import transaction
+from node.chain.failures import failure
+from node.chain.fees import FeePolicy
+from node.chain.intents import RENEWABLE, SETTLING, Effect, Landed, OutboxStore, Recipe
+from node.chain.replies import LandedTransaction, SignatureStatus
+from node.chain.rpc import Rpc
+from node.chain.wallet import Signer
+from node.errors import ChainError, GpunodeError, RpcRejected, RpcUnavailable, TransactionFailed
+from node.records import OutboxRow, OutboxState, Signature
+from node.retry import Clock, Retry
+
+_log = logging.getLogger(__name__)
+
+LANDED_LOOKUP = Retry(attempts=5, total=3.0, first=0.2, jitter=0.1)
+"""How long the ledger is asked for a transaction that is known to have landed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often what is done, in seconds."""
+
+    resend: float = 2.0
+    poll: float = 0.3
+    """Wait before the first look; grows up to `poll_longest`."""
+    poll_longest: float = 2.0
+    expiry: float = 3.0
+    """Between looks at the block height."""
+    renew: float = 20.0
+    """Age at which a signature that is harmless twice gets a successor with a higher fee."""
+    attempts: int = 5
+    """Signatures at most, for kinds that do not settle a job."""
+    tend: float = 10.0
+
+
+class _Missing(GpunodeError):
+    """The ledger does not show the transaction yet."""
+
+
+@dataclass(slots=True)
+class _Schedule:
+    """When what is due, on the clock's monotonic seconds."""
+
+    send: float
+    expiry: float
+    renew: float
+    pause: float
+
+
+class Delivery:
+    """Signs, sends, watches and signs anew; holds no state between calls but the store's rows."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        signer: Signer,
+        store: OutboxStore,
+        fees: FeePolicy,
+        clock: Clock,
+        pace: Pace,
+        book: Callable[[str, str, int], Awaitable[None]],
+    ) -> None:
+        self._rpc = rpc
+        self._signer = signer
+        self._store = store
+        self._fees = fees
+        self._clock = clock
+        self._pace = pace
+        self._book = book
+
+    async def sign(self, *, key: str, lane: str, kind: str, recipe: Recipe, attempt: int) -> OutboxRow:
+        """Simulate, price and sign; nothing is stored or sent. Raises TransactionFailed, SpendingRefused."""
+        payer = self._signer.address
+        units = await transaction.measure(self._rpc, payer, recipe.instructions)
+        budget = transaction.Budget(units, self._fees.price(await self._recent_prices(recipe), attempt))
+        latest = await self._rpc.get_latest_blockhash()
+        message = transaction.compile_message(payer, recipe.instructions, latest.blockhash, budget)
+        signed = await self._signer.sign_transaction(message, kind, recipe.extra_signers)
+        return OutboxRow(
+            key=key,
+            lane=lane,
+            kind=kind,
+            state=OutboxState.SENDING,
+            wire=bytes(signed),
+            signature=Signature(str(signed.signatures[0])),
+            last_valid_block_height=latest.last_valid_block_height,
+            attempt=attempt,
+            created_at=self._clock.time(),
+            recipe=recipe.encode(),
+        )
+
+    async def push(self, row: OutboxRow) -> None:
+        """Hand the signed bytes to the cluster; what an endpoint says to that decides nothing."""
+        try:
+            await self._rpc.send_raw(row.wire)
+        except TransactionFailed as refused:
+            # A preflight we did not ask for. AlreadyProcessed means it landed; the rest shows in status or expiry.
+            _log.debug("transaction %s: endpoint says %s", row.key, refused.error)
+        except (RpcUnavailable, RpcRejected) as error:
+            _log.warning("transaction %s was not sent: %s", row.key, error)
+
+    async def deliver(self, row: OutboxRow, effect: Effect | None) -> Landed:
+        """Send until landed. Raises TransactionFailed (also "Expired") and what signing anew raises."""
+        schedule = self._schedule()
+        while True:
+            try:
+                landed = await self._turn(row, effect, schedule)
+                if landed is not None:
+                    return landed
+                successor = await self._successor(row, effect, schedule)
+            except RpcUnavailable as error:
+                # The row is durable and the bytes may be under way: there is nothing to do but to go on.
+                _log.warning("transaction %s waits for an endpoint: %s", row.key, error)
+                successor = None
+            if isinstance(successor, Landed):
+                return successor
+            if successor is not None:
+                row, schedule = successor, self._schedule()
+                continue
+            await self._clock.sleep(schedule.pause)
+            schedule.pause = min(self._pace.poll_longest, schedule.pause * 1.3)
+
+    def _schedule(self) -> _Schedule:
+        now = self._clock.monotonic()
+        return _Schedule(now, now + self._pace.expiry, now + self._pace.renew, self._pace.poll)
+
+    async def _turn(self, row: OutboxRow, effect: Effect | None, schedule: _Schedule) -> Landed | None:
+        """Send if it is time, and look whether any signature of the row has landed."""
+        if self._clock.monotonic() >= schedule.send:
+            schedule.send = self._clock.monotonic() + self._pace.resend
+            await self.push(row)
+        return await self._look(row, effect, search_history=False)
+
+    async def _look(self, row: OutboxRow, effect: Effect | None, *, search_history: bool) -> Landed | None:
+        signatures = (row.signature, *Recipe.decode(row.recipe).earlier)
+        statuses = await self._rpc.get_signature_statuses(signatures, search_history=search_history)
+        settled = [
+            (signature, status)
+            for signature, status in zip(signatures, statuses, strict=True)
+            if status is not None and status.reached("confirmed")
+        ]
+        for signature, status in settled:
+            if status.error is None:
+                return await self._confirm(row, signature, status.slot)
+        if not settled:
+            return None
+        signature, status = settled[0]
+        if effect is not None and await effect(self._rpc.pinned("confirmed", status.slot)):
+            # It failed because another signature of the same thing, or the other side, had done it already.
+            return await self._confirm(row, signature, status.slot)
+        raise await self._fail(row, signature, status)
+
+    async def _successor(self, row: OutboxRow, effect: Effect | None, schedule: _Schedule) -> OutboxRow | Landed | None:
+        """A new signature where the rules allow one; Landed where the effect is there; None: go on waiting."""
+        now = self._clock.monotonic()
+        if now < schedule.expiry:
+            return None
+        schedule.expiry = now + self._pace.expiry
+        if row.kind in RENEWABLE:
+            over = await self._rpc.get_block_height(commitment="confirmed") > row.last_valid_block_height
+            if not over and now < schedule.renew:
+                return None
+            schedule.renew = now + self._pace.renew
+            return await self._renew(row, effect, over=over)
+        if await self._rpc.get_block_height(commitment="finalized") <= row.last_valid_block_height:
+            return None
+        slot = await self._rpc.get_slot(commitment="finalized")
+        landed = await self._look(row, effect, search_history=True)
+        if landed is not None:
+            return landed
+        if effect is not None and await effect(self._rpc.pinned("finalized", slot)):
+            return await self._confirm(row, row.signature, slot)
+        return await self._renew(row, effect, over=True)
+
+    async def _renew(self, row: OutboxRow, effect: Effect | None, *, over: bool) -> OutboxRow | Landed | None:
+        """Sign the same thing anew. `over`: the signature at hand can no longer land."""
+        recipe = Recipe.decode(row.recipe)
+        try:
+            if row.attempt >= self._pace.attempts and row.kind not in SETTLING:
+                raise transaction.expired()
+            successor = await self.sign(
+                key=row.key,
+                lane=row.lane,
+                kind=row.kind,
+                recipe=replace(recipe, earlier=(row.signature, *recipe.earlier)[:8]),
+                attempt=row.attempt + 1,
+            )
+        except RpcUnavailable:
+            raise
+        except GpunodeError:
+            # Refused now: most likely because an earlier signature has landed since we looked.
+            slot = await self._rpc.get_slot()
+            landed = await self._look(row, effect, search_history=True)
+            if landed is not None:
+                return landed
+            if effect is not None and await effect(self._rpc.pinned("confirmed", slot)):
+                return await self._confirm(row, row.signature, slot)
+            if not over:
+                return None
+            await self._store.delete(row.key)
+            raise
+        await self._store.put(successor)
+        return successor
+
+    async def _confirm(self, row: OutboxRow, signature: Signature, slot: int) -> Landed:
+        found = await self._landed(signature)
+        fee = transaction.fee_of(row.wire) if found is None else found.fee
+        await self._book(row.lane, row.key, fee if found is None else -found.payer_change)
+        done = replace(row, state=OutboxState.CONFIRMED, signature=signature, slot=slot, fee=fee, error="")
+        await self._store.put(done)
+        return Landed(signature, slot, fee)
+
+    async def _fail(self, row: OutboxRow, signature: Signature, status: SignatureStatus) -> TransactionFailed:
+        """Book the failure; returns the error to raise, named from the logs where the ledger has them."""
+        found = await self._landed(signature)
+        refused = found.failure if found is not None else None
+        if refused is None:
+            refused = failure(status.error)
+        fee = transaction.fee_of(row.wire) if found is None else found.fee
+        await self._book(row.lane, row.key, fee)
+        failed = replace(
+            row, state=OutboxState.FAILED, signature=signature, slot=status.slot, fee=fee, error=refused.error
+        )
+        await self._store.put(failed)
+        return refused
+
+    async def _landed(self, signature: Signature) -> LandedTransaction | None:
+        """The transaction as the ledger shows it; None where it does not in time."""
+
+        async def ask() -> LandedTransaction:
+            found = await self._rpc.get_transaction(signature, commitment="confirmed")
+            if found is None:
+                raise _Missing("not yet")
+            return found
+
+        try:
+            return await LANDED_LOOKUP.call(ask, on=(_Missing,), clock=self._clock)
+        except (_Missing, ChainError):
+            return None
+
+    async def _recent_prices(self, recipe: Recipe) -> tuple[int, ...]:
+        writable = transaction.writable_accounts(self._signer.address, recipe.instructions)
+        try:
+            return await self._rpc.prioritization_fees(writable)
+        except (RpcUnavailable, RpcRejected):
+            # Not every endpoint serves this; the floor and the rise per attempt do without.
+            return ()

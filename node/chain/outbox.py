@@ -1,0 +1,203 @@
+"""Every transaction on its way to the chain.
+
+A row with the signed bytes and the last block height at which they can land is durable before the first send. The
+same bytes are sent again until they land or no longer can. What is harmless twice is signed anew as soon as it lags;
+anything else only when the finalized block height has passed the last valid one and a finalized read shows no effect.
+Accounts decide, signature statuses are a hint, and landed with an error is landed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from node.chain.delivery import Delivery, Pace
+from node.chain.fees import FeePolicy
+from node.chain.intents import Effect, Intent, Landed, MemoryStore, OutboxStore, Recipe
+from node.chain.replies import SignatureStatus
+from node.chain.rpc import Rpc
+from node.chain.wallet import Signer
+from node.errors import GpunodeError, TransactionFailed
+from node.records import OutboxRow, OutboxState
+from node.retry import Clock, SystemClock
+
+__all__ = ["Effect", "Intent", "Landed", "MemoryStore", "Outbox", "OutboxStore", "Pace", "Resumed"]
+
+_log = logging.getLogger(__name__)
+_FORGOTTEN_AFTER = 3_600.0
+"""Seconds after which an endpoint may have pruned a signature: silence about it then proves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """How a transaction of an earlier process ended: landed or failed."""
+
+    row: OutboxRow
+    landed: Landed | None
+    failure: GpunodeError | None
+
+
+class _Turn:
+    """Whose turn it is at a key, and how many wait for it."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
+
+
+def no_effect(_row: OutboxRow) -> Effect | None:
+    """For rows of which nothing is known but their signature."""
+    return None
+
+
+async def not_booked(_lane: str, _purpose: str, _lamports: int) -> None:
+    """For wallets whose spending is not counted."""
+
+
+class Outbox:
+    """Sends intents and sees them through to finality.
+
+    `effects` gives the effect to look for of a row that an earlier process left (by its kind and key); `book` is told
+    what each landed transaction cost its wallet, in lamports (negative when rent came back).
+    """
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        signer: Signer,
+        store: OutboxStore,
+        fees: FeePolicy | None = None,
+        clock: Clock | None = None,
+        *,
+        pace: Pace | None = None,
+        effects: Callable[[OutboxRow], Effect | None] = no_effect,
+        book: Callable[[str, str, int], Awaitable[None]] = not_booked,
+    ) -> None:
+        self._rpc = rpc
+        self._store = store
+        self._clock = clock or SystemClock()
+        self._pace = pace or Pace()
+        self._effects = effects
+        self._delivery = Delivery(rpc, signer, store, fees or FeePolicy(), self._clock, self._pace, book)
+        self._turns: dict[str, _Turn] = {}
+
+    async def send(self, intent: Intent) -> Landed:
+        """Bring an intent about; returns when it is confirmed.
+
+        Raises TransactionFailed when a simulation before the first send (then nothing is left behind) or the chain
+        refuses it, or when it cannot land in time (`error` is "Expired"); SpendingRefused; RpcUnavailable only while
+        nothing has been sent. Cancelling leaves the row: `resume`, or sending the same intent again, goes on with it.
+        """
+        async with self._held(intent.key):
+            row = await self._store.get(intent.key)
+            if row is not None:
+                known = await self._join(intent, row)
+                if known is not None:
+                    return known
+            row = await self._delivery.sign(
+                key=intent.key, lane=intent.lane, kind=intent.kind, recipe=intent.recipe, attempt=1
+            )
+            await self._store.put(row)
+            return await self._delivery.deliver(row, intent.effect)
+
+    async def resume(self, lane: str) -> tuple[Resumed, ...]:
+        """See through what an earlier process left under way."""
+        rows = [row for row in await self._store.pending(lane) if row.state is OutboxState.SENDING]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._resume_row(row)) for row in rows]
+        return tuple(task.result() for task in tasks)
+
+    async def tend(self, lane: str) -> NoReturn:
+        """Watch landed transactions until they are finalized, for as long as the agent runs."""
+        while True:
+            await self._clock.sleep(self._pace.tend)
+            await self.tidy(lane)
+
+    async def tidy(self, lane: str) -> None:
+        """One round of `tend`: forget what is finalized, drive again what a fork has dropped."""
+        rows = [row for row in await self._store.pending(lane) if row.state is not OutboxState.SENDING]
+        async with asyncio.TaskGroup() as group:
+            for row in rows:
+                if row.key not in self._turns:
+                    group.create_task(self._tidy_row(row))
+
+    async def _join(self, intent: Intent, row: OutboxRow) -> Landed | None:
+        """Go on with a row of the same key; None when the intent is to be signed as a new transaction."""
+        same = Recipe.decode(row.recipe).same_as(intent.recipe)
+        if row.state is OutboxState.CONFIRMED:
+            if same and (intent.effect is None or await intent.effect(self._rpc)):
+                return Landed(row.signature, row.slot or 0, row.fee)
+            return None
+        if row.state is OutboxState.FAILED:
+            return None
+        if same:
+            return await self._delivery.deliver(row, intent.effect)
+        try:
+            # Another thing under the same key: it must be out of the way first, whichever way it ends.
+            await self._delivery.deliver(row, self._effects(row))
+        except TransactionFailed:
+            _log.info("the earlier transaction %s failed and is replaced", row.key)
+        return None
+
+    async def _resume_row(self, row: OutboxRow) -> Resumed:
+        async with self._held(row.key):
+            try:
+                return Resumed(row, await self._delivery.deliver(row, self._effects(row)), None)
+            except GpunodeError as error:
+                return Resumed(row, None, error)
+
+    async def _tidy_row(self, row: OutboxRow) -> None:
+        async with self._held(row.key):
+            try:
+                await self._look_after(row)
+            except GpunodeError as error:
+                # The row stays; the next round looks again.
+                _log.warning("transaction %s: %s", row.key, error)
+
+    async def _look_after(self, row: OutboxRow) -> None:
+        (status,) = await self._rpc.get_signature_statuses([row.signature], search_history=True)
+        if status is not None:
+            await self._forget_finalized(row, status)
+            return
+        if await self._rpc.get_block_height(commitment="finalized") <= row.last_valid_block_height:
+            if row.state is OutboxState.CONFIRMED:
+                await self._delivery.push(row)
+            return
+        if row.state is OutboxState.FAILED or await self._is_done(row):
+            await self._store.delete(row.key)
+            return
+        _log.warning("transaction %s was confirmed and is gone: a fork dropped it; driving it again", row.key)
+        again = replace(row, state=OutboxState.SENDING, slot=None, fee=0)
+        await self._store.put(again)
+        await self._delivery.deliver(again, self._effects(row))
+
+    async def _forget_finalized(self, row: OutboxRow, status: SignatureStatus) -> None:
+        if status.reached("finalized"):
+            await self._store.delete(row.key)
+
+    async def _is_done(self, row: OutboxRow) -> bool:
+        """Whether a confirmed row whose signature nobody knows any more did its work for good."""
+        if await self._rpc.get_transaction(row.signature, commitment="finalized") is not None:
+            return True
+        effect = self._effects(row)
+        if effect is not None:
+            slot = await self._rpc.get_slot(commitment="finalized")
+            return await effect(self._rpc.pinned("finalized", slot))
+        return self._clock.time() - row.created_at > _FORGOTTEN_AFTER
+
+    @asynccontextmanager
+    async def _held(self, key: str) -> AsyncIterator[None]:
+        """One task at a time per key."""
+        turn = self._turns.setdefault(key, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if turn.users == 0:
+                del self._turns[key]
