@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from node.gpu.simulated import SIMULATED_UUID_PREFIX
 from node.records import ContainerSpec, IsolationProfile
-
-SIMULATED_UUID_PREFIX = "GPU-simulated-"
-"""UUIDs of devices that the simulated provider invents; no engine is ever asked for them."""
 
 STANDARD_CAPABILITIES = (
     "CHOWN",

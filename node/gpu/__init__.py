@@ -1,0 +1,1 @@
+"""GPUs of this host: inventory, telemetry and energy, each driver call in a helper process."""

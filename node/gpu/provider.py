@@ -1,0 +1,78 @@
+"""What the agent asks of whatever knows this host's GPUs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Literal, Protocol
+
+from node.errors import GpuError
+from node.gpu.nvidia import NvidiaProvider
+from node.gpu.simulated import SimulatedProvider
+from node.records import EnergyReading, Gpu
+
+ProviderSetting = Literal["auto", "nvidia", "simulated"]
+
+
+class Meter(Protocol):
+    """Energy and utilisation since the meter was started."""
+
+    async def reading(self) -> EnergyReading:
+        """What was used so far; says "not available" rather than guess."""
+        ...
+
+
+class GpuProvider(Protocol):
+    """Knows the host's GPUs."""
+
+    @property
+    def name(self) -> str:
+        """`nvidia` or `simulated`."""
+        ...
+
+    async def inventory(self) -> tuple[Gpu, ...]:
+        """The GPUs that are there now; raises GpuError when the driver does not answer."""
+        ...
+
+    def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AbstractAsyncContextManager[Meter]:
+        """Meter these GPUs while the context is open; `samples` is a file that takes the sample lines."""
+        ...
+
+    async def aclose(self) -> None:
+        """End the helper process."""
+        ...
+
+
+async def choose_provider(setting: ProviderSetting, cluster_name: str) -> GpuProvider:
+    """The provider for this host.
+
+    `auto` takes NVIDIA where a driver answers with at least one GPU, else the simulated provider on a localnet.
+    Raises GpuError: an invented GPU would cheat posters, so `simulated` is refused on every other cluster.
+    """
+    if setting == "simulated":
+        return _simulated(cluster_name, "the settings ask for simulated GPUs")
+    nvidia = NvidiaProvider()
+    try:
+        gpus = await nvidia.inventory()
+    except GpuError as error:
+        await nvidia.aclose()
+        if setting == "nvidia":
+            raise
+        return _simulated(cluster_name, error.message)
+    if gpus:
+        return nvidia
+    await nvidia.aclose()
+    if setting == "nvidia":
+        raise GpuError(
+            "the NVIDIA driver answers but knows no GPU", hint="see `nvidia-smi -L`; a GPU may have fallen off the bus"
+        )
+    return _simulated(cluster_name, "the NVIDIA driver knows no GPU")
+
+
+def _simulated(cluster_name: str, reason: str) -> SimulatedProvider:
+    if cluster_name != "localnet":
+        raise GpuError(
+            f"no GPU to offer on {cluster_name}: {reason}",
+            hint="install the NVIDIA driver until `nvidia-smi` lists the GPU; simulated GPUs serve a localnet only",
+        )
+    return SimulatedProvider()

@@ -1,0 +1,72 @@
+"""A GPU that is not there, for trying things out on a localnet. It says so everywhere and measures nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from node.records import EnergyReading, Gpu
+
+SIMULATED_UUID_PREFIX = "GPU-simulated-"
+"""No real UUID looks like this, so a simulated device can never be taken for one or asked of an engine."""
+
+_MACHINE_ID = Path("/etc/machine-id")
+
+
+class SimulatedProvider:
+    """`count` GPUs with UUIDs that stay the same on one machine."""
+
+    name = "simulated"
+
+    def __init__(self, count: int = 1, machine_id: Path = _MACHINE_ID) -> None:
+        self._count = count
+        self._machine_id = machine_id
+
+    async def inventory(self) -> tuple[Gpu, ...]:
+        """The simulated GPUs; everything a real one would measure is "not available"."""
+        seed = self._seed()
+        return tuple(
+            Gpu(
+                provider=self.name,
+                index=index,
+                uuid=simulated_uuid(seed, index),
+                name="Simulated GPU",
+                vram_bytes=None,
+                driver=None,
+                cuda=None,
+                compute_capability=None,
+            )
+            for index in range(self._count)
+        )
+
+    @asynccontextmanager
+    async def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AsyncIterator[SimulatedMeter]:  # noqa: ARG002
+        """A meter that has nothing to say."""
+        yield SimulatedMeter()
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    def _seed(self) -> str:
+        try:
+            return self._machine_id.read_text().strip() or platform.node()
+        except OSError:
+            return platform.node()
+
+
+class SimulatedMeter:
+    """Energy of a device that is not there: none, and no pretending."""
+
+    async def reading(self) -> EnergyReading:
+        """Always "not available"."""
+        return EnergyReading(joules=None, source="none")
+
+
+def simulated_uuid(seed: str, index: int) -> str:
+    """The UUID of the index-th simulated GPU of a machine; does not give the machine's id away."""
+    digest = hashlib.sha256(f"gpunode simulated gpu\n{seed}\n{index}".encode()).digest()
+    return f"{SIMULATED_UUID_PREFIX}{uuid.UUID(bytes=digest[:16])}"
