@@ -210,7 +210,7 @@ class ContentServer:
     async def _pin_json(self, request: web.Request) -> web.Response:
         raw = await request.read()
         try:
-            document = json.loads(raw)
+            document = json.loads(raw, parse_float=_js_number)
         except (ValueError, RecursionError):
             return _json({"error": {"reason": "BAD_REQUEST", "details": "the body is not JSON"}}, 400)
         if isinstance(document, dict) and "pinataContent" in document:
@@ -284,6 +284,11 @@ def _content_type(data: bytes) -> str:
             return "application/octet-stream"
         text = data[: error.start].decode()
     return "application/json" if text.lstrip()[:1] in ("{", "[") else "text/plain"
+
+
+def _js_number(text: str) -> float | int:
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 1e21 else value
 
 
 def _argument(request: web.Request) -> Cid:

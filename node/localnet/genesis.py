@@ -36,6 +36,7 @@ _SOL = 10**9
 _FAUCET_LAMPORTS = 500_000_000 * _SOL
 _WALLET_LAMPORTS = 1_000 * _SOL
 _POSTER_NOS = 1_000_000 * 10**NOS_DECIMALS
+_OWNER_NOS = 1_000 * 10**NOS_DECIMALS
 _FIRST_RATE = 3_402_823_669_209_384_634_633_746
 """Of the rewards totals, before anyone takes part (Nosana rewards program)."""
 _SYSTEM = Pubkey.default()
@@ -86,7 +87,7 @@ def run_genesis(
     """
     faucet = Faucet(validator, cluster, keys)
     owner = to_address(keys["market-authority"].pubkey())
-    faucet.give(owner, lamports=_WALLET_LAMPORTS, nos=1)
+    faucet.give(owner, lamports=_WALLET_LAMPORTS, nos=_OWNER_NOS)
     faucet.give(to_address(keys["poster"].pubkey()), lamports=_WALLET_LAMPORTS, nos=_POSTER_NOS)
     if cluster.jobs not in programs:
         return None

@@ -1,0 +1,108 @@
+"""`gpunode localnet`: a Solana chain on this machine, with the market's programs and a content store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from node.cli import amounts, output
+from node.cli.options import JsonOption
+from node.errors import UsageError
+
+group = typer.Typer(help="Run a Solana chain of your own, to try things out.", no_args_is_help=True)
+_ANY_PORT = "0 takes any free one."
+
+
+@group.command()
+def start(
+    rpc_port: Annotated[
+        int, typer.Option(min=0, max=65534, help=f"JSON-RPC and subscriptions; the next port too. {_ANY_PORT}")
+    ] = 8899,
+    content_port: Annotated[int, typer.Option(min=0, max=65535, help=f"Content store. {_ANY_PORT}")] = 8901,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the chain here: loaded at start, saved at stop.", show_default=False),
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the chain's key files here; those there are used.", show_default=False),
+    ] = None,
+    ids: Annotated[
+        str, typer.Option(metavar="NAME", help="Which of the network's program addresses: devnet or mainnet.")
+    ] = "devnet",
+    slot_ms: Annotated[int, typer.Option("--slot-ms", min=1, max=60_000, help="Milliseconds of one slot.")] = 400,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the chain until Ctrl-C. A market, a funded poster and a faucet exist from the start."""
+    from node.cli import place
+    from node.localnet.options import LocalnetOptions
+    from node.localnet.serving import serve
+
+    if ids not in ("devnet", "mainnet"):
+        raise UsageError(f"there is no set of program addresses named {ids!r}", hint="use devnet or mainnet")
+    options = LocalnetOptions(
+        rpc_port=rpc_port,
+        content_port=content_port,
+        state=state.expanduser() if state else None,
+        keys=keys.expanduser() if keys else None,
+        ids="mainnet" if ids == "mainnet" else "devnet",
+        slot_ms=slot_ms,
+    )
+    place.run(serve(options, _print_line if as_json else _show))
+
+
+@group.command()
+def faucet(
+    address: Annotated[str, typer.Argument(help="Who gets it.", metavar="ADDRESS", show_default=False)],
+    sol: Annotated[
+        str | None, typer.Option("--sol", metavar="N", help="SOL; 1 if nothing is named.", show_default=False)
+    ] = None,
+    nos: Annotated[
+        str | None,
+        typer.Option("--nos", metavar="N", help="NOS; the token account is created if missing.", show_default=False),
+    ] = None,
+    rpc: Annotated[str, typer.Option("--rpc", metavar="URL", help="The localnet.")] = "http://127.0.0.1:8899",
+    as_json: JsonOption = False,
+) -> None:
+    """Give an address SOL and NOS on a running localnet."""
+    from node.chain.addresses import to_address, to_key
+    from node.cli import place
+    from node.localnet.client import ask_faucet
+
+    lamports = amounts.parse_sol("1" if sol is None and nos is None else sol or "0")
+    micro = amounts.parse_nos(nos or "0")
+    gift = place.run(ask_faucet(rpc, to_address(to_key(address)), lamports=lamports, nos=micro))
+    answer = {"ok": True, "address": address, **gift}
+    output.emit(answer, as_json, lambda: _show_gift(address, gift))
+
+
+def _print_line(chain: dict[str, Any]) -> None:
+    print(json.dumps(chain), flush=True)
+
+
+def _show(chain: dict[str, Any]) -> None:
+    output.fields(
+        (
+            ("JSON-RPC", chain["rpc_url"]),
+            ("WebSocket", chain["ws_url"]),
+            ("content", chain["content_url"]),
+            ("program ids", chain["ids"]),
+            ("NOS mint", chain["mint"]),
+            ("market", chain["market"]),
+        )
+    )
+    output.line()
+    output.table(
+        ("key", "address", "file"),
+        [(name, key["address"], key["path"]) for name, key in chain["keys"].items()],
+    )
+    output.note("ready; Ctrl-C stops the chain")
+
+
+def _show_gift(address: str, gift: dict[str, Any]) -> None:
+    parts = [amounts.sol(gift["lamports"])] if gift["lamports"] else []
+    parts += [amounts.nos(gift["nos"])] if gift["nos"] else []
+    output.line(f"{' and '.join(parts)} to {address} ({gift['signature']})")
