@@ -131,7 +131,7 @@ def cache_folder() -> Path:
     return Path(base) / "gpunode" / "images"
 
 
-async def ensure_image(name: str, *, engine_url: str | None = None, progress: Progress | None = None) -> ImageRef:
+async def ensure_image(name: str, progress: Progress | None = None, *, engine_url: str | None = None) -> ImageRef:
     """The recipe's image, built first when the engine does not have it.
 
     `engine_url` is the engine's address (`unix:///…`), by default the environment's. `progress` is called with plain
