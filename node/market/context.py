@@ -1,0 +1,58 @@
+"""What every step towards a market needs to know of its lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+
+from node.chain.clusters import Cluster
+from node.chain.outbox import Intent, Landed, Outbox
+from node.chain.rpc import Rpc
+from node.market.effects import effect_of
+from node.market.ledger import Ledger
+from node.records import Address
+from node.retry import Clock
+from node.settings import StakeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class MarketContext:
+    """One lane's view of the chain: who it is, how it reads and how it sends."""
+
+    cluster: Cluster
+    rpc: Rpc
+    outbox: Outbox
+    lane: str
+    node: Address
+    """The lane's key on the market."""
+    payout: Address | None
+    """NOS token account, or owner of one, that is paid; None: the node's own."""
+    stake: StakeSettings
+    clock: Clock
+
+    @property
+    def ledger(self) -> Ledger:
+        """Reads of the market programs' accounts."""
+        return Ledger(self.cluster, self.rpc)
+
+    async def send(
+        self,
+        key: str,
+        kind: str,
+        instructions: Sequence[Instruction],
+        signers: tuple[Keypair, ...] = (),
+    ) -> Landed:
+        """One transaction through the outbox, known by its effect. Raises what `Outbox.send` raises."""
+        return await self.outbox.send(
+            Intent(
+                key=key,
+                lane=self.lane,
+                kind=kind,
+                instructions=tuple(instructions),
+                extra_signers=signers,
+                effect=effect_of(self.cluster, instructions),
+            )
+        )

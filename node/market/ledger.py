@@ -1,0 +1,50 @@
+"""Reads of the market programs' accounts, decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.chain import accounts
+from node.chain.clusters import Cluster
+from node.chain.filters import Memcmp
+from node.chain.rpc import Rpc
+from node.errors import AccountMissing
+from node.records import Address, Job, Market, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The accounts of the jobs, nodes and staking programs, as records."""
+
+    cluster: Cluster
+    rpc: Rpc
+
+    async def market(self, address: Address, *, min_context_slot: int | None = None) -> Market:
+        """The market at an address. Raises AccountMissing, or AccountMalformed for an account of another kind."""
+        raw = await self.rpc.get_account(address, min_context_slot=min_context_slot)
+        if raw is None:
+            raise AccountMissing(
+                f"there is no market {address} on this cluster",
+                hint="list the markets with `gpunode market list`, and check `cluster` and `rpc.urls` in the settings",
+            )
+        return accounts.decode_market(raw, self.cluster)
+
+    async def markets(self) -> tuple[Market, ...]:
+        """All markets of the jobs program."""
+        found = await self.rpc.get_program_accounts(self.cluster.jobs, [Memcmp(0, accounts.MARKET_DISCRIMINATOR)])
+        return tuple(accounts.decode_market(raw, self.cluster) for raw in found)
+
+    async def job(self, address: Address, *, min_context_slot: int | None = None) -> Job | None:
+        """The job at an address, None where its account is closed."""
+        raw = await self.rpc.get_account(address, min_context_slot=min_context_slot)
+        if raw is None or raw.owner != self.cluster.jobs:
+            # A closed account may live on for a moment, or for good, as an empty one of the system program.
+            return None
+        return accounts.decode_job(raw, self.cluster)
+
+    async def run(self, address: Address, *, min_context_slot: int | None = None) -> Run | None:
+        """The run at an address, None where it is closed."""
+        raw = await self.rpc.get_account(address, min_context_slot=min_context_slot)
+        if raw is None or raw.owner != self.cluster.jobs:
+            return None
+        return accounts.decode_run(raw, self.cluster)
