@@ -44,10 +44,11 @@ class UndoLog:
         """Forget what only views of slots before this one would need."""
         for changed in [number for number in self._slots if number <= slot]:
             for key in self._slots.pop(changed):
-                versions = self._older[key]
-                versions[:] = [entry for entry in versions if entry[0] > slot]
-                if not versions:
-                    del self._older[key]
+                versions = [entry for entry in self._older.get(key, ()) if entry[0] > slot]
+                if versions:
+                    self._older[key] = versions
+                else:
+                    self._older.pop(key, None)  # may have gone with another slot pruned just now
 
     def clear(self) -> None:
         """Forget everything: all accounts are final as they are now."""

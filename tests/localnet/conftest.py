@@ -1,0 +1,18 @@
+"""Clients of the chains that tests start."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest_asyncio
+
+from node.localnet.app import Localnet
+from tests.localnet.rpc import RpcClient
+
+
+@pytest_asyncio.fixture
+async def rpc(still_localnet: Localnet) -> AsyncIterator[RpcClient]:
+    """A client of a chain whose slots pass only on `rpc.net.advance()`."""
+    async with httpx.AsyncClient(timeout=5) as http:
+        yield RpcClient(still_localnet, http)
