@@ -1,0 +1,194 @@
+"""Kept logs: nothing lost, nothing doubled, always the same digest."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.container.engine import LogFrame
+from node.container.log import LogEntry, LogKeeper, order_key, read_entries
+from node.content.merkle import MerkleHasher
+
+BIG = 1 << 24
+
+
+def frame(index: int, text: bytes, stream: str = "stdout") -> LogFrame:
+    return LogFrame(stream, f"2026-11-20T12:00:{index // 10:02d}.{index % 10}00000000Z", text)  # type: ignore[arg-type]
+
+
+def root_of(data: bytes) -> str:
+    hasher = MerkleHasher()
+    hasher.update(data)
+    return hasher.root()
+
+
+def kept(path: Path) -> list[tuple[str, str]]:
+    return [(entry.type, entry.log) for entry in read_entries(path)]
+
+
+def test_shape_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "a.jsonl"
+    keeper = LogKeeper(path, BIG)
+    keeper.add(
+        [
+            frame(1, b"one\n"),
+            frame(2, "zwölf \u2028 \U0001f600\n".encode(), "stderr"),
+            frame(3, b"\xff\xfe"),
+            frame(4, b""),
+        ]
+    )
+    digest = keeper.digest("logs/a.jsonl")
+    keeper.close()
+    assert path.read_bytes().splitlines()[0] == (
+        b'{"log":"one\\n","timestamp":"2026-11-20T12:00:00.100000000Z","type":"stdout"}'
+    )
+    assert list(read_entries(path)) == [
+        LogEntry("stdout", "one\n", "2026-11-20T12:00:00.100000000Z"),
+        LogEntry("stderr", "zwölf \u2028 \U0001f600\n", "2026-11-20T12:00:00.200000000Z"),
+        LogEntry("stdout", "\ufffd\ufffd", "2026-11-20T12:00:00.300000000Z"),
+    ]
+    assert digest.root == root_of(path.read_bytes())
+    assert digest.length == path.stat().st_size
+    assert (digest.truncated, digest.path) == (False, "logs/a.jsonl")
+    assert digest.last_timestamp == "2026-11-20T12:00:00.300000000Z"
+
+
+def test_an_empty_log(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    keeper = LogKeeper(path, BIG)
+    digest = keeper.digest("a.jsonl")
+    keeper.close()
+    assert (digest.length, digest.root) == (0, MerkleHasher().root())
+    assert list(read_entries(path)) == []
+    assert list(read_entries(tmp_path / "none")) == []
+
+
+histories = st.lists(
+    st.tuples(
+        st.sampled_from(("stdout", "stderr")), st.sampled_from((0, 0, 0, 1, 7)), st.sampled_from((b"x\n", b"y\n", b"z"))
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(histories, st.lists(st.integers(0, 60), max_size=5), st.booleans(), st.integers(1, 7))
+def test_reconnects_lose_and_double_nothing(
+    steps: list[tuple[str, int, bytes]], breaks: list[int], reopen: bool, size: int
+) -> None:
+    """The engine replays everything from `since` on; equal lines at equal times are told apart by their number."""
+    history: list[LogFrame] = []
+    clock = {"stdout": 0, "stderr": 0}
+    for stream, advance, text in steps:
+        clock[stream] = max(clock[stream] + advance, 0)
+        history.append(frame(clock[stream], text, stream))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.jsonl"
+        keeper = LogKeeper(path, BIG)
+        for end in [*breaks, len(history)]:
+            since = keeper.resume()
+            replay = [item for item in history[:end] if since is None or item.timestamp >= since]
+            for begin in range(0, len(replay), size):
+                keeper.add(replay[begin : begin + size])
+            if reopen:
+                keeper.close()
+                keeper = LogKeeper(path, BIG)
+        digest = keeper.digest("a")
+        keeper.close()
+        assert kept(path) == [(item.stream, item.data.decode()) for item in history]
+        assert digest.root == root_of(path.read_bytes())
+
+
+def test_a_late_line_of_the_other_stream_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    keeper = LogKeeper(path, BIG)
+    keeper.add([frame(50, b"late clock\n")])
+    since = keeper.resume()
+    assert since == "2026-11-20T12:00:00.000000000Z"
+    keeper.add([frame(50, b"late clock\n"), frame(49, b"written behind\n", "stderr")])
+    keeper.close()
+    assert kept(path) == [("stdout", "late clock\n"), ("stderr", "written behind\n")]
+
+
+def test_a_full_log_is_cut_says_so_and_stays_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    keeper = LogKeeper(path, 1000)
+    keeper.add([frame(index, b"x" * 50 + b"\n") for index in range(100)])
+    assert keeper.truncated
+    keeper.add([frame(500, b"s\n")])
+    digest = keeper.digest("a")
+    keeper.close()
+    assert path.stat().st_size == digest.length <= 1000
+    *lines, last = read_entries(path)
+    assert len(lines) > 3
+    assert all(entry.type == "stdout" for entry in lines)
+    assert last.type == "nodeerr"
+    assert "1000 bytes" in last.log
+
+    again = LogKeeper(path, 1000)
+    assert again.truncated
+    again.add([frame(600, b"t\n")])
+    assert again.digest("a") == digest
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "tail", [b'{"log":"half', b"\0\0\0\0\n", b'{"log":1}\n', b'{"log":"a","timestamp":"","type":"root"}\n']
+)
+def test_a_torn_end_is_cut_off_and_followed_again(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    keeper = LogKeeper(path, BIG)
+    keeper.add([frame(1, b"one\n"), frame(2, b"two\n")])
+    before = keeper.digest("a")
+    keeper.close()
+    with path.open("ab") as file:
+        file.write(tail)
+    again = LogKeeper(path, BIG)
+    assert again.digest("a") == before
+    again.resume()
+    again.add([frame(1, b"one\n"), frame(2, b"two\n"), frame(3, b"three\n")])
+    again.close()
+    assert [log for _, log in kept(path)] == ["one\n", "two\n", "three\n"]
+
+
+def test_only_the_newest_entries_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    keeper = LogKeeper(path, BIG)
+    keeper.add([frame(index, str(index).encode()) for index in range(50)])
+    assert [entry.log for entry in read_entries(path, last=3)] == ["47", "48", "49"]
+    assert len(list(read_entries(path, last=None))) == 50
+    with path.open("ab") as file:
+        file.write(b'{"log":"being wri')
+    assert [entry.log for entry in read_entries(path, last=2)] == ["48", "49"]
+    keeper.close()
+
+
+def test_limits_count_the_file_and_not_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    keeper = LogKeeper(path, 5000)
+    for index in range(1000):
+        keeper.add([frame(index % 500, b"\x00" * 10)])
+    keeper.close()
+    assert path.stat().st_size <= 5000
+    assert all(json.loads(line) for line in path.read_bytes().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "key"),
+    [
+        ("2026-11-20T12:00:00.123456789Z", "2026-11-20T12:00:00.123456789Z"),
+        ("2026-11-20T12:00:00.5Z", "2026-11-20T12:00:00.500000000Z"),
+        ("2026-11-20T12:00:00Z", "2026-11-20T12:00:00.000000000Z"),
+        ("2026-11-20T14:00:00.123456789+02:00", "2026-11-20T12:00:00.123456789Z"),
+        ("2026-11-20T07:30:00.000000001-04:30", "2026-11-20T12:00:00.000000001Z"),
+        ("", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_times_in_order(timestamp: str, key: str) -> None:
+    assert order_key(timestamp) == key
