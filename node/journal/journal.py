@@ -16,11 +16,11 @@ from node.journal.reader import ASSIGNED, JournalReader
 from node.records import (
     Address,
     Assignment,
+    Cid,
     LaneStatus,
     OperationState,
     Outcome,
     Refusal,
-    Report,
     Settlement,
     Stage,
 )
@@ -121,6 +121,8 @@ class Journal(JournalReader):
             if made:
                 _put_record(db, run.address, ASSIGNED, encode(assignment), now)
                 _enter(db, run.address, Stage.FETCH, now)
+                # A node that is given a job has left the queue.
+                db.execute("UPDATE lanes SET queued_since = NULL WHERE name = ?", (assignment.lane,))
 
         await self._database.write(work)
 
@@ -154,7 +156,7 @@ class Journal(JournalReader):
             ),
         )
 
-    async def link_receipt(self, run: Address, lane: str, report: Report) -> rows.ReceiptLink:
+    async def link_receipt(self, run: Address, lane: str, result_cid: Cid, receipt_cid: Cid) -> rows.ReceiptLink:
         """Give a run's receipt its place in the lane's chain; the place of a run never changes."""
 
         def work(db: sqlite3.Connection) -> rows.ReceiptLink:
@@ -165,21 +167,11 @@ class Journal(JournalReader):
             db.execute(
                 "INSERT OR REPLACE INTO receipts (run, lane, seq, receipt_cid, result_cid, settle_signature) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
-                (run, lane, known[0], report.receipt_cid, report.result_cid, known[1]),
+                (run, lane, known[0], receipt_cid, result_cid, known[1]),
             )
-            return rows.ReceiptLink(Address(run), lane, known[0], report.receipt_cid, report.result_cid, known[1])
+            return rows.ReceiptLink(run, lane, known[0], receipt_cid, result_cid, known[1])
 
         return await self._database.write(work)
-
-    async def previous_receipt(self, run: Address, lane: str) -> rows.ReceiptLink | None:
-        """The link before this run's in the lane's chain: what `prev` of its receipt names."""
-        chain = await self.receipts(lane)
-        before = []
-        for link in chain:
-            if link.run == run:
-                break
-            before.append(link)
-        return before[-1] if before else None
 
     async def settle(self, run: Address, settlement: Settlement) -> None:
         """Store how a run was settled and end its way, in one step."""

@@ -131,6 +131,33 @@ class JournalReader:
 
         return await self._database.read(work)
 
+    async def receipt(self, run: str) -> ReceiptLink | None:
+        """A run's place in its lane's chain, or None while it has no receipt."""
+
+        def work(db: sqlite3.Connection) -> ReceiptLink | None:
+            row = _named(db).execute("SELECT * FROM receipts WHERE run = ?", (run,)).fetchone()
+            return None if row is None else rows.receipt_link(row)
+
+        return await self._database.read(work)
+
+    async def previous_receipt(self, run: str, lane: str) -> ReceiptLink | None:
+        """The link before this run's (or the last, when the run has none) in the lane's chain: what `prev` names."""
+
+        def work(db: sqlite3.Connection) -> ReceiptLink | None:
+            row = (
+                _named(db)
+                .execute(
+                    "SELECT * FROM receipts WHERE lane = ?1 AND "
+                    "seq < COALESCE((SELECT seq FROM receipts WHERE run = ?2), 9223372036854775807) "
+                    "ORDER BY seq DESC LIMIT 1",
+                    (lane, run),
+                )
+                .fetchone()
+            )
+            return None if row is None else rows.receipt_link(row)
+
+        return await self._database.read(work)
+
     async def _summaries(self, clause: str, values: tuple[object, ...]) -> tuple[JobSummary, ...]:
         def work(db: sqlite3.Connection) -> tuple[JobSummary, ...]:
             found = _named(db).execute(rows.JOB_QUERY + clause, values).fetchall()

@@ -79,7 +79,7 @@ async def test_a_job_from_assignment_to_settlement(path: Path) -> None:
         assert await journal.stage_record(run, Stage.RUN) == outcome
         assert [o.stage for o in await journal.open_jobs("main")] == [Stage.REPORT]
         await journal.set_timeout(run, 7200)
-        link = await journal.link_receipt(run, "main", report(job, "1"))
+        link = await journal.link_receipt(run, "main", Cid("Qr1"), Cid("Qp1"))
         assert link.seq == 1
         await journal.finish_stage(run, Stage.REPORT, report(job, "1"), Stage.SETTLE)
         await journal.settle(run, settlement(job))
@@ -143,14 +143,16 @@ async def test_receipts_are_a_chain_for_each_lane(path: Path) -> None:
         jobs = [assignment(1), assignment(2), assignment(3, lane="other"), assignment(4)]
         for number, a in enumerate(jobs):
             await journal.begin_job(a)
-            await journal.link_receipt(a.run.address, a.lane, report(a.job.address, str(number)))
+            await journal.link_receipt(a.run.address, a.lane, Cid(f"Qr{number}"), Cid(f"Qp{number}"))
         await journal.settle(jobs[0].run.address, settlement(jobs[0].job.address))
         before = await journal.previous_receipt(jobs[1].run.address, "main")
         assert before is not None
         assert (before.receipt_cid, before.settle_signature, before.seq) == ("Qp0", "sig", 1)
         # Built anew after a crash, a receipt keeps its place.
-        again = await journal.link_receipt(jobs[1].run.address, "main", report(jobs[1].job.address, "new"))
+        again = await journal.link_receipt(jobs[1].run.address, "main", Cid("Qr1"), Cid("new"))
         assert again.seq == 2
+        assert await journal.receipt(jobs[1].run.address) == again
+        assert await journal.receipt(address(9)) is None
         assert [link.seq for link in await journal.receipts("main")] == [1, 2, 3]
         assert await journal.previous_receipt(jobs[2].run.address, "other") is None
         assert await journal.previous_receipt(jobs[0].run.address, "main") is None

@@ -1,0 +1,246 @@
+"""What lanes and stages need of the other rooms, as narrow protocols that tests can replace.
+
+Wired to the real rooms in node/agent/wiring.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from node.container.stop import StopSignal
+from node.records import (
+    Address,
+    Assignment,
+    Cid,
+    EnergyReading,
+    FetchedDefinition,
+    Gpu,
+    Job,
+    OperationState,
+    Outcome,
+    Plan,
+    PlannedOperation,
+    Run,
+    Settlement,
+    Signature,
+)
+
+# --- the market ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the lane's key stands on its market: runs it has, and its place in the queue (from 1)."""
+
+    runs: tuple[Run, ...]
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The chain gave the lane a job."""
+
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The lane waits; `position` from 1."""
+
+    position: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotQueued:
+    """The lane is neither in the queue nor has it a run."""
+
+
+LaneEvent = Assigned | Queued | NotQueued
+
+
+@dataclass(frozen=True, slots=True)
+class JobExtended:
+    """The poster extended the job; `timeout` is the new total in seconds."""
+
+    timeout: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """The poster ended the job."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class RunGone:
+    """The run is closed, and not by the poster's `end`; `job` is None when its account is closed too."""
+
+    job: Job | None
+
+
+JobEvent = JobExtended | JobEnded | RunGone
+
+
+class LaneMarket(Protocol):
+    """One lane's dealings with its market. Methods raise the errors of the chain and market branches."""
+
+    @property
+    def node(self) -> Address:
+        """The lane's key."""
+        ...
+
+    async def prepare(self) -> None:
+        """See that the market exists and that funds, token account, stake and access key are there; make what may
+        be made."""
+        ...
+
+    async def register(self, gpus: tuple[Gpu, ...]) -> None:
+        """Register the host with these GPUs, or bring its NodeAccount and host card up to date."""
+        ...
+
+    async def resume(self) -> None:
+        """Bring every transaction an earlier life of the agent left under way to its end."""
+        ...
+
+    async def tend(self) -> None:
+        """See landed transactions through to finality, for as long as the lane runs."""
+        ...
+
+    async def standing(self) -> Standing:
+        """Where the lane stands now."""
+        ...
+
+    async def join(self) -> None:
+        """Send `work`; returns when it has landed, harmless when the lane is queued or has a run already."""
+        ...
+
+    async def leave(self) -> Signature | None:
+        """Leave the queue; None when the lane was not in it."""
+        ...
+
+    def watch(self) -> AbstractAsyncContextManager[AsyncIterator[LaneEvent]]:
+        """Follow the lane's place and runs; the current state comes first."""
+        ...
+
+    def watch_job(self, assignment: Assignment) -> AbstractAsyncContextManager[AsyncIterator[JobEvent]]:
+        """Follow one job; what changed since the assignment comes first."""
+        ...
+
+    async def settle(self, assignment: Assignment, result: Cid, memo: str) -> Settlement:
+        """Get a result on-chain, whatever instruction that takes now."""
+        ...
+
+    async def quit(self, assignment: Assignment, reason: str) -> Settlement:
+        """Give a job back, unpaid."""
+        ...
+
+    async def head(self) -> tuple[int, str]:
+        """A recent slot and its blockhash."""
+        ...
+
+
+# --- the job ------------------------------------------------------------------------------------------------
+
+
+class JobDesk(Protocol):
+    """Turns definitions into plans and outcomes into documents, for one lane. Synchronous: call it in a thread."""
+
+    def plan(self, assignment: Assignment, body: bytes, gpu_uuids: tuple[str, ...]) -> Plan:
+        """What will run on these GPUs.
+
+        Raises JobRefused (this host will not), DefinitionInvalid or another JobError (the poster's fault).
+        """
+        ...
+
+    def result(self, plan: Plan | None, outcome: Outcome) -> bytes:
+        """The result document, within the store's limit."""
+        ...
+
+    def receipt(self, facts: ReceiptFacts) -> bytes:
+        """The signed receipt."""
+        ...
+
+    def memo(self, receipt: Cid) -> str:
+        """The memo that anchors a receipt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptFacts:
+    """What a receipt states beyond what it is signed with."""
+
+    assignment: Assignment
+    plan: Plan | None
+    outcome: Outcome
+    result_cid: Cid
+    previous_cid: Cid | None
+    previous_signature: Signature | None
+
+
+# --- content, containers, GPUs --------------------------------------------------------------------------------
+
+
+class Fetcher(Protocol):
+    """Reads content by CID, proven to match."""
+
+    async def fetch(self, cid: Cid, limit: int) -> FetchedDefinition:
+        """Raises ContentUnavailable, ContentMismatch or ContentTooLarge."""
+        ...
+
+
+class Publisher(Protocol):
+    """Uploads files."""
+
+    async def publish(self, name: str, data: bytes) -> tuple[Cid, tuple[str, ...]]:
+        """The CID and the stores that took the file, at least one. Raises a ContentError."""
+        ...
+
+
+class Drawer(Protocol):
+    """A folder of this host with one durable file per CID."""
+
+    async def add_file(self, name: str, data: bytes) -> Cid:
+        """Keep the bytes durably."""
+        ...
+
+    async def fetch(self, cid: Cid, limit: int) -> bytes:
+        """The bytes, proven to match. Raises a ContentError."""
+        ...
+
+
+class Operations(Protocol):
+    """Runs operations in containers; the reconcile loop of one operation."""
+
+    async def run_operation(
+        self,
+        operation: PlannedOperation,
+        previous: OperationState | None,
+        *,
+        on_change: Callable[[OperationState], Awaitable[None]],
+        stop: StopSignal,
+        on_progress: Callable[[str], None],
+    ) -> OperationState:
+        """Bring one operation to its end; adopt what an earlier life of the agent left running."""
+        ...
+
+
+class Meter(Protocol):
+    """Measures GPUs over a span of time."""
+
+    async def reading(self) -> EnergyReading:
+        """What was used since the meter started."""
+        ...
+
+
+class MeterMaker(Protocol):
+    """Starts meters."""
+
+    def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AbstractAsyncContextManager[Meter]:
+        """A meter over these GPUs; `samples` is a file that takes the sample lines."""
+        ...

@@ -1,0 +1,202 @@
+"""Takes one job through its stages, from wherever the journal says it is.
+
+Each stage's record is in the journal before the next stage begins, so that going on after a restart is nothing but
+reading where the job is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from node.agent.edges import Drawer, Fetcher, JobDesk, LaneMarket, MeterMaker, Operations, Publisher
+from node.agent.monitor import JobMonitor
+from node.agent.stages.admit import Readiness, admit
+from node.agent.stages.fetch import fetch
+from node.agent.stages.report import ReportServices, report, seal
+from node.agent.stages.run import run
+from node.agent.stages.settle import give_back, settle
+from node.agent.waiting import plain_errors
+from node.errors import GpunodeError, JournalError
+from node.journal.journal import Journal
+from node.records import Assignment, FetchedDefinition, Outcome, Plan, Refusal, Report, Settlement, Stage
+from node.retry import Clock
+
+_R = TypeVar("_R")
+
+log = logging.getLogger(__name__)
+
+WORK = (Stage.FETCH, Stage.ADMIT, Stage.RUN)
+"""The stages during which the job can still be extended, ended or expire."""
+
+_FOLLOWING: dict[type, Stage] = {
+    FetchedDefinition: Stage.ADMIT,
+    Plan: Stage.RUN,
+    Outcome: Stage.REPORT,
+    Report: Stage.SETTLE,
+    Refusal: Stage.SETTLE,
+}
+"""What a record is followed by, whichever stage made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobServices:
+    """What the stages of one lane's jobs need."""
+
+    market: LaneMarket
+    journal: Journal
+    fetcher: Fetcher
+    publisher: Publisher
+    drawer: Drawer
+    desk: JobDesk
+    operations: Operations
+    meters: MeterMaker
+    readiness: Readiness
+    samples: Path
+    """Folder for the samples of meters."""
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """How a job tells its lane what it is doing."""
+
+    on_stage: Callable[[Assignment, Stage], None]
+    on_progress: Callable[[str], None]
+    """One line of long work, or of trouble that is being waited out; empty: nothing to say."""
+
+
+class JobPipeline:
+    """One job on its way."""
+
+    def __init__(self, assignment: Assignment, services: JobServices, callbacks: Callbacks) -> None:
+        self.assignment = assignment
+        self._services = services
+        self._callbacks = callbacks
+        self._monitor = JobMonitor(assignment, services.market, services.journal, services.clock)
+        self._run = assignment.run.address
+
+    def quit(self, reason: str) -> None:
+        """Give the job up, if its work is not over: containers stop, and it goes back unpaid."""
+        self._monitor.quit(reason)
+
+    async def complete(self) -> Settlement:
+        """Bring the job to its settlement. Cancelling leaves everything to the next start."""
+        await self._services.journal.begin_job(self.assignment)
+        stage = await self._stage()
+        if stage in WORK:
+            with plain_errors():
+                async with self._monitor.watching():
+                    while stage in WORK:
+                        stage = await self._turn(stage)
+        while stage is not Stage.DONE:
+            stage = await self._turn(stage)
+        return await self._record(Stage.SETTLE, Settlement)
+
+    async def _turn(self, stage: Stage) -> Stage:
+        """Do one stage and make its record durable; the stage that follows."""
+        self._callbacks.on_stage(self.assignment, stage)
+        self._callbacks.on_progress("")
+        match stage:
+            case Stage.FETCH:
+                record = await fetch(self._monitor, self._services.fetcher, self._services.clock)
+                return await self._keep(stage, record)
+            case Stage.ADMIT:
+                return await self._keep(stage, await self._admit())
+            case Stage.RUN:
+                return await self._keep(stage, await self._work())
+            case Stage.REPORT:
+                return await self._keep(stage, await self._report())
+            case Stage.SETTLE:
+                await self._services.journal.settle(self._run, await self._settle())
+                return Stage.DONE
+            case Stage.DONE:
+                return stage
+
+    async def _keep(self, stage: Stage, record: FetchedDefinition | Plan | Outcome | Refusal | Report) -> Stage:
+        following = _FOLLOWING[type(record)]
+        await self._services.journal.finish_stage(self._run, stage, record, following)
+        return following
+
+    async def _admit(self) -> Plan | Outcome | Refusal:
+        fetched = await self._record(Stage.FETCH, FetchedDefinition)
+        services = self._services
+        return await admit(self._monitor, fetched, services.desk, services.readiness, services.clock)
+
+    async def _work(self) -> Outcome | Refusal:
+        plan = await self._record(Stage.ADMIT, Plan)
+        services = self._services
+        return await run(
+            self._monitor,
+            plan,
+            services.operations,
+            services.meters,
+            services.samples / f"{self._run}.jsonl",
+            services.journal,
+            services.clock,
+            self._callbacks.on_progress,
+        )
+
+    async def _report(self) -> Report:
+        services = self._services
+        made_by, outcome = await self._outcome()
+        sealed = await seal(outcome, services.market, services.clock, self._on_trouble)
+        if sealed != outcome:
+            await services.journal.finish_stage(self._run, made_by, sealed, Stage.REPORT)
+        plan = await services.journal.stage_record(self._run, Stage.ADMIT)
+        papers = ReportServices(
+            desk=services.desk,
+            drawer=services.drawer,
+            publisher=services.publisher,
+            journal=services.journal,
+            clock=services.clock,
+            on_trouble=self._on_trouble,
+        )
+        return await report(self.assignment, plan if isinstance(plan, Plan) else None, sealed, papers)
+
+    async def _settle(self) -> Settlement:
+        services = self._services
+        made = await services.journal.stage_record(self._run, Stage.REPORT)
+        if isinstance(made, Report):
+            memo = services.desk.memo(made.receipt_cid)
+            return await settle(self.assignment, made, memo, services.market, services.clock, self._on_trouble)
+        refusal = await self._refusal()
+        return await give_back(self.assignment, refusal, services.market, services.clock, self._on_trouble)
+
+    # --- what the journal holds ---
+
+    async def _stage(self) -> Stage:
+        (summary,) = await self._services.journal.job(self._run)
+        self._monitor.timeout = max(self._monitor.timeout, summary.timeout)
+        return summary.stage
+
+    async def _outcome(self) -> tuple[Stage, Outcome]:
+        """The outcome, and the stage that made it."""
+        for stage in reversed(WORK):
+            record = await self._services.journal.stage_record(self._run, stage)
+            if isinstance(record, Outcome):
+                return stage, record
+        raise self._hole("outcome")
+
+    async def _refusal(self) -> Refusal:
+        for stage in reversed(WORK):
+            record = await self._services.journal.stage_record(self._run, stage)
+            if isinstance(record, Refusal):
+                return record
+        raise self._hole("report or refusal")
+
+    async def _record(self, stage: Stage, kind: type[_R]) -> _R:
+        record = await self._services.journal.stage_record(self._run, stage)
+        if not isinstance(record, kind):
+            raise self._hole(kind.__name__)
+        return record
+
+    def _hole(self, what: str) -> JournalError:
+        return JournalError(f"the journal of run {self._run} has no {what}", hint="report this as a bug")
+
+    def _on_trouble(self, error: GpunodeError) -> None:
+        log.warning("%s%s", error.message, f" ({error.hint})" if error.hint else "")
+        self._callbacks.on_progress(f"trying again: {error.message}")

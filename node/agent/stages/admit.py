@@ -1,0 +1,82 @@
+"""admit: what will run, if this host takes the job."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node.agent.edges import JobDesk
+from node.agent.monitor import JobMonitor
+from node.errors import DefinitionInvalid, GpuError, JobError, JobRefused, LaneDegraded
+from node.records import EndCause, FetchedDefinition, Gpu, Outcome, Plan, Refusal
+from node.retry import Clock
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What the host must have before a job is accepted."""
+
+    folder: Path
+    """On the disk that the job will fill."""
+    disk_free: int
+    """Bytes that must be free there."""
+    gpus: Callable[[], Awaitable[tuple[Gpu, ...]]]
+    """The lane's GPUs as they are now; raises GpuError or LaneDegraded when they cannot serve."""
+
+
+async def admit(
+    monitor: JobMonitor, fetched: FetchedDefinition, desk: JobDesk, readiness: Readiness, clock: Clock
+) -> Plan | Outcome | Refusal:
+    """A plan; or an Outcome when the definition is invalid, which is the poster's fault and is settled as such; or a
+    Refusal, which gives the job back unpaid."""
+    job = monitor.assignment.job
+    if monitor.quit_reason:
+        return Refusal(job.address, monitor.quit_reason)
+    try:
+        gpus = await readiness.gpus()
+        uuids = tuple(gpu.uuid for gpu in gpus)
+        plan = await asyncio.to_thread(desk.plan, monitor.assignment, fetched.body, uuids)
+    except (GpuError, LaneDegraded) as error:
+        return Refusal(job.address, f"the lane's GPUs cannot serve: {error.message}")
+    except JobRefused as error:
+        return Refusal(job.address, error.message)
+    except JobError as error:
+        return _invalid(monitor, error, clock)
+    trouble = await _disk_trouble(readiness)
+    return Refusal(job.address, trouble) if trouble else plan
+
+
+def _invalid(monitor: JobMonitor, error: JobError, clock: Clock) -> Outcome:
+    now = round(clock.time() * 1000)
+    violations: tuple[dict[str, Any], ...]
+    if isinstance(error, DefinitionInvalid):
+        violations = tuple(
+            {"path": item.path, "expected": item.expected, "value": item.value} for item in error.violations
+        )
+    else:
+        # Bytes that match their CID and are no JSON at all can only be the poster's doing as well.
+        violations = ({"path": "$input", "expected": error.message, "value": None},)
+    return Outcome(
+        job=monitor.assignment.job.address,
+        cause=EndCause.INVALID,
+        started_ms=now,
+        ended_ms=now,
+        operations=(),
+        violations=violations,
+    )
+
+
+async def _disk_trouble(readiness: Readiness) -> str:
+    try:
+        free = (await asyncio.to_thread(shutil.disk_usage, readiness.folder)).free
+    except OSError as error:
+        return f"the free space of {readiness.folder} cannot be read: {error.strerror}"
+    if free < readiness.disk_free:
+        return f"the host has {free / GIB:.1f} GiB free and asks for {readiness.disk_free / GIB:.1f} GiB"
+    return ""

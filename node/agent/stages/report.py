@@ -1,0 +1,121 @@
+"""report: result and receipt, made, kept and uploaded.
+
+Both files are kept on this host and their CIDs are in the journal before the first upload, so that a restart uploads
+the very same bytes: the CID that goes on-chain is decided once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from node.agent.edges import Drawer, JobDesk, LaneMarket, Publisher, ReceiptFacts
+from node.agent.waiting import patiently
+from node.errors import ChainError, ContentError, GpunodeError
+from node.journal.journal import Journal
+from node.records import Assignment, Cid, Outcome, Plan, Report
+from node.retry import Clock, Retry
+
+UPLOAD_RETRY = Retry(attempts=1, total=0.0, first=2.0, longest=60.0)  # only its waits: uploads are never given up
+HEAD_RETRY = Retry(attempts=1, total=0.0, first=0.5, longest=15.0)  # likewise: settling needs the chain anyway
+KEPT_LIMIT = 1 << 30
+"""Bytes read back of a file that this host made itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportServices:
+    """What the stage needs."""
+
+    desk: JobDesk
+    drawer: Drawer
+    publisher: Publisher
+    journal: Journal
+    clock: Clock
+    on_trouble: Callable[[GpunodeError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Papers:
+    """Both documents, as they are uploaded."""
+
+    result_cid: Cid
+    result: bytes
+    receipt_cid: Cid
+    receipt: bytes
+
+
+async def seal(
+    outcome: Outcome, market: LaneMarket, clock: Clock, on_trouble: Callable[[GpunodeError], None]
+) -> Outcome:
+    """The outcome with a slot and blockhash that show it was not written before: the receipt's end."""
+    if outcome.end_blockhash is not None:
+        return outcome
+    slot, blockhash = await patiently(
+        market.head, on=(ChainError,), waits=HEAD_RETRY, clock=clock, on_trouble=on_trouble
+    )
+    return replace(outcome, end_slot=slot, end_blockhash=blockhash)
+
+
+async def report(assignment: Assignment, plan: Plan | None, outcome: Outcome, services: ReportServices) -> Report:
+    """Make and upload both documents; returns when at least one store has each.
+
+    `plan` is None when no definition was admitted. Raises ContentError when this host's own folder cannot be written.
+    """
+    papers = await _kept(assignment, services) or await _made(assignment, plan, outcome, services)
+    stores = await _upload(f"{assignment.job.address}.json", papers.result, services)
+    await _upload(f"{assignment.job.address}.receipt.json", papers.receipt, services)
+    return Report(
+        job=assignment.job.address,
+        result_cid=papers.result_cid,
+        receipt_cid=papers.receipt_cid,
+        result_bytes=len(papers.result),
+        receipt_bytes=len(papers.receipt),
+        stores=stores,
+    )
+
+
+async def _kept(assignment: Assignment, services: ReportServices) -> _Papers | None:
+    """The documents an earlier life of the agent made; None when there are none, or they are damaged."""
+    link = await services.journal.receipt(assignment.run.address)
+    if link is None:
+        return None
+    try:
+        return _Papers(
+            link.result_cid,
+            await services.drawer.fetch(link.result_cid, KEPT_LIMIT),
+            link.receipt_cid,
+            await services.drawer.fetch(link.receipt_cid, KEPT_LIMIT),
+        )
+    except ContentError as error:
+        services.on_trouble(error)
+        return None
+
+
+async def _made(assignment: Assignment, plan: Plan | None, outcome: Outcome, services: ReportServices) -> _Papers:
+    result = await asyncio.to_thread(services.desk.result, plan, outcome)
+    result_cid = await services.drawer.add_file("result", result)
+    previous = await services.journal.previous_receipt(assignment.run.address, assignment.lane)
+    facts = ReceiptFacts(
+        assignment=assignment,
+        plan=plan,
+        outcome=outcome,
+        result_cid=result_cid,
+        previous_cid=None if previous is None else previous.receipt_cid,
+        previous_signature=None if previous is None else previous.settle_signature,
+    )
+    receipt = await asyncio.to_thread(services.desk.receipt, facts)
+    receipt_cid = await services.drawer.add_file("receipt", receipt)
+    await services.journal.link_receipt(assignment.run.address, assignment.lane, result_cid, receipt_cid)
+    return _Papers(result_cid, result, receipt_cid, receipt)
+
+
+async def _upload(name: str, data: bytes, services: ReportServices) -> tuple[str, ...]:
+    _, stores = await patiently(
+        lambda: services.publisher.publish(name, data),
+        on=(ContentError,),
+        waits=UPLOAD_RETRY,
+        clock=services.clock,
+        on_trouble=services.on_trouble,
+    )
+    return stores

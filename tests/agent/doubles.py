@@ -1,0 +1,442 @@
+"""Stand-ins for the rooms at a lane's edges. They keep the edges' promises, and count what is asked of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from node.agent.edges import (
+    Assigned,
+    JobEnded,
+    JobEvent,
+    JobExtended,
+    LaneEvent,
+    NotQueued,
+    Queued,
+    ReceiptFacts,
+    RunGone,
+    Standing,
+)
+from node.container.stop import StopSignal
+from node.content.cid import file_cid
+from node.errors import ContentMismatch, ContentTooLarge, ContentUnavailable, GpunodeError
+from node.records import (
+    Address,
+    Assignment,
+    Cid,
+    ContainerSpec,
+    EndCause,
+    EnergyReading,
+    FetchedDefinition,
+    Gpu,
+    IsolationProfile,
+    Job,
+    JobState,
+    Limits,
+    OperationState,
+    OperationStatus,
+    Outcome,
+    Plan,
+    PlannedOperation,
+    Run,
+    SettleKind,
+    Settlement,
+    Signature,
+)
+from node.retry import Clock
+from tests.journal.samples import address, assignment
+
+NODE = address(2)
+MARKET = address(1)
+GPU = Gpu(
+    provider="simulated",
+    index=0,
+    uuid="GPU-sim-0",
+    name="Simulated",
+    vram_bytes=None,
+    driver=None,
+    cuda=None,
+    compute_capability=None,
+)
+
+
+class FakeChain:
+    """A market with one queue, as one node sees it; shared by successive lives of an agent."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.queue: list[Address] = []
+        self.jobs: dict[Address, Job] = {}
+        self.runs: dict[Address, Assignment] = {}
+        self.sent: list[str] = []
+        """Instructions that landed, in order."""
+        self.waiting: list[Assignment] = []
+        """Jobs in the market's queue: the next `work` gets the first."""
+        self._changed = asyncio.Event()
+
+    def change(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def changed(self) -> None:
+        await self._changed.wait()
+
+    def assign(self, number: int, *, timeout: int = 3600, definition: Cid | None = None) -> Assignment:
+        """A poster lists a job and the node, first in the queue, gets it."""
+        a = assignment(number, timeout=timeout, run_time=int(self.clock.time()))
+        job = a.job if definition is None else replace(a.job, definition_cid=definition)
+        a = replace(a, job=job)
+        if NODE in self.queue:
+            self.queue.remove(NODE)
+        self.jobs[job.address] = job
+        self.runs[a.run.address] = a
+        self.change()
+        return a
+
+    def extend(self, a: Assignment, timeout: int) -> None:
+        self.jobs[a.job.address] = replace(self.jobs[a.job.address], timeout=timeout)
+        self.change()
+
+    def end(self, a: Assignment) -> None:
+        """The poster ends the job."""
+        del self.runs[a.run.address]
+        self.jobs[a.job.address] = replace(self.jobs[a.job.address], state=JobState.DONE, node=NODE)
+        self.change()
+
+    def take_away(self, a: Assignment) -> None:
+        """The market's administrator closes the run."""
+        del self.runs[a.run.address]
+        self.change()
+
+
+class FakeMarket:
+    """A LaneMarket over a FakeChain."""
+
+    def __init__(self, chain: FakeChain) -> None:
+        self.chain = chain
+        self.node = NODE
+        self.failures: dict[str, list[GpunodeError]] = {}
+        """Errors to raise, by method, one a call."""
+        self.registered: list[tuple[Gpu, ...]] = []
+        self.memos: list[str] = []
+
+    def _may_fail(self, name: str) -> None:
+        waiting = self.failures.get(name)
+        if waiting:
+            raise waiting.pop(0)
+
+    async def prepare(self) -> None:
+        self._may_fail("prepare")
+
+    async def register(self, gpus: tuple[Gpu, ...]) -> None:
+        self.registered.append(gpus)
+
+    async def resume(self) -> None:
+        self._may_fail("resume")
+
+    async def tend(self) -> None:
+        await asyncio.Event().wait()
+
+    async def standing(self) -> Standing:
+        self._may_fail("standing")
+        return self._standing()
+
+    def _standing(self) -> Standing:
+        position = self.chain.queue.index(NODE) + 1 if NODE in self.chain.queue else None
+        return Standing(tuple(a.run for a in self.chain.runs.values()), position)
+
+    async def join(self) -> None:
+        self._may_fail("join")
+        assert NODE not in self.chain.queue, "joined twice"
+        assert not self.chain.runs, "joined with a run"
+        self.chain.sent.append("work")
+        self.chain.queue.append(NODE)
+        if self.chain.waiting:
+            a = self.chain.waiting.pop(0)
+            self.chain.queue.remove(NODE)
+            self.chain.jobs[a.job.address] = a.job
+            self.chain.runs[a.run.address] = a
+        self.chain.change()
+
+    async def leave(self) -> Signature | None:
+        self._may_fail("leave")
+        if NODE not in self.chain.queue:
+            return None
+        self.chain.queue.remove(NODE)
+        self.chain.sent.append("stop")
+        self.chain.change()
+        return Signature("stopsig")
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[AsyncIterator[LaneEvent]]:
+        yield self._lane_events()
+
+    async def _lane_events(self) -> AsyncIterator[LaneEvent]:
+        while True:
+            self._may_fail("watch")
+            standing = self._standing()
+            if standing.runs:
+                yield Assigned(self.chain.runs[standing.runs[0].address])
+            elif standing.position is not None:
+                yield Queued(standing.position, len(self.chain.queue))
+            else:
+                yield NotQueued()
+            await self.chain.changed()
+
+    @asynccontextmanager
+    async def watch_job(self, assignment: Assignment) -> AsyncIterator[AsyncIterator[JobEvent]]:
+        yield self._job_events(assignment)
+
+    async def _job_events(self, a: Assignment) -> AsyncIterator[JobEvent]:
+        timeout = a.job.timeout
+        while True:
+            self._may_fail("watch_job")
+            job = self.chain.jobs.get(a.job.address)
+            if a.run.address not in self.chain.runs:
+                if job is not None and job.state is JobState.DONE:
+                    yield JobEnded(job)
+                else:
+                    yield RunGone(job)
+                return
+            assert job is not None
+            if job.timeout != timeout:
+                timeout = job.timeout
+                yield JobExtended(timeout)
+            await self.chain.changed()
+
+    async def settle(self, assignment: Assignment, result: Cid, memo: str) -> Settlement:
+        self._may_fail("settle")
+        job = self.chain.jobs[assignment.job.address]
+        if job.result_cid == result:
+            return self._settlement(job, SettleKind.ALREADY, 0)
+        if assignment.run.address in self.chain.runs:
+            del self.chain.runs[assignment.run.address]
+            self._land("finish", job, result, memo)
+            self._may_fail("settled")
+            return self._settlement(job, SettleKind.FINISH, 120)
+        if job.state is JobState.DONE:
+            self._land("complete", job, result, memo)
+            self._may_fail("settled")
+            return self._settlement(job, SettleKind.COMPLETE, 60)
+        return self._settlement(job, SettleKind.LOST, 0, "the administrator took the run")
+
+    def _land(self, name: str, job: Job, result: Cid, memo: str) -> None:
+        self.chain.sent.append(name)
+        self.memos.append(memo)
+        self.chain.jobs[job.address] = replace(job, state=JobState.DONE, result_cid=result)
+        self.chain.change()
+
+    async def quit(self, assignment: Assignment, reason: str) -> Settlement:
+        self._may_fail("quit")
+        job = self.chain.jobs[assignment.job.address]
+        if self.chain.runs.pop(assignment.run.address, None) is None:
+            return self._settlement(job, SettleKind.LOST, 0, "the run was gone already")
+        self.chain.sent.append("quit")
+        self.chain.jobs[job.address] = replace(job, state=JobState.STOPPED)
+        self.chain.change()
+        return self._settlement(job, SettleKind.QUIT, 0, reason)
+
+    def _settlement(self, job: Job, kind: SettleKind, pay: int, reason: str = "") -> Settlement:
+        signature = None if kind is SettleKind.LOST else Signature(f"{kind.value}-{job.address}")
+        return Settlement(
+            job=job.address, kind=kind, signature=signature, slot=9, pay=pay, payout=NODE, reason=reason, fee=5000
+        )
+
+    async def head(self) -> tuple[int, str]:
+        self._may_fail("head")
+        return 77, "headhash"
+
+
+class FakeDesk:
+    """A JobDesk: the definition's bytes are the image's name; documents are plain JSON."""
+
+    def __init__(self) -> None:
+        self.refuse: GpunodeError | None = None
+
+    def plan(self, assignment: Assignment, body: bytes, gpu_uuids: tuple[str, ...]) -> Plan:
+        if self.refuse is not None:
+            raise self.refuse
+        return plan(assignment, body.decode(), gpu_uuids)
+
+    def result(self, plan: Plan | None, outcome: Outcome) -> bytes:
+        document = {"cause": outcome.cause, "states": [state.status for state in outcome.operations]}
+        return json.dumps({**document, "violations": outcome.violations}).encode()
+
+    def receipt(self, facts: ReceiptFacts) -> bytes:
+        document = {
+            "result": facts.result_cid,
+            "previous": [facts.previous_cid, facts.previous_signature],
+            "end": [facts.outcome.end_slot, facts.outcome.end_blockhash],
+        }
+        return json.dumps(document).encode()
+
+    def memo(self, receipt: Cid) -> str:
+        return f"gpunode/1 r={receipt}"
+
+
+def plan(a: Assignment, image: str = "image", gpu_uuids: tuple[str, ...] = ()) -> Plan:
+    """One operation."""
+    spec = ContainerSpec(
+        name=f"{a.job.address}-0",
+        image=image,
+        command=("run",),
+        entrypoint=None,
+        env=(),
+        work_dir=None,
+        gpu_uuids=gpu_uuids,
+        labels=(("gpunode.job", a.job.address),),
+        network="gpn0",
+        aliases=(),
+        limits=Limits(memory_bytes=1, pids=1, cpus=1.0, shm_bytes=1, open_files=1, log_bytes=1),
+        profile=IsolationProfile.STANDARD,
+    )
+    return Plan(job=a.job.address, network="gpn0", operations=(PlannedOperation(0, "op", "group", spec),))
+
+
+class FakeEngine:
+    """Containers that outlive the agent: what runs, and how each ended."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, asyncio.Event] = {}
+        self.exits: dict[str, int] = {}
+        self.starts = 0
+        self.stops: list[EndCause] = []
+
+    def exit(self, code: int = 0) -> None:
+        """The running container ends by itself."""
+        (name,) = self.running
+        self.exits[name] = code
+        self.running.pop(name).set()
+
+
+class FakeOperations:
+    """An Operations over a FakeEngine."""
+
+    def __init__(self, engine: FakeEngine, clock: Clock) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.adopted = 0
+
+    async def run_operation(
+        self,
+        operation: PlannedOperation,
+        previous: OperationState | None,
+        *,
+        on_change: Callable[[OperationState], Awaitable[None]],
+        stop: StopSignal,
+        on_progress: Callable[[str], None],
+    ) -> OperationState:
+        if previous is not None and previous.ended_ms is not None:
+            return previous
+        name = operation.container.name
+        now = round(self.clock.time() * 1000)
+        state = previous or OperationState(operation.index, operation.id, operation.group, OperationStatus.INIT)
+        if name in self.engine.running or name in self.engine.exits:
+            self.adopted += 1
+        elif stop.cause is not None:
+            state = replace(state, status=OperationStatus.STOPPED, started_ms=now, ended_ms=now, exit_code=0)
+            await on_change(state)
+            return state
+        else:
+            state = replace(state, status=OperationStatus.RUNNING, started_ms=now, starts=state.starts + 1)
+            await on_change(state)
+            self.engine.running[name] = asyncio.Event()
+            self.engine.starts += 1
+        if name in self.engine.running:
+            on_progress("running")
+            ended = self.engine.running[name]
+            async with asyncio.TaskGroup() as group:
+                waits = [group.create_task(ended.wait()), group.create_task(stop.wait())]
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for task in waits:
+                    task.cancel()
+            if not ended.is_set():
+                assert stop.cause is not None
+                self.engine.stops.append(stop.cause)
+                self.engine.exit(137)
+        status = OperationStatus.STOPPED if stop.cause is EndCause.STOPPED else OperationStatus.SUCCESS
+        state = replace(
+            state,
+            status=status,
+            ended_ms=round(self.clock.time() * 1000),
+            exit_code=self.engine.exits[name],
+        )
+        await on_change(state)
+        return state
+
+
+@dataclass
+class FakeContent:
+    """A network of content: sources, stores and this host's folder."""
+
+    files: dict[Cid, bytes] = field(default_factory=dict)
+    kept: dict[Cid, bytes] = field(default_factory=dict)
+    fetch_errors: list[GpunodeError] = field(default_factory=list)
+    publish_errors: list[GpunodeError] = field(default_factory=list)
+    published: list[str] = field(default_factory=list)
+
+    def offer(self, body: bytes) -> Cid:
+        cid = file_cid(body)
+        self.files[cid] = body
+        return cid
+
+    @property
+    def network(self) -> FakeNetwork:
+        return FakeNetwork(self)
+
+    async def add_file(self, name: str, data: bytes) -> Cid:
+        cid = file_cid(data)
+        self.kept[cid] = data
+        return cid
+
+    async def fetch(self, cid: Cid, limit: int) -> bytes:
+        if cid not in self.kept:
+            raise ContentUnavailable("not kept here")
+        return self.kept[cid]
+
+
+@dataclass
+class FakeNetwork:
+    """The fetching and publishing side."""
+
+    content: FakeContent
+
+    async def fetch(self, cid: Cid, limit: int) -> FetchedDefinition:
+        if self.content.fetch_errors:
+            raise self.content.fetch_errors.pop(0)
+        body = self.content.files.get(cid)
+        if body is None:
+            raise ContentUnavailable(f"no source has {cid}")
+        if file_cid(body) != cid:
+            raise ContentMismatch("bytes do not match")
+        if len(body) > limit:
+            raise ContentTooLarge("too large")
+        return FetchedDefinition(cid, body, "fake")
+
+    async def publish(self, name: str, data: bytes) -> tuple[Cid, tuple[str, ...]]:
+        if self.content.publish_errors:
+            raise self.content.publish_errors.pop(0)
+        self.content.published.append(name)
+        return self.content.offer(data), ("fake",)
+
+
+class FakeMeters:
+    """Meters that read one joule."""
+
+    def __init__(self) -> None:
+        self.started = 0
+
+    @asynccontextmanager
+    async def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AsyncIterator[FakeMeters]:
+        self.started += 1
+        yield self
+
+    async def reading(self) -> EnergyReading:
+        return EnergyReading(joules=1.0, source="simulated")
+
+
+__all__ = ["Run"]

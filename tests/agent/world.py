@@ -1,0 +1,101 @@
+"""A lane in a world of doubles, with a real journal, that can be killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from node.agent.lane import Lane, LaneServices
+from node.agent.pipeline import Callbacks, JobPipeline, JobServices
+from node.agent.stages.admit import Readiness
+from node.errors import GpunodeError
+from node.journal.journal import Journal
+from node.records import Assignment, Gpu, LanePhase, Stage
+from tests.agent.clock import FakeClock
+from tests.agent.doubles import (
+    GPU,
+    MARKET,
+    FakeChain,
+    FakeContent,
+    FakeDesk,
+    FakeEngine,
+    FakeMarket,
+    FakeMeters,
+    FakeOperations,
+)
+
+
+class World:
+    """What outlives an agent, and the means to start one in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.chain = FakeChain(self.clock)
+        self.engine = FakeEngine()
+        self.content = FakeContent()
+        self.market = FakeMarket(self.chain)
+        self.desk = FakeDesk()
+        self.meters = FakeMeters()
+        self.operations = FakeOperations(self.engine, self.clock)
+        self.gpus: tuple[Gpu, ...] = (GPU,)
+        self.gpu_error: GpunodeError | None = None
+        self.check_error: GpunodeError | None = None
+        self.disk_free = 0
+        self.journal: Journal
+        self.stages: list[Stage] = []
+
+    @asynccontextmanager
+    async def open_journal(self) -> AsyncIterator[Journal]:
+        async with await Journal.open(self.folder / "journal.sqlite", self.clock.time) as journal:
+            self.journal = self.clock.journal = journal
+            try:
+                yield journal
+            finally:
+                self.clock.journal = None
+
+    async def _gpus(self) -> tuple[Gpu, ...]:
+        if self.gpu_error is not None:
+            raise self.gpu_error
+        return self.gpus
+
+    async def _check(self) -> None:
+        if self.check_error is not None:
+            raise self.check_error
+
+    def services(self) -> JobServices:
+        return JobServices(
+            market=self.market,
+            journal=self.journal,
+            fetcher=self.content.network,
+            publisher=self.content.network,
+            drawer=self.content,
+            desk=self.desk,
+            operations=self.operations,
+            meters=self.meters,
+            readiness=Readiness(folder=self.folder, disk_free=self.disk_free, gpus=self._gpus),
+            samples=self.folder / "samples",
+            clock=self.clock,
+        )
+
+    def pipeline(self, a: Assignment) -> JobPipeline:
+        callbacks = Callbacks(on_stage=lambda _a, stage: self.stages.append(stage), on_progress=lambda line: None)
+        return JobPipeline(a, self.services(), callbacks)
+
+    @asynccontextmanager
+    async def lane(self) -> AsyncIterator[Lane]:
+        """A life of the agent with one lane; leaving detaches."""
+        async with self.open_journal():
+            lane = Lane("main", MARKET, LaneServices(jobs=self.services(), check=self._check, gpus=self._gpus))
+            await lane.start()
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(lane.run())
+                try:
+                    yield lane
+                finally:
+                    task.cancel()
+
+    async def phase(self, lane: Lane, phase: LanePhase, limit: float = 0.0) -> None:
+        await self.clock.until(lambda: lane.status.phase is phase, limit=limit)
