@@ -54,11 +54,11 @@ class Wallet:
                 file.write(keypair.to_json())
                 file.flush()
                 os.fsync(file.fileno())
-        except FileExistsError as error:
-            raise WalletError(
-                f"{path} exists already", hint="A key file is never overwritten; name another, or use this one."
-            ) from error
         except OSError as error:
+            if path.is_symlink() or path.exists():
+                raise WalletError(
+                    f"{path} exists already", hint="A key file is never overwritten; name another, or use this one."
+                ) from error
             raise WalletError(f"{path} cannot be written: {error.strerror}") from error
         return cls(keypair)
 
@@ -124,23 +124,27 @@ def _read(path: Path) -> bytes:
         raise WalletError(f"there is no key file {path}", hint="Make one with `gpunode init`.") from error
     except OSError as error:
         raise WalletError(f"{path} cannot be read: {error.strerror}") from error
-    with os.fdopen(handle, "rb") as file:
+    try:
         # Looked at through the open file, so that nobody can swap it in between.
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise WalletError(f"{path} is not a regular file", hint="Name the key file itself.")
-        if (mode := stat.S_IMODE(status.st_mode)) != _MODE:
-            raise WalletError(f"{path} has mode {mode:04o}, a key file must have 0600", hint=f"chmod 600 {path}")
-        try:
-            return file.read(_FILE_LIMIT + 1)
-        except OSError as error:
-            raise WalletError(f"{path} cannot be read: {error.strerror}") from error
+        _require_private(path, os.fstat(handle))
+        return os.read(handle, _FILE_LIMIT + 1)
+    except OSError as error:
+        raise WalletError(f"{path} cannot be read: {error.strerror}") from error
+    finally:
+        os.close(handle)
+
+
+def _require_private(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise WalletError(f"{path} is not a regular file", hint="Name the key file itself.")
+    if (mode := stat.S_IMODE(status.st_mode)) != _MODE:
+        raise WalletError(f"{path} has mode {mode:04o}, a key file must have 0600", hint=f"chmod 600 {path}")
 
 
 def _keypair(path: Path, raw: bytes) -> Keypair:
     # No error below may quote the content, or carry one that does.
     try:
-        numbers = json.loads(raw)
+        numbers = json.loads(raw) if len(raw) <= _FILE_LIMIT else None
     except (ValueError, RecursionError):
         numbers = None
     if not isinstance(numbers, list) or len(numbers) != 64 or not all(_is_byte(each) for each in numbers):
