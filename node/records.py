@@ -267,6 +267,8 @@ class Plan:
     job: Address
     network: str
     operations: tuple[PlannedOperation, ...]
+    notes: tuple[str, ...] = ()
+    """What of the definition was left out, and why."""
 
 
 class OperationStatus(StrEnum):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any, NoReturn
 
 from node.errors import JobError
@@ -60,8 +61,13 @@ def _integer(digits: str) -> int | float:
 
 
 def _double(digits: str) -> int | float:
-    number = float(digits)
+    number = _finite(digits)
     return int(number) if abs(number) <= 2**53 else number
+
+
+def _finite(digits: str) -> float:
+    # Too large a number is Infinity in JavaScript, which no JSON that we write could hold.
+    return max(-sys.float_info.max, min(sys.float_info.max, float(digits)))
 
 
 def _no_constant(name: str) -> NoReturn:

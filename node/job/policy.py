@@ -1,0 +1,63 @@
+"""Which jobs this host takes: the operator's rules against one planned job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from node.errors import JobRefused
+from node.records import Job, Plan
+from node.settings import PolicySettings
+
+
+def admit(plan: Plan, job: Job, policy: PolicySettings) -> None:
+    """Pass if the operator's policy lets this job run. Raises JobRefused with the rule that does not.
+
+    Denied lists win over allowed ones. Image patterns are compared with the image as posted and with its full
+    name (`docker.io/library/NAME:latest` for `NAME`), so that a short name cannot slip by.
+    """
+    _check_poster(job, policy)
+    if job.price < policy.price_floor:
+        raise JobRefused(
+            f"the job pays {job.price} micro-NOS per second; this host asks for {policy.price_floor}",
+            hint="policy.price_floor sets the least price.",
+        )
+    if policy.longest and job.timeout > policy.longest:
+        raise JobRefused(
+            f"the job may run {job.timeout} s; this host allows {policy.longest} s",
+            hint="policy.longest sets the longest time.",
+        )
+    for operation in plan.operations:
+        _check_image(operation.container.image, policy)
+
+
+def _check_poster(job: Job, policy: PolicySettings) -> None:
+    if job.project in policy.deny_posters:
+        raise JobRefused(f"the poster {job.project} is denied", hint="policy.deny_posters lists it.")
+    if policy.allow_posters and job.project not in policy.allow_posters:
+        raise JobRefused(f"the poster {job.project} is not allowed", hint="policy.allow_posters lists who is.")
+
+
+def _check_image(image: str, policy: PolicySettings) -> None:
+    names = (image, full_image_name(image))
+    if _matches(names, policy.deny_images):
+        raise JobRefused(f"the image {image} is denied", hint="policy.deny_images matches it.")
+    if policy.allow_images and not _matches(names, policy.allow_images):
+        raise JobRefused(f"the image {image} is not allowed", hint="policy.allow_images lists what is.")
+
+
+def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def full_image_name(image: str) -> str:
+    """An image reference with its registry and tag written out, as Docker completes it."""
+    name, at, digest = image.partition("@")
+    head, slash, _ = name.partition("/")
+    if not slash:
+        name = f"docker.io/library/{name}"
+    elif "." not in head and ":" not in head and head != "localhost":
+        name = f"docker.io/{name}"
+    if at:
+        return f"{name}@{digest}"
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

@@ -1,0 +1,246 @@
+"""The result document: what the market's readers find behind a finished job's result CID.
+
+Shape, key order and absence of keys are those of the Nosana node (FlowState and OpState).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from node.errors import ContentTooLarge
+from node.job.pattern import BadPattern, Pattern
+from node.records import EndCause, OperationState, OperationStatus, Outcome, Plan
+
+MAX_ENTRIES = 24_999
+"""Newest log entries of an operation that a result holds and that regexes see (Nosana node)."""
+EXTRACTION_SECONDS = 30.0
+"""Time all regexes of an operation may take together. Each is linear, but a definition may hold thousands."""
+
+_STATE_KEYS = (
+    "Status", "Running", "Paused", "Restarting", "OOMKilled", "Dead", "Pid", "ExitCode", "Error", "StartedAt",
+    "FinishedAt", "Health", "RestartCount",
+)  # fmt: skip
+_ALL_TYPES = frozenset(("stdin", "stdout", "stderr", "nodeerr"))
+_CAUSE_WORD = {EndCause.EXPIRED: "expired", EndCause.STOPPED: "stopped", EndCause.HOST: "quit"}
+
+
+class LogEntry(Protocol):
+    """One piece of an operation's output; `timestamp` is the engine's RFC 3339 text with nanoseconds."""
+
+    @property
+    def type(self) -> str:
+        """`stdout`, `stderr` or `nodeerr`."""
+        ...
+
+    @property
+    def log(self) -> str:
+        """The text with its newline."""
+        ...
+
+    @property
+    def timestamp(self) -> str:
+        """When the engine saw it."""
+        ...
+
+
+def flow_state(
+    outcome: Outcome,
+    plan: Plan | None,
+    logs: Mapping[int, Iterable[LogEntry]],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Any]:
+    """The result of a job. `logs` maps an operation's index to its kept log, oldest entry first.
+
+    Status of the whole: `failed` if an operation failed, else `stopped` if the poster ended the job, else `success`,
+    also when the time was over (the newest Nosana node's rule). An invalid definition gives `validation-error`, with
+    one error that is itself the list of broken rules. Blocks on reading logs: call it in a thread.
+    """
+    document: dict[str, Any] = {
+        "status": _status(outcome),
+        "startTime": outcome.started_ms,
+        "endTime": outcome.ended_ms,
+        "secrets": {},
+        "opStates": [],
+    }
+    if outcome.cause is EndCause.INVALID:
+        return document | {"errors": [list(outcome.violations)]}
+    patterns = {operation.index: operation.results for operation in plan.operations} if plan is not None else {}
+    for state in outcome.operations:
+        document["opStates"].append(
+            _operation(state, outcome, patterns.get(state.index, ()), logs.get(state.index, ()), clock)
+        )
+    return document
+
+
+def _status(outcome: Outcome) -> str:
+    if outcome.cause is EndCause.INVALID:
+        return "validation-error"
+    failed = any(state.status is OperationStatus.FAILED for state in outcome.operations)
+    if failed or outcome.cause is EndCause.HOST:
+        return "failed"
+    return "stopped" if outcome.cause is EndCause.STOPPED else "success"
+
+
+def _operation(
+    state: OperationState,
+    outcome: Outcome,
+    patterns: Sequence[tuple[str, Any]],
+    log: Iterable[LogEntry],
+    clock: Callable[[], float],
+) -> dict[str, Any]:
+    entries = [
+        {"log": entry.log, "type": entry.type, "timestamp": entry.timestamp}
+        for entry in deque((entry for entry in log if entry.log), maxlen=MAX_ENTRIES)
+    ]
+    document: dict[str, Any] = {
+        "providerId": state.container_id,
+        "operationId": state.id,
+        "group": state.group,
+        "status": state.status.value,
+        "startTime": state.started_ms,
+        "endTime": state.ended_ms,
+        "exitCode": state.exit_code,
+        "logs": entries,
+        "errors": [
+            {"event": error.event, "message": error.message} | ({} if error.code is None else {"code": error.code})
+            for error in state.errors
+        ],
+        "diagnostics": _diagnostics(state, outcome),
+    }
+    if patterns:
+        document["results"] = extract_results(patterns, entries, clock=clock)
+    return document
+
+
+def _diagnostics(state: OperationState, outcome: Outcome) -> dict[str, Any]:
+    # Groups run one after the other: only operations of the last one were running when the job was stopped.
+    last = max(outcome.operations, key=lambda other: other.ended_ms or 0, default=state)
+    running = state.group == last.group and state.status is not OperationStatus.INIT
+    cause = outcome.cause if running else EndCause.COMPLETED
+    reason: dict[str, Any] = {
+        "hostShutDown": cause is EndCause.HOST,
+        "jobStopped": cause is EndCause.STOPPED,
+        "jobExpired": cause is EndCause.EXPIRED,
+    }
+    if cause in _CAUSE_WORD:
+        reason["reason"] = f"Operation stopped due to flow {_CAUSE_WORD[cause]}"
+    if state.engine_state is None:
+        return {"reason": reason}
+    known = {key: state.engine_state[key] for key in _STATE_KEYS if key in state.engine_state}
+    return {"reason": reason, "state": known}
+
+
+# --- results by regex -------------------------------------------------------------------------------
+
+
+def extract_results(
+    patterns: Sequence[tuple[str, Any]],
+    entries: Sequence[Mapping[str, str]],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    seconds: float = EXTRACTION_SECONDS,
+) -> dict[str, list[str | None] | str]:
+    """Results of one operation: for each name the first match of each log entry and its groups, in one list.
+
+    A pattern is a regex, or a mapping with `regex` and the `logType`s it looks at. A group that took no part is None.
+    A regex that does not compile gives its error text instead of a list, and so does one that time ran out for.
+    """
+    deadline = clock() + seconds
+    return {name: _matches(rule, entries, clock, deadline) for name, rule in patterns}
+
+
+def _matches(
+    rule: Any, entries: Sequence[Mapping[str, str]], clock: Callable[[], float], deadline: float
+) -> list[str | None] | str:
+    source, types = (rule, _ALL_TYPES) if isinstance(rule, str) else (rule["regex"], frozenset(rule["logType"]))
+    try:
+        pattern = Pattern(source)
+    except BadPattern as error:
+        return str(error)
+    found: list[str | None] = []
+    for entry in entries:
+        if clock() > deadline:
+            return "Error: the time for extracting results was over"
+        if entry["type"] in types:
+            found += pattern.first(entry["log"]) or ()
+    return found
+
+
+# --- bytes ------------------------------------------------------------------------------------------
+
+
+def encode_result(document: Mapping[str, Any], limit: int) -> bytes:
+    """The document as JSON of at most `limit` bytes.
+
+    Where it is larger, log entries are left out, oldest first, and a `nodeerr` entry in their place says how many;
+    if that is not enough, extracted results give way too, to a text that says so. Raises ContentTooLarge if even
+    the rest is too large.
+    """
+    body = _json(document)
+    if len(body) <= limit:
+        return body
+    for strip_results in (False, True):
+        body = _json(_cut(document, limit, strip_results))
+        if len(body) <= limit:
+            return body
+    raise ContentTooLarge(
+        f"the result has {len(body):,} bytes without any logs; at most {limit:,} are stored",
+        hint="Raise content.result_limit if the stores take larger files.",
+    )
+
+
+def _cut(document: Mapping[str, Any], limit: int, strip_results: bool) -> dict[str, Any]:
+    operations = [dict(operation) for operation in document["opStates"]]
+    if strip_results:
+        for operation in operations:
+            if "results" in operation:
+                note = f"Error: left out, the result may have at most {limit} bytes"
+                operation["results"] = dict.fromkeys(list(operation["results"])[:100], note)
+    logs = [operation["logs"] for operation in operations]
+    bare = [{**operation, "logs": [_note(0, 0, limit, log)]} for operation, log in zip(operations, logs, strict=True)]
+    # 64 bytes per operation: the numbers in the note grow.
+    budget = limit - len(_json({**document, "opStates": bare})) - 64 * len(operations)
+    kept = _newest(logs, budget)
+    for operation, log, count in zip(operations, logs, kept, strict=True):
+        left_out = log[: len(log) - count]
+        if left_out:
+            size = sum(len(entry["log"].encode()) for entry in left_out)
+            operation["logs"] = [_note(len(left_out), size, limit, log), *log[len(log) - count :]]
+    return {**document, "opStates": operations}
+
+
+def _newest(logs: Sequence[Sequence[Mapping[str, str]]], budget: int) -> list[int]:
+    """How many of each log's newest entries fit into a budget of bytes together."""
+    order = sorted(
+        ((entry.get("timestamp", ""), position, index) for index, log in enumerate(logs) for position, entry in
+         enumerate(log)),
+        reverse=True,
+    )  # fmt: skip
+    kept = [0] * len(logs)
+    full: set[int] = set()
+    for _, _, index in order:
+        if index in full:
+            continue
+        # The log's own order holds, whatever its timestamps say.
+        entry = logs[index][len(logs[index]) - 1 - kept[index]]
+        size = len(_json(entry)) + 1
+        if size > budget:
+            full.add(index)
+            continue
+        budget -= size
+        kept[index] += 1
+    return kept
+
+
+def _note(count: int, size: int, limit: int, log: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    text = f"gpunode: {count} older log entries ({size} bytes) were left out; a result may have {limit} bytes\n"
+    return {"log": text, "type": "nodeerr", "timestamp": log[0]["timestamp"] if log else ""}
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
