@@ -151,7 +151,7 @@ class LaneWatch:
         last: LaneEvent | None = None
         while True:
             try:
-                event = await self._look(bell)
+                event: LaneEvent | None = await self._look(bell)
             except RpcUnavailable:
                 # Unknown is not failed: the place in the queue is what it was until an endpoint says otherwise.
                 event = last

@@ -1,0 +1,275 @@
+"""From an empty wallet to pay, on the real programs: prepare, join, watch, settle in each way a job can end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from spl.token.instructions import close_account
+from spl.token.models import CloseAccountParams
+
+from node.chain import addresses
+from node.chain.instructions import tokens
+from node.chain.memo import memos
+from node.chain.subscription import Subscriptions
+from node.content.cid import file_cid
+from node.errors import AccountMissing, FundsMissing, StakeMissing
+from node.market import funds
+from node.market.context import MarketContext
+from node.market.join import JoinKind, join, leave, standing
+from node.market.poster import Poster
+from node.market.settle import Settler
+from node.market.watch import Assigned, JobEnded, JobExtended, JobWatch, LaneWatch, NotQueued, Queued, RunGone
+from node.records import Address, Assignment, JobState, SettleKind, Settlement
+from tests.market.conftest import Town
+
+RESULT = file_cid(b"a result")
+OTHER = file_cid(b"another result")
+MEMO = f"gpunode/1 r={file_cid(b'a receipt')}"
+
+
+async def ready(town: Town, **options: object) -> MarketContext:
+    host = await town.person(**options)
+    await funds.prepare(host, await host.ledger.market(town.market))
+    return host
+
+
+def subscriptions(town: Town) -> Subscriptions:
+    return Subscriptions(town.net.ws_url, http_slot=town.rpc.get_slot)
+
+
+async def assigned(town: Town, host: MarketContext, poster: MarketContext, timeout: int = 60) -> Assignment:
+    """A job posted by `poster` and given to `host`."""
+    await town.post(poster, timeout)
+    result = await join(host, town.market)
+    assert result.kind is JoinKind.ASSIGNED
+    async with asyncio.timeout(10), LaneWatch(host, town.market, subscriptions(town)).events() as events:
+        event = await anext(events)
+    assert isinstance(event, Assigned)
+    return event.assignment
+
+
+async def balance(town: Town, owner: Address) -> int:
+    return await town.rpc.get_token_amount(addresses.token_account(town.net.cluster, owner))
+
+
+async def test_prepare_makes_what_every_node_needs(town: Town) -> None:
+    host = await town.person(sol=1)
+    market = await host.ledger.market(town.market)
+    before = await funds.check(host, market)
+    assert (before.token_account, before.stake_account) == (False, False)
+    after = await funds.prepare(host, market)
+    assert (after.token_account, after.stake_account, after.xnos) == (True, True, 0)
+    # What was told to be needed is what it cost, but for rent that stays needed (run, node) and the fee reserve.
+    named = {need.name: need.lamports for need in before.needs}
+    fees = before.lamports - after.lamports - named["NOS token account"] - named["stake account"]
+    assert 0 < fees < named["fees"]
+    assert await funds.prepare(host, market) == after
+
+
+async def test_missing_funds_are_told_as_one_sum(town: Town) -> None:
+    host = await town.person(sol=0.001)
+    with pytest.raises(FundsMissing) as caught:
+        await funds.prepare(host, await host.ledger.market(town.market))
+    report = await funds.check(host, await host.ledger.market(town.market))
+    assert f"{report.missing / 1e9:.6f} SOL" in caught.value.message
+    assert "NOS token account" in caught.value.hint
+    assert "stake account" in caught.value.hint
+
+
+async def test_no_stake_where_none_may_be_made(town: Town) -> None:
+    host = await town.person()
+    careful = replace(host, stake=host.stake.model_copy(update={"create": False}))
+    with pytest.raises(StakeMissing, match="no stake account"):
+        await funds.prepare(careful, await host.ledger.market(town.market))
+
+
+async def test_an_unknown_market(town: Town) -> None:
+    host = await town.person()
+    with pytest.raises(AccountMissing, match="there is no market"):
+        await host.ledger.market(addresses.token_account(town.net.cluster, host.node))
+
+
+async def test_joining_twice_is_one_place_and_leaving_twice_no_error(town: Town) -> None:
+    host = await ready(town)
+    first = await join(host, town.market)
+    again = await join(host, town.market)
+    assert (first.kind, first.position) == (JoinKind.QUEUED, 1)
+    assert first.signature is not None
+    assert (again.kind, again.position, again.signature) == (JoinKind.QUEUED, 1, None)
+    assert await leave(host, town.market) is not None
+    assert await leave(host, town.market) is None
+    assert await standing(host, town.market) is None
+
+
+@pytest.mark.parametrize("socket_runs", [True, False], ids=["pushed", "silent socket"])
+async def test_a_waiting_lane_sees_its_job(town: Town, socket_runs: bool) -> None:
+    """With the socket alive the push wakes the lane; with no socket at all the poll finds the run in seconds."""
+    host, poster = await ready(town), await town.person(nos=10)
+    await join(host, town.market)
+    feed = subscriptions(town)
+    pumping = asyncio.create_task(feed.run()) if socket_runs else None
+    try:
+        async with asyncio.timeout(10), LaneWatch(host, town.market, feed).events() as events:
+            assert await anext(events) == Queued(1, 1)
+            if socket_runs:
+                while feed.suspect:
+                    await asyncio.sleep(0.02)
+            posted = await town.post(poster)
+            event = await anext(events)
+            assert isinstance(event, Assigned)
+            assert event.assignment.job.address == posted.job
+            assert event.assignment.run.address == posted.run
+            assert event.assignment.slot > 0
+    finally:
+        if pumping is not None:
+            pumping.cancel()
+            await asyncio.gather(pumping, return_exceptions=True)
+
+
+async def test_a_lane_that_is_put_out_of_the_queue_is_told(town: Town) -> None:
+    host = await ready(town)
+    await join(host, town.market)
+    async with asyncio.timeout(10), LaneWatch(host, town.market, subscriptions(town)).events() as events:
+        assert await anext(events) == Queued(1, 1)
+        await leave(host, town.market)
+        assert await anext(events) == NotQueued()
+
+
+async def test_finish_pays_and_carries_the_memo(town: Town) -> None:
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+    before = await balance(town, host.node)
+    settled = await Settler(host).settle(given, RESULT, MEMO)
+    assert settled.kind is SettleKind.FINISH
+    job = await host.ledger.job(given.job.address)
+    assert job is not None
+    assert (job.state, job.result_cid, job.node) == (JobState.DONE, RESULT, host.node)
+    seconds = min(job.time_end - job.time_start, job.timeout)
+    assert settled.pay == job.price * seconds == await balance(town, host.node) - before
+    assert await host.ledger.run(given.run.address) is None
+    assert settled.signature is not None
+    landed = await town.rpc.get_transaction(settled.signature)
+    assert landed is not None
+    assert memos(landed, signer=host.node) == (MEMO,)
+    # Settled again (a restart that lost the answer): found, not sent.
+    again = await Settler(host).settle(given, RESULT, MEMO)
+    assert (again.kind, again.signature, again.pay) == (SettleKind.ALREADY, settled.signature, settled.pay)
+    other = await Settler(host).settle(given, OTHER, MEMO)
+    assert (other.kind, other.signature) == (SettleKind.LOST, None)
+    assert "another result" in other.reason
+
+
+async def test_finish_pays_any_account_that_payout_names(town: Town) -> None:
+    """`payout` may be an owner whose token account does not exist yet, or a token account itself."""
+    cold = await town.person()
+    hot = await ready(town, payout=cold.node)
+    poster = await town.person(nos=10)
+    given = await assigned(town, hot, poster)
+    await asyncio.sleep(1.1)
+    settled = await Settler(hot).settle(given, RESULT, None)
+    assert settled.payout == addresses.token_account(town.net.cluster, cold.node)
+    assert settled.pay > 0
+    assert await balance(town, cold.node) == settled.pay
+    assert await balance(town, hot.node) == 0
+
+
+async def test_a_poster_without_token_account_does_not_stop_finish(town: Town) -> None:
+    """A paid finish refunds the poster's account, which must exist; it is made in the same transaction if not."""
+    price = (await (await ready(town)).ledger.market(town.market)).job_price
+    host, poster = await ready(town), await town.person(nos=price * 60 / 1e6)
+    given = await assigned(town, host, poster, timeout=60)
+    account = addresses.token_account(town.net.cluster, poster.node)
+    await town.sign_and_send(
+        poster.node,
+        close_account(
+            CloseAccountParams(
+                program_id=addresses.to_key(town.net.cluster.token),
+                account=addresses.to_key(account),
+                dest=addresses.to_key(poster.node),
+                owner=addresses.to_key(poster.node),
+            )
+        ),
+    )
+    assert await town.rpc.get_account(account) is None
+    settled = await Settler(host).settle(given, RESULT, None)
+    assert settled.kind is SettleKind.FINISH
+    assert await balance(town, poster.node) == given.job.price * 60 - settled.pay
+
+
+async def test_end_by_the_poster_is_answered_with_complete(town: Town) -> None:
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+    await asyncio.sleep(1.1)
+    async with asyncio.timeout(10), JobWatch(host, given, subscriptions(town)).events() as events:
+        await Poster(poster).stop(given.job.address)
+        event = await anext(events)
+        assert isinstance(event, JobEnded)
+        with pytest.raises(StopAsyncIteration):
+            await anext(events)
+    settled = await Settler(host).settle(given, RESULT, MEMO)
+    assert settled.kind is SettleKind.COMPLETE
+    job = await host.ledger.job(given.job.address)
+    assert job is not None
+    assert job.result_cid == RESULT
+    # The pay is what the poster's own transaction moved to this host.
+    assert settled.pay == job.price * min(job.time_end - job.time_start, job.timeout) == await balance(town, host.node)
+    assert settled.pay > 0
+
+
+async def test_end_between_the_look_and_finish_loses_nothing(town: Town) -> None:
+    """The poster ends the job after we looked: `finish` is refused, and the result gets there by `complete`."""
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+
+    class Late(Settler):
+        async def _look(self, assignment: Assignment) -> object:  # type: ignore[override]
+            sight = await super()._look(assignment)
+            if sight.run is not None:
+                await Poster(poster).stop(assignment.job.address)
+            return sight
+
+    settled = await Late(host).settle(given, RESULT, MEMO)
+    assert settled.kind is SettleKind.COMPLETE
+    job = await host.ledger.job(given.job.address)
+    assert job is not None
+    assert job.result_cid == RESULT
+
+
+async def test_extend_is_seen(town: Town) -> None:
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+    async with asyncio.timeout(10), JobWatch(host, given, subscriptions(town)).events() as events:
+        await Poster(poster).extend(given.job.address, 30)
+        assert await anext(events) == JobExtended(90)
+
+
+async def test_quit_bills_nothing_and_says_why(town: Town) -> None:
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+    settled = await Settler(host).quit(given, "the definition cannot be had")
+    assert (settled.kind, settled.pay, settled.reason) == (SettleKind.QUIT, 0, "the definition cannot be had")
+    job = await host.ledger.job(given.job.address)
+    assert job is not None
+    assert job.state is JobState.STOPPED
+    assert await balance(town, host.node) == 0
+    lost = await Settler(host).settle(given, RESULT, None)
+    assert lost.kind is SettleKind.LOST
+    assert "state 3" in lost.reason
+    again: Settlement = await Settler(host).quit(given, "once more")
+    assert again.kind is SettleKind.LOST
+    async with asyncio.timeout(10), JobWatch(host, given, subscriptions(town)).events() as events:
+        event = await anext(events)
+    assert isinstance(event, RunGone)
+    await Poster(poster).recover(given.job.address)
+    gone = await Settler(host).settle(given, RESULT, None)
+    assert "cleaned" in gone.reason
+
+
+async def test_the_tokens_helper_creates_once(town: Town) -> None:
+    host = await town.person()
+    create = tokens.create_token_account(town.net.cluster, payer=host.node, owner=host.node)
+    first = await host.send("token:1", "token_account", [create])
+    second = await host.send("token:2", "token_account", [create])
+    assert first.signature != second.signature
