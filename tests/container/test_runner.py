@@ -64,7 +64,7 @@ class Bench:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 (turns of the loop under test)
+            while not condition():
                 await asyncio.sleep(0)
 
     async def until_started(self, number: int = 1) -> None:

@@ -363,7 +363,7 @@ async def _as_coroutine(awaitable: Awaitable[OperationState]) -> OperationState:
 
 async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (another program's state: there is no event to wait for)
+        while not condition():
             await asyncio.sleep(0.02)
 
 

@@ -26,10 +26,11 @@ class NoEngine(Exception):
 
 def connect(url: str | None = None) -> docker.APIClient:
     """A client of the engine under test; raises NoEngine."""
+    client = docker.APIClient(base_url=url or os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET, version="1.41")
     try:
-        client = docker.APIClient(base_url=url or os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET, version="1.41")
         client.ping()
     except Exception as error:
+        client.close()
         raise NoEngine(f"no Docker engine answers: {error}") from error
     return client
 
