@@ -14,7 +14,7 @@ from node.chain.instructions import staking, tokens
 from node.errors import FundsMissing, StakeMissing
 from node.market.access_key import find_access_token
 from node.market.context import MarketContext
-from node.records import Address, Market
+from node.records import Address, Market, Stake
 
 LAMPORTS_PER_SOL = 1_000_000_000
 MICRO_NOS = 1_000_000
@@ -42,8 +42,9 @@ class FundsReport:
     needs: tuple[Need, ...]
     token_account: bool
     """Whether the NOS token account exists."""
-    stake_account: bool
+    stake: Stake | None
     xnos: int
+    """The stake's weight; 0 without one, and while it is being taken out."""
     xnos_minimum: int
 
     @property
@@ -93,7 +94,7 @@ async def check(context: MarketContext, market: Market) -> FundsReport:
         nos=0 if token is None else await rpc.get_token_amount(addresses.token_account(cluster, node)),
         needs=tuple(needs),
         token_account=token is not None,
-        stake_account=staked is not None,
+        stake=staked,
         xnos=0 if staked is None else staked.xnos,
         xnos_minimum=market.xnos_minimum,
     )
@@ -107,7 +108,7 @@ async def prepare(context: MarketContext, market: Market) -> FundsReport:
     await find_access_token(context, market)
     report = await check(context, market)
     require_lamports(report)
-    if not report.stake_account and not context.stake.create:
+    if report.stake is None and not context.stake.create:
         raise StakeMissing(
             f"wallet {context.node} has no stake account, which every node needs",
             hint="make one with `gpunode stake create`, or set `stake.create: true`",
@@ -118,7 +119,7 @@ async def prepare(context: MarketContext, market: Market) -> FundsReport:
         raise StakeMissing(
             f"stake of {report.xnos / MICRO_NOS:.6f} xNOS is below the {report.xnos_minimum / MICRO_NOS:.6f} "
             f"that market {market.address} asks",
-            hint=f"gpunode stake topup {topup_amount(report, context) / MICRO_NOS:.6f}",
+            hint=_raise_stake(report),
         )
     return report
 
@@ -133,10 +134,15 @@ def require_lamports(report: FundsReport) -> None:
         )
 
 
-def topup_amount(report: FundsReport, context: MarketContext) -> int:
-    """Micro-NOS that bring the weight up to the market's minimum, at the duration in the settings, rounded up."""
-    per_million = staking.weight(MICRO_NOS, context.stake.days * DAY)
-    return -(-report.missing_xnos * MICRO_NOS // per_million)
+def _raise_stake(report: FundsReport) -> str:
+    """The command that brings the weight up to the market's minimum."""
+    stake = report.stake
+    if stake is None:
+        return "gpunode stake create"
+    if stake.time_unstake:
+        return "the stake is being taken out: withdraw it and make a new one (gpunode stake withdraw)"
+    more = staking.amount_for(report.xnos_minimum, stake.duration) - stake.amount
+    return f"gpunode stake topup {more / MICRO_NOS:.6f}"
 
 
 async def _make_accounts(context: MarketContext, report: FundsReport) -> None:
@@ -144,7 +150,7 @@ async def _make_accounts(context: MarketContext, report: FundsReport) -> None:
     instructions: list[Instruction] = []
     if not report.token_account:
         instructions.append(tokens.create_token_account(cluster, payer=node, owner=node))
-    if not report.stake_account:
+    if report.stake is None:
         amount = round(context.stake.amount * MICRO_NOS)
         if amount > report.nos:
             raise FundsMissing(

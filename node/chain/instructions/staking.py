@@ -19,7 +19,16 @@ _PRECISION = 10**15
 
 def weight(amount: int, duration: int) -> int:
     """xNOS of a stake: `amount` in micro-NOS, `duration` in seconds (Nosana staking program)."""
-    return (duration * _PRECISION // _XNOS_DIVISOR + _PRECISION) * amount // _PRECISION
+    return _factor(duration) * amount // _PRECISION
+
+
+def amount_for(xnos: int, duration: int) -> int:
+    """The least amount in micro-NOS whose weight at this duration (seconds) is at least `xnos`."""
+    return -(-xnos * _PRECISION // _factor(duration))
+
+
+def _factor(duration: int) -> int:
+    return duration * _PRECISION // _XNOS_DIVISOR + _PRECISION
 
 
 def init(cluster: Cluster, *, authority: Address) -> Instruction:
