@@ -85,9 +85,7 @@ def pay(payer: Keypair, to: Pubkey, lamports: int, blockhash: Hash) -> Versioned
 
 def signed(instructions: list[Instruction], payer: Keypair, blockhash: Hash, *more: Keypair) -> VersionedTransaction:
     """A version 0 transaction."""
-    return VersionedTransaction(
-        MessageV0.try_compile(payer.pubkey(), instructions, [], blockhash), [payer, *more]
-    )
+    return VersionedTransaction(MessageV0.try_compile(payer.pubkey(), instructions, [], blockhash), [payer, *more])
 
 
 def legacy(instructions: list[Instruction], payer: Keypair, blockhash: Hash) -> VersionedTransaction:
