@@ -55,7 +55,7 @@ class Wallet:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            if path.is_symlink() or path.exists():
+            if os.path.lexists(path):
                 raise WalletError(
                     f"{path} exists already", hint="A key file is never overwritten; name another, or use this one."
                 ) from error

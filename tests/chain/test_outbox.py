@@ -312,7 +312,7 @@ async def interrupted(booth: Booth, intent: Intent) -> None:
     """Send, and be killed after the first send was lost."""
     booth.chain.loses = lambda _number: True
     task = asyncio.ensure_future(booth.outbox.send(intent))
-    while not booth.chain.sends:  # noqa: ASYNC110
+    while not booth.chain.sends:
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -417,7 +417,7 @@ async def test_a_fork_seen_after_expiry_is_driven_again(booth: Booth) -> None:
 async def test_tend_runs_until_cancelled(booth: Booth) -> None:
     await booth.outbox.send(noted("hello"))
     task = asyncio.ensure_future(booth.outbox.tend("a"))
-    while await booth.store.get("memo:1") is not None:  # noqa: ASYNC110
+    while await booth.store.get("memo:1") is not None:
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
