@@ -1,0 +1,109 @@
+"""Finding, in a job's history on the chain, the transaction that settled it and what it moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.chain import addresses
+from node.chain.accounts import RawAccount
+from node.chain.clusters import Cluster
+from node.chain.codec import instruction_discriminator
+from node.chain.memo import memos
+from node.chain.replies import LandedInstruction, LandedTransaction, SignatureInfo
+from node.proof.memo import CARD_KEY, memo_cid
+from node.records import Address, Cid, Signature
+
+HISTORY = 200
+"""Transactions of an account that are looked through; a job's own history is far shorter."""
+
+_FINISH = instruction_discriminator("finish")
+_COMPLETE = instruction_discriminator("complete")
+_PAID_ACCOUNT = 5
+"""Place of the paid token account in `finish` (Nosana jobs program, every known order)."""
+
+
+class ChainReader(Protocol):
+    """What verifying reads of a chain; errors are those of the chain branch."""
+
+    async def get_account(self, address: Address) -> RawAccount | None:
+        """An account, or None."""
+        ...
+
+    async def get_transaction(self, signature: Signature) -> LandedTransaction | None:
+        """A transaction of the ledger, or None."""
+        ...
+
+    async def get_signatures_for_address(self, address: Address, *, limit: int) -> tuple[SignatureInfo, ...]:
+        """An account's transactions, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The transaction that put a job's result on the chain."""
+
+    transaction: LandedTransaction
+    instruction: LandedInstruction
+    result: Cid
+    finish: bool
+    """`finish` (which pays) or `complete` (which pays nothing)."""
+
+    def signed_by(self, node: Address) -> bool:
+        """Whether the node's key authorised the instruction."""
+        return node in self.transaction.signers and node in self.instruction.accounts
+
+    def paid(self, cluster: Cluster) -> int | None:
+        """Micro-NOS that reached the paid account; None if the account's balance was not recorded."""
+        if not self.finish or len(self.instruction.accounts) <= _PAID_ACCOUNT:
+            return None
+        account = self.instruction.accounts[_PAID_ACCOUNT]
+        changes = [
+            change
+            for change in self.transaction.token_changes
+            if change.account == account and change.mint == cluster.nos_mint
+        ]
+        return sum(change.after - change.before for change in changes) if changes else None
+
+    def run(self) -> Address | None:
+        """The run account that `finish` closed."""
+        return self.instruction.accounts[1] if self.finish and len(self.instruction.accounts) > 1 else None
+
+
+async def find_settled(chain: ChainReader, cluster: Cluster, job: Address) -> Settled | None:
+    """The successful transaction that stored the job's result, or None. Raises ChainError."""
+    for entry in await chain.get_signatures_for_address(job, limit=HISTORY):
+        if entry.failed:
+            continue
+        transaction = await chain.get_transaction(entry.signature)
+        if transaction is None or transaction.failure is not None:
+            continue
+        for instruction in transaction.instructions:
+            settled = _settles(transaction, instruction, cluster, job)
+            if settled is not None:
+                return settled
+    return None
+
+
+def _settles(
+    transaction: LandedTransaction, instruction: LandedInstruction, cluster: Cluster, job: Address
+) -> Settled | None:
+    kind, result = instruction.data[:8], instruction.data[8:40]
+    about = instruction.program == cluster.jobs and instruction.accounts[:1] == (job,)
+    if not about or kind not in (_FINISH, _COMPLETE) or len(result) != 32:
+        return None
+    return Settled(transaction, instruction, addresses.hash_to_cid(result), kind == _FINISH)
+
+
+async def find_card(chain: ChainReader, cluster: Cluster, node: Address) -> Cid | None:
+    """The CID of the newest host card that a transaction of the NodeAccount, signed by the node, names."""
+    account = addresses.node_account(cluster, node)
+    for entry in await chain.get_signatures_for_address(account, limit=HISTORY):
+        if entry.failed:
+            continue
+        transaction = await chain.get_transaction(entry.signature)
+        for text in () if transaction is None else memos(transaction, signer=node):
+            cid = memo_cid(text, CARD_KEY)
+            if cid is not None:
+                return cid
+    return None
