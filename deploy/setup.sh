@@ -86,24 +86,34 @@ PYTHON
 
 start_engine() {
     [ -z "${DOCKER_HOST:-}" ] || fail "no engine answers at $DOCKER_HOST" "start it, or unset DOCKER_HOST"
+    local log="" pid=""
     if [ -d /run/systemd/system ]; then
         as_root "start the Docker service" systemctl enable --now docker
     else
+        log="$log_folder/dockerd.log"
         mkdir -p "$log_folder"
-        say "starting dockerd (there is no systemd here); its log is $log_folder/dockerd.log"
+        cgroups_are_mounted || as_root "mount the control groups" cgroupfs-mount
+        say "starting dockerd (there is no systemd here); its log is $log"
+        as_root "start dockerd" true # asks for the password, if one is needed, while there is a terminal
         # A session of its own: the engine outlives this script and the terminal.
-        as_root "start dockerd" setsid --fork dockerd </dev/null >>"$log_folder/dockerd.log" 2>&1
+        as_root "start dockerd" setsid dockerd </dev/null >"$log" 2>&1 &
+        pid=$!
     fi
     for _ in $(seq 60); do
         case "$(engine_state)" in
             up) return ;;
             forbidden) forbidden_engine ;;
         esac
+        [ -z "$pid" ] || [ -d "/proc/$pid" ] || break
         sleep 1
     done
-    [ ! -f "$log_folder/dockerd.log" ] || tail -n 5 "$log_folder/dockerd.log"
-    fail "the container engine did not start within a minute" "see its log (journalctl -u docker, or the file above)"
+    if [ -n "$log" ]; then
+        fail "dockerd did not start: $(grep -v ' level=info ' "$log" | tail -n 1)" "see $log"
+    fi
+    fail "the Docker service did not start within a minute" "journalctl -u docker says why"
 }
+
+cgroups_are_mounted() { grep -qE '^[^ ]+ /sys/fs/cgroup[^ ]* cgroup2? ' /proc/mounts; }
 
 forbidden_engine() {
     fail "user $(id -un) may not use the container engine" \
@@ -126,8 +136,9 @@ ensure_packages() {
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
     command -v busybox >/dev/null || missing+=(busybox-static)
     if [ "$(engine_state)" = down ] && [ -z "${DOCKER_HOST:-}" ]; then
-        PATH="$PATH:/usr/sbin:/sbin" command -v dockerd >/dev/null || missing+=(docker.io)
-        PATH="$PATH:/usr/sbin:/sbin" command -v iptables >/dev/null || missing+=(iptables)
+        command -v dockerd >/dev/null || missing+=(docker.io)
+        command -v iptables >/dev/null || missing+=(iptables)
+        [ -d /run/systemd/system ] || cgroups_are_mounted || missing+=(cgroupfs-mount)
     fi
     [ "${#missing[@]}" -gt 0 ] || return 0
     command -v apt-get >/dev/null || fail "missing: ${missing[*]} (names of Debian packages)" "install them and repeat this command"
