@@ -269,6 +269,8 @@ class Plan:
     operations: tuple[PlannedOperation, ...]
     notes: tuple[str, ...] = ()
     """What of the definition was left out, and why."""
+    gpus: tuple[Gpu, ...] = ()
+    """Those the containers are given, as their provider reported them when the job was admitted."""
 
 
 class OperationStatus(StrEnum):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from node.container.stop import StopSignal
+from node.market.watch import JobEvent, LaneEvent
 from node.records import (
     Address,
     Assignment,
@@ -19,7 +20,6 @@ from node.records import (
     EnergyReading,
     FetchedDefinition,
     Gpu,
-    Job,
     OperationState,
     Outcome,
     Plan,
@@ -38,53 +38,6 @@ class Standing:
 
     runs: tuple[Run, ...]
     position: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Assigned:
-    """The chain gave the lane a job."""
-
-    assignment: Assignment
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """The lane waits; `position` from 1."""
-
-    position: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotQueued:
-    """The lane is neither in the queue nor has it a run."""
-
-
-LaneEvent = Assigned | Queued | NotQueued
-
-
-@dataclass(frozen=True, slots=True)
-class JobExtended:
-    """The poster extended the job; `timeout` is the new total in seconds."""
-
-    timeout: int
-
-
-@dataclass(frozen=True, slots=True)
-class JobEnded:
-    """The poster ended the job."""
-
-    job: Job
-
-
-@dataclass(frozen=True, slots=True)
-class RunGone:
-    """The run is closed, and not by the poster's `end`; `job` is None when its account is closed too."""
-
-    job: Job | None
-
-
-JobEvent = JobExtended | JobEnded | RunGone
 
 
 class LaneMarket(Protocol):
@@ -179,8 +132,10 @@ class ReceiptFacts:
     plan: Plan | None
     outcome: Outcome
     result_cid: Cid
-    previous_cid: Cid | None
-    previous_signature: Signature | None
+    previous: tuple[Cid, Signature] | None
+    """The lane's last settled receipt and the signature that settled its job."""
+    genesis: str | None
+    """Genesis hash of the chain the journal belongs to."""
 
 
 # --- content, containers, GPUs --------------------------------------------------------------------------------

@@ -15,11 +15,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from node.agent.edges import Assigned, LaneEvent, NotQueued, Queued, Standing
+from node.agent.edges import Standing
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
 from node.agent.waiting import plain_errors, sleep_or
 from node.errors import EngineUnavailable, GpunodeError, LaneDegraded, RpcUnavailable
 from node.journal.rows import LaneRow
+from node.market.watch import Assigned, LaneEvent, NotQueued, Queued
 from node.records import Address, Assignment, Gpu, LanePhase, LaneStatus, SettleKind, Settlement, Stage
 from node.retry import Retry
 

@@ -10,11 +10,12 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from node.agent.edges import JobEnded, JobExtended, LaneMarket, RunGone
+from node.agent.edges import LaneMarket
 from node.agent.waiting import sleep_or
 from node.container.stop import StopSignal
 from node.errors import ChainError
 from node.journal.journal import Journal
+from node.market.watch import JobEvent, JobExtended
 from node.records import Assignment, EndCause, JobState
 from node.retry import Clock, Retry
 
@@ -81,7 +82,7 @@ class JobMonitor:
             await self._clock.sleep(WATCH_RETRY.wait(min(failures, 8)))
             failures += 1
 
-    async def _take(self, event: JobExtended | JobEnded | RunGone) -> bool:
+    async def _take(self, event: JobEvent) -> bool:
         """Act on an event; True when nothing more can come."""
         if isinstance(event, JobExtended):
             if event.timeout > self.timeout:

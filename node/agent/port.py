@@ -5,10 +5,27 @@ Not here: how requests reach it (the api room), nor what is answered when no age
 
 from __future__ import annotations
 
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from node.records import AgentStatus, Gpu, JobSummary, JournalEvent, LaneStatus, OperationState
+from node.agent.lane import Lane
+from node.agent.readiness import Inventory
+from node.errors import ControlError
+from node.journal.reader import JournalReader
+from node.records import (
+    AgentStatus,
+    Gpu,
+    JobSummary,
+    JournalEvent,
+    LaneStatus,
+    OperationState,
+    Plan,
+    PlannedOperation,
+    Stage,
+)
 
 
 class AgentPort(Protocol):
@@ -69,3 +86,96 @@ class AgentPort(Protocol):
     async def stop_and_quit(self) -> None:
         """Quit the jobs at hand (not billed), leave the queues, then end the agent."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunningAgent:
+    """The AgentPort of an agent that runs."""
+
+    version: str
+    cluster: str
+    started_at: float
+    gpu_provider: str
+    lanes: Mapping[str, Lane]
+    journal: JournalReader
+    inventory: Inventory
+    data: Path
+    """The data folder; log paths are relative to it."""
+    log_name: Callable[[PlannedOperation], str]
+    """An operation's log file, relative to the data folder."""
+    stopping: Callable[[bool], None]
+    """Ends the agent; with True, its jobs are given back first."""
+
+    async def status(self) -> AgentStatus:
+        """The agent at a glance."""
+        lanes = tuple(lane.status for lane in self.lanes.values())
+        gpus = {gpu.uuid: gpu for status in lanes for gpu in status.gpus}
+        return AgentStatus(
+            version=self.version,
+            cluster=self.cluster,
+            pid=os.getpid(),
+            started_at=self.started_at,
+            gpu_provider=self.gpu_provider,
+            gpus=tuple(gpus.values()),
+            lanes=lanes,
+        )
+
+    async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
+        """The latest runs, newest first."""
+        return await self.journal.jobs(limit)
+
+    async def job(self, address: str) -> tuple[JobSummary, ...]:
+        """All runs of one job, newest first."""
+        return await self.journal.job(address)
+
+    async def operations(self, run: str) -> tuple[OperationState, ...]:
+        """The operation states of one run."""
+        return await self.journal.operations(run)
+
+    async def events(self, after: int = 0, limit: int = 200) -> tuple[JournalEvent, ...]:
+        """Journal events after an id, oldest first."""
+        return await self.journal.events(after, limit)
+
+    async def log_paths(self, address: str) -> tuple[Path, ...]:
+        """Log files of a job's newest run."""
+        runs = await self.journal.job(address)
+        plan = await self.journal.stage_record(runs[0].run, Stage.ADMIT) if runs else None
+        if not isinstance(plan, Plan):
+            return ()
+        return tuple(self.data / self.log_name(operation) for operation in plan.operations)
+
+    async def gpus(self) -> tuple[Gpu, ...]:
+        """The host's GPUs now."""
+        return await self.inventory.inventory()
+
+    async def drain(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
+        """Finish the job at hand and take no more."""
+        return await self._tell(lane, Lane.drain)
+
+    async def pause(self, lane: str | None = None, seconds: float | None = None) -> tuple[LaneStatus, ...]:
+        """As drain, for a time."""
+        return await self._tell(lane, lambda one: one.pause(seconds))
+
+    async def resume(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
+        """Undo drain or pause."""
+        return await self._tell(lane, Lane.resume)
+
+    async def adopt(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
+        """As resume, and take over what the journal did not ask for."""
+        return await self._tell(lane, Lane.adopt)
+
+    async def stop(self) -> None:
+        """Detach and end."""
+        self.stopping(False)
+
+    async def stop_and_quit(self) -> None:
+        """Give the jobs back, leave the queues, and end."""
+        self.stopping(True)
+
+    async def _tell(self, name: str | None, word: Callable[[Lane], Awaitable[None]]) -> tuple[LaneStatus, ...]:
+        if name is not None and name not in self.lanes:
+            raise ControlError(f"there is no lane {name!r}", hint=f"lanes: {', '.join(self.lanes)}")
+        told = [lane for lane in self.lanes.values() if name in (None, lane.name)]
+        for lane in told:
+            await word(lane)
+        return tuple(lane.status for lane in told)

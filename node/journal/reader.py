@@ -11,7 +11,7 @@ from node.journal import rows
 from node.journal.codec import decode, decode_any
 from node.journal.database import Database
 from node.journal.rows import LaneRow, ReceiptLink
-from node.records import Assignment, JobSummary, JournalEvent, OperationState, Stage
+from node.records import Assignment, Cid, JobSummary, JournalEvent, OperationState, Signature, Stage
 
 ASSIGNED = "assigned"
 """The name under which a run's Assignment is kept among the stage records: watch made it, before any stage."""
@@ -140,21 +140,18 @@ class JournalReader:
 
         return await self._database.read(work)
 
-    async def previous_receipt(self, run: str, lane: str) -> ReceiptLink | None:
-        """The link before this run's (or the last, when the run has none) in the lane's chain: what `prev` names."""
+    async def previous_receipt(self, run: str, lane: str) -> tuple[Cid, Signature] | None:
+        """What `prev` of this run's receipt names: the lane's last settled receipt before it (a lost job's receipt is
+        on no chain and is passed over), and the signature that settled its job."""
 
-        def work(db: sqlite3.Connection) -> ReceiptLink | None:
-            row = (
-                _named(db)
-                .execute(
-                    "SELECT * FROM receipts WHERE lane = ?1 AND "
-                    "seq < COALESCE((SELECT seq FROM receipts WHERE run = ?2), 9223372036854775807) "
-                    "ORDER BY seq DESC LIMIT 1",
-                    (lane, run),
-                )
-                .fetchone()
-            )
-            return None if row is None else rows.receipt_link(row)
+        def work(db: sqlite3.Connection) -> tuple[Cid, Signature] | None:
+            row = db.execute(
+                "SELECT receipt_cid, settle_signature FROM receipts WHERE lane = ?1 AND settle_signature IS NOT NULL "
+                "AND seq < COALESCE((SELECT seq FROM receipts WHERE run = ?2), 9223372036854775807) "
+                "ORDER BY seq DESC LIMIT 1",
+                (lane, run),
+            ).fetchone()
+            return None if row is None else (Cid(row[0]), Signature(row[1]))
 
         return await self._database.read(work)
 

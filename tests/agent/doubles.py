@@ -9,21 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from node.agent.edges import (
-    Assigned,
-    JobEnded,
-    JobEvent,
-    JobExtended,
-    LaneEvent,
-    NotQueued,
-    Queued,
-    ReceiptFacts,
-    RunGone,
-    Standing,
-)
+from node.agent.edges import ReceiptFacts, Standing
 from node.container.stop import StopSignal
 from node.content.cid import file_cid
 from node.errors import ContentMismatch, ContentTooLarge, ContentUnavailable, GpunodeError
+from node.market.watch import Assigned, JobEnded, JobEvent, JobExtended, LaneEvent, NotQueued, Queued, RunGone
 from node.records import (
     Address,
     Assignment,
@@ -42,7 +32,6 @@ from node.records import (
     Outcome,
     Plan,
     PlannedOperation,
-    Run,
     SettleKind,
     Settlement,
     Signature,
@@ -269,7 +258,7 @@ class FakeDesk:
     def receipt(self, facts: ReceiptFacts) -> bytes:
         document = {
             "result": facts.result_cid,
-            "previous": [facts.previous_cid, facts.previous_signature],
+            "previous": facts.previous,
             "end": [facts.outcome.end_slot, facts.outcome.end_blockhash],
         }
         return json.dumps(document).encode()
@@ -437,6 +426,3 @@ class FakeMeters:
 
     async def reading(self) -> EnergyReading:
         return EnergyReading(joules=1.0, source="simulated")
-
-
-__all__ = ["Run"]

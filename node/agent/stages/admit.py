@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from node.agent.edges import JobDesk
 from node.agent.monitor import JobMonitor
 from node.errors import DefinitionInvalid, GpuError, JobError, JobRefused, LaneDegraded
+from node.job.definition import violation_json
 from node.records import EndCause, FetchedDefinition, Gpu, Outcome, Plan, Refusal
 from node.retry import Clock
 
@@ -49,19 +50,20 @@ async def admit(
     except JobError as error:
         return _invalid(monitor, error, clock)
     trouble = await _disk_trouble(readiness)
-    return Refusal(job.address, trouble) if trouble else plan
+    if trouble:
+        return Refusal(job.address, trouble)
+    given = {uuid for operation in plan.operations for uuid in operation.container.gpu_uuids}
+    return replace(plan, gpus=tuple(gpu for gpu in gpus if gpu.uuid in given))
 
 
 def _invalid(monitor: JobMonitor, error: JobError, clock: Clock) -> Outcome:
     now = round(clock.time() * 1000)
     violations: tuple[dict[str, Any], ...]
     if isinstance(error, DefinitionInvalid):
-        violations = tuple(
-            {"path": item.path, "expected": item.expected, "value": item.value} for item in error.violations
-        )
+        violations = tuple(violation_json(item) for item in error.violations)
     else:
         # Bytes that match their CID and are no JSON at all can only be the poster's doing as well.
-        violations = ({"path": "$input", "expected": error.message, "value": None},)
+        violations = ({"path": "$input", "expected": error.message},)
     return Outcome(
         job=monitor.assignment.job.address,
         cause=EndCause.INVALID,

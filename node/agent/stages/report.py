@@ -101,8 +101,8 @@ async def _made(assignment: Assignment, plan: Plan | None, outcome: Outcome, ser
         plan=plan,
         outcome=outcome,
         result_cid=result_cid,
-        previous_cid=None if previous is None else previous.receipt_cid,
-        previous_signature=None if previous is None else previous.settle_signature,
+        previous=previous,
+        genesis=await services.journal.meta("genesis_hash"),
     )
     receipt = await asyncio.to_thread(services.desk.receipt, facts)
     receipt_cid = await services.drawer.add_file("receipt", receipt)

@@ -1,0 +1,90 @@
+"""A lane's dealings with its market, over the market room."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from node.agent.edges import Standing
+from node.agent.registrar import Registrar
+from node.chain.subscription import Subscriptions
+from node.market import funds, join
+from node.market.context import MarketContext
+from node.market.effects import is_queued
+from node.market.settle import Settler
+from node.market.watch import JobEvent, JobWatch, LaneEvent, LaneWatch
+from node.records import Address, Assignment, Cid, Gpu, Settlement, Signature
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MarketCounter:
+    """The LaneMarket of the running agent."""
+
+    context: MarketContext
+    market: Address
+    subscriptions: Subscriptions
+    registrar: Registrar
+
+    @property
+    def node(self) -> Address:
+        """The lane's key."""
+        return self.context.node
+
+    async def prepare(self) -> None:
+        """See that the lane can join; make what may be made."""
+        await funds.prepare(self.context, await self.context.ledger.market(self.market))
+
+    async def register(self, gpus: tuple[Gpu, ...]) -> None:
+        """Bring the NodeAccount and the host card up to date."""
+        await self.registrar.ensure(self.context, gpus)
+
+    async def resume(self) -> None:
+        """See the transactions of an earlier life through."""
+        for ended in await self.context.outbox.resume(self.context.lane):
+            if ended.failure is not None:
+                # Decided as well: whoever wanted it looks at the chain before it does anything else.
+                log.warning("the earlier transaction %s came to nothing: %s", ended.row.key, ended.failure.message)
+
+    async def tend(self) -> None:
+        """See landed transactions through to finality."""
+        await self.context.outbox.tend(self.context.lane)
+
+    async def standing(self) -> Standing:
+        """Where the lane stands now."""
+        # The queue first: a node that is popped between the two reads is then seen with its run, never nowhere.
+        market = await self.context.ledger.market(self.market)
+        position = market.queue.index(self.node) + 1 if is_queued(market, self.node) else None
+        return Standing(await join.runs_of(self.context), position)
+
+    async def join(self) -> None:
+        """Send `work`."""
+        await join.join(self.context, self.market)
+
+    async def leave(self) -> Signature | None:
+        """Leave the queue."""
+        return await join.leave(self.context, self.market)
+
+    def watch(self) -> AbstractAsyncContextManager[AsyncIterator[LaneEvent]]:
+        """Follow the lane's place and runs."""
+        return LaneWatch(self.context, self.market, self.subscriptions).events()
+
+    def watch_job(self, assignment: Assignment) -> AbstractAsyncContextManager[AsyncIterator[JobEvent]]:
+        """Follow one job."""
+        return JobWatch(self.context, assignment, self.subscriptions).events()
+
+    async def settle(self, assignment: Assignment, result: Cid, memo: str) -> Settlement:
+        """Get a result on-chain."""
+        return await Settler(self.context).settle(assignment, result, memo)
+
+    async def quit(self, assignment: Assignment, reason: str) -> Settlement:
+        """Give a job back."""
+        return await Settler(self.context).quit(assignment, reason)
+
+    async def head(self) -> tuple[int, str]:
+        """A recent slot and its blockhash."""
+        latest = await self.context.rpc.get_latest_blockhash()
+        return latest.slot, latest.blockhash

@@ -1,0 +1,91 @@
+"""A lane's desk: plans out of definitions, results and receipts out of outcomes, and the host card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node import __version__
+from node.agent.edges import ReceiptFacts
+from node.agent.host import HostFacts
+from node.chain.clusters import Cluster
+from node.chain.wallet import Signer
+from node.container.log import read_entries
+from node.job.definition import parse_definition
+from node.job.plan import make_plan
+from node.job.policy import admit
+from node.job.result import encode_result, flow_state
+from node.proof.card import HostMeasures, build_card
+from node.proof.memo import receipt_memo
+from node.proof.receipt import build_receipt
+from node.records import Assignment, Cid, Gpu, Outcome, Plan
+from node.settings import Settings
+
+FIRST_RECEIPT = "the first receipt of this journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """The JobDesk of the running agent. Its methods block: call them in a thread."""
+
+    settings: Settings
+    lane: str
+    cluster: Cluster
+    signer: Signer
+
+    def plan(self, assignment: Assignment, body: bytes, gpu_uuids: tuple[str, ...]) -> Plan:
+        """What will run. Raises DefinitionInvalid or JobError (the poster's fault), or JobRefused."""
+        engine = self.settings.engine
+        plan = make_plan(
+            parse_definition(body),
+            job=assignment.job.address,
+            node=assignment.run.node,
+            project=assignment.job.project,
+            gpu_uuids=gpu_uuids,
+            limits=self.settings.limits.for_lane(len(self.settings.lanes)),
+            profile=engine.profile,
+            runtime=engine.runtime,
+            lane=self.lane,
+        )
+        admit(plan, assignment.job, self.settings.policy)
+        return plan
+
+    def result(self, plan: Plan | None, outcome: Outcome) -> bytes:
+        """The result document. Raises ContentTooLarge when even without logs it is over the limit."""
+        data = self.settings.locations.data
+        logs = {
+            state.index: read_entries(data / state.log.path) for state in outcome.operations if state.log is not None
+        }
+        return encode_result(flow_state(outcome, plan, logs), self.settings.content.result_bytes)
+
+    def receipt(self, facts: ReceiptFacts) -> bytes:
+        """The signed receipt."""
+        return build_receipt(
+            assignment=facts.assignment,
+            outcome=facts.outcome,
+            result=facts.result_cid,
+            cluster=self.cluster,
+            gpus=facts.plan.gpus if facts.plan is not None else (),
+            agent_version=__version__,
+            previous=facts.previous,
+            previous_reason="" if facts.previous is not None else FIRST_RECEIPT,
+            sign=self.signer.sign_document,
+            genesis=facts.genesis,
+        )
+
+    def memo(self, receipt: Cid) -> str:
+        """The memo that anchors a receipt."""
+        return receipt_memo(receipt)
+
+
+def host_card(signer: Signer, facts: HostFacts, gpus: tuple[Gpu, ...]) -> bytes:
+    """The signed host card of these GPUs."""
+    measures = HostMeasures(
+        machine=facts.machine,
+        cpus=facts.cpus,
+        memory_bytes=facts.memory_bytes,
+        storage_bytes=facts.storage_bytes,
+        iops=facts.disk.iops,
+        iops_direct=facts.disk.direct,
+        measured_at=facts.disk.measured_at,
+    )
+    return build_card(signer.address, gpus, measures, agent_version=__version__, sign=signer.sign_document)

@@ -1,0 +1,97 @@
+"""Whether this host can serve: its GPUs, its engine, its disk, the right chain."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from node.chain.rpc import Rpc
+from node.container.engine import Engine
+from node.errors import GpuError, LaneDegraded, WrongCluster
+from node.journal.journal import Journal
+from node.records import Gpu
+from node.settings import Settings
+
+GIB = 1024**3
+
+
+class Inventory(Protocol):
+    """Knows the host's GPUs."""
+
+    async def inventory(self) -> tuple[Gpu, ...]:
+        """The GPUs that are there now; raises GpuError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LaneGpus:
+    """The GPUs a lane offers."""
+
+    inventory: Inventory
+    wanted: Literal["all"] | tuple[str, ...]
+
+    async def current(self) -> tuple[Gpu, ...]:
+        """The lane's GPUs as they are now. Raises GpuError when one is missing or there are none."""
+        found = await self.inventory.inventory()
+        if self.wanted == "all":
+            if not found:
+                raise GpuError("this host has no GPU", hint="see gpunode gpus")
+            return found
+        known = {gpu.uuid: gpu for gpu in found}
+        missing = [uuid for uuid in self.wanted if uuid not in known]
+        if missing:
+            raise GpuError(
+                f"GPU {missing[0]} of this lane is not there", hint="see gpunode gpus, and the lane's `gpus`"
+            )
+        return tuple(known[uuid] for uuid in self.wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class HostCheck:
+    """What must hold before a lane joins."""
+
+    settings: Settings
+    engine: Engine
+    rpc: Rpc
+    journal: Journal
+    expected_genesis: str | None
+
+    async def run(self) -> None:
+        """Raises WrongCluster, EngineUnavailable, RpcUnavailable or LaneDegraded with what is wrong."""
+        await self.check_cluster()
+        info = await self.engine.info()
+        runtime = self.settings.engine.runtime
+        if runtime not in info.runtimes:
+            raise LaneDegraded(
+                f"the container engine has no runtime {runtime!r} (it has: {', '.join(info.runtimes)})",
+                hint="install it, or set engine.runtime",
+            )
+        folders = {self.settings.locations.data, Path(info.root_dir)}
+        for folder in sorted(folders):
+            await self._check_disk(folder)
+
+    async def check_cluster(self) -> None:
+        """See that the endpoint serves the chain of the settings, and that of the journal."""
+        genesis = await self.rpc.get_genesis_hash()
+        if self.expected_genesis is not None and genesis != self.expected_genesis:
+            raise WrongCluster(
+                f"the RPC endpoint serves the chain {genesis}, not {self.settings.cluster} ({self.expected_genesis})",
+                hint="check `cluster` and `rpc.urls`",
+            )
+        await self.journal.check_cluster(genesis)
+
+    async def _check_disk(self, folder: Path) -> None:
+        try:
+            free = (await asyncio.to_thread(shutil.disk_usage, folder)).free
+        except OSError:
+            # The engine's folder need not be visible to this user; its own errors tell then.
+            return
+        wanted = self.settings.limits.disk_free_bytes
+        if free < wanted:
+            raise LaneDegraded(
+                f"{folder} has {free / GIB:.1f} GiB free; limits.disk_free asks for {wanted / GIB:.1f} GiB",
+                hint="free some space, or lower limits.disk_free",
+            )

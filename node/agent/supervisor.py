@@ -1,0 +1,96 @@
+"""Runs the lanes side by side until the agent is told to stop.
+
+SIGTERM and SIGINT detach: containers run on, places in queues stay, and the next start goes on where this one was. A
+second signal exits at once, which loses nothing either: whatever matters is in the journal before it happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from node.agent.lane import Lane
+from node.agent.logs import current_lane
+from node.agent.waiting import plain_errors
+
+log = logging.getLogger(__name__)
+
+HARD_EXIT = 130
+"""Exit status after a second signal."""
+
+
+class Supervisor:
+    """The lanes of one agent, and what runs beside them for all."""
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        background: Sequence[Callable[[], Awaitable[None]]] = (),
+        *,
+        leave_on_stop: bool = False,
+    ) -> None:
+        """`background` runs for as long as the lanes do; `leave_on_stop` gives up queue places when detaching."""
+        self.lanes = {lane.name: lane for lane in lanes}
+        self._background = tuple(background)
+        self._leave_on_stop = leave_on_stop
+        self._stopping = asyncio.Event()
+        self._quitting = False
+
+    def stop(self, quit_jobs: bool = False) -> None:
+        """End the agent: detach, or (`quit_jobs`) give the jobs back and leave the queues first."""
+        if quit_jobs:
+            self._quitting = True
+            for lane in self.lanes.values():
+                lane.quit()
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Run until told to stop. Raises what ends a lane for good: a journal that cannot be written."""
+        for lane in self.lanes.values():
+            await lane.start()
+        with plain_errors():
+            async with asyncio.TaskGroup() as group:
+                beside = [group.create_task(_forever(task)) for task in self._background]
+                lanes = [group.create_task(self._run_lane(lane)) for lane in self.lanes.values()]
+                await self._stopping.wait()
+                if self._quitting:
+                    await asyncio.wait(lanes)
+                else:
+                    log.info("detaching: containers run on, the next start goes on with them")
+                for task in [*lanes, *beside]:
+                    task.cancel()
+        if self._leave_on_stop and not self._quitting:
+            for lane in self.lanes.values():
+                await lane.leave()
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT stop the agent while the block runs; a second one ends the process at once."""
+        loop = asyncio.get_running_loop()
+        caught = (signal.SIGTERM, signal.SIGINT)
+        for number in caught:
+            loop.add_signal_handler(number, self._on_signal)
+        try:
+            yield
+        finally:
+            for number in caught:
+                loop.remove_signal_handler(number)
+
+    def _on_signal(self) -> None:
+        if self._stopping.is_set():
+            log.warning("second signal: exiting at once")
+            logging.shutdown()
+            os._exit(HARD_EXIT)
+        self.stop()
+
+    async def _run_lane(self, lane: Lane) -> None:
+        current_lane.set(lane.name)
+        await lane.run()
+
+
+async def _forever(task: Callable[[], Awaitable[None]]) -> None:
+    await task()

@@ -1,0 +1,233 @@
+"""Builds a running agent out of settings: every room's real service, made once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from node import __version__
+from node.agent.counter import MarketCounter
+from node.agent.host import HostFacts, measure_host
+from node.agent.lane import Lane, LaneServices
+from node.agent.papers import Papers, host_card
+from node.agent.pipeline import JobServices
+from node.agent.port import RunningAgent
+from node.agent.readiness import HostCheck, LaneGpus
+from node.agent.registrar import Registrar
+from node.agent.stages.admit import Readiness
+from node.agent.supervisor import Supervisor
+from node.api.control import ControlServer
+from node.chain.clusters import Cluster, cluster_named
+from node.chain.fees import FeePolicy
+from node.chain.outbox import Outbox
+from node.chain.policy import NODE_KINDS, SpendingPolicy
+from node.chain.rpc import Rpc
+from node.chain.subscription import Subscriptions, websocket_url
+from node.chain.wallet import Signer, Wallet
+from node.container.docker import DockerEngine
+from node.container.engine import Engine
+from node.container.runner import OperationRunner
+from node.container.sweeper import Sweeper
+from node.content.library import Library, open_library
+from node.content.store import LocalStore
+from node.errors import ContainerError, RpcUnavailable
+from node.gpu.provider import GpuProvider, choose_provider
+from node.journal.journal import Journal
+from node.journal.lock import claim
+from node.market.context import MarketContext
+from node.market.effects import effect_of_row
+from node.records import Address
+from node.retry import Clock, SystemClock
+from node.settings import LaneSettings, Settings
+
+log = logging.getLogger(__name__)
+
+SWEEP_EVERY = 60.0
+DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What all lanes share."""
+
+    settings: Settings
+    cluster: Cluster
+    clock: Clock
+    journal: Journal
+    rpc: Rpc
+    subscriptions: Subscriptions
+    library: Library
+    drawer: LocalStore
+    engine: Engine
+    gpus: GpuProvider
+    runner: OperationRunner
+    facts: HostFacts
+    check: HostCheck
+
+
+async def run_agent(settings: Settings) -> None:
+    """Be the agent until told to stop by a signal or over the control socket.
+
+    Raises a GpunodeError for what a person has to set right before the agent can start: settings, wallet, journal,
+    wrong cluster, no GPU. What may pass (an endpoint or the engine being away) is waited for instead.
+    """
+    async with AsyncExitStack() as stack:
+        wallets = {lane.name: Wallet.load(lane.wallet.expanduser()) for lane in settings.lanes}
+        stack.enter_context(claim(settings.locations.journal))
+        host = await open_host(settings, stack)
+        lanes = [make_lane(host, lane, wallets[lane.name]) for lane in settings.lanes]
+        sweeps = [_sweeping(host, lane.name, lane.status.node) for lane in lanes]
+        supervisor = Supervisor(
+            lanes, [host.subscriptions.run, *sweeps], leave_on_stop=settings.shutdown.keep_queue_place == 0
+        )
+        port = RunningAgent(
+            version=__version__,
+            cluster=settings.cluster,
+            started_at=time.time(),
+            gpu_provider=host.gpus.name,
+            lanes=supervisor.lanes,
+            journal=host.journal,
+            inventory=host.gpus,
+            data=settings.locations.data,
+            log_name=host.runner.log_name,
+            stopping=supervisor.stop,
+        )
+        await stack.enter_async_context(ControlServer(port, settings.locations.control_socket))
+        stack.enter_context(supervisor.signals())
+        _greet(host)
+        await supervisor.run()
+        log.info("stopped")
+
+
+async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
+    """Open what all lanes share; the stack closes it in reverse order."""
+    clock = SystemClock()
+    paths = settings.locations
+    cluster = cluster_named(settings.cluster, settings.ids)
+    journal = await stack.enter_async_context(await Journal.open(paths.journal))
+    rpc = await stack.enter_async_context(Rpc(settings.rpc.urls, timeout=settings.rpc.timeout, clock=clock))
+    subscriptions = Subscriptions(
+        settings.rpc.websocket or websocket_url(settings.rpc.urls[0], cluster), http_slot=rpc.get_slot, clock=clock
+    )
+    engine = DockerEngine(settings.engine.socket)
+    stack.push_async_callback(engine.aclose)
+    check = HostCheck(settings, engine, rpc, journal, cluster.genesis_hash)
+    await _check_cluster_once(check)
+    library = open_library(settings.content, paths.content, clock=clock)
+    stack.push_async_callback(library.aclose)
+    gpus = await choose_provider(settings.gpu.provider, settings.cluster)
+    stack.push_async_callback(gpus.aclose)
+    facts = await measure_host(paths.data)
+    runner = OperationRunner(engine, paths.data, stop_grace=settings.engine.stop_grace, clock=clock)
+    return Host(
+        settings=settings,
+        cluster=cluster,
+        clock=clock,
+        journal=journal,
+        rpc=rpc,
+        subscriptions=subscriptions,
+        library=library,
+        drawer=LocalStore(paths.content),
+        engine=engine,
+        gpus=gpus,
+        runner=runner,
+        facts=facts,
+        check=check,
+    )
+
+
+def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
+    """A lane with its own key, spending policy, outbox and desk."""
+    settings = host.settings
+    market = Address(lane.market)
+    signer = _signer(host, lane.name, wallet)
+    context = MarketContext(
+        cluster=host.cluster,
+        rpc=host.rpc,
+        outbox=_outbox(host, signer),
+        lane=lane.name,
+        node=wallet.address,
+        payout=None if lane.payout is None else Address(lane.payout),
+        stake=settings.stake,
+        clock=host.clock,
+    )
+    registrar = Registrar(
+        facts=host.facts,
+        host=settings.host,
+        version=__version__,
+        publisher=host.library,
+        journal=host.journal,
+        make_card=lambda facts, gpus: host_card(signer, facts, gpus),
+    )
+    gpus = LaneGpus(host.gpus, lane.gpus)
+    jobs = JobServices(
+        market=MarketCounter(context, market, host.subscriptions, registrar),
+        journal=host.journal,
+        fetcher=host.library,
+        publisher=host.library,
+        drawer=host.drawer,
+        desk=Papers(settings, lane.name, host.cluster, signer),
+        operations=host.runner,
+        meters=host.gpus,
+        readiness=Readiness(settings.locations.data, settings.limits.disk_free_bytes, gpus.current),
+        samples=settings.locations.data / "samples",
+        clock=host.clock,
+    )
+    return Lane(lane.name, market, LaneServices(jobs=jobs, check=host.check.run, gpus=gpus.current))
+
+
+def _signer(host: Host, lane: str, wallet: Wallet) -> Signer:
+    async def spent() -> int:
+        return await host.journal.outbox.spent_since(lane, host.clock.time() - DAY)
+
+    daily = round(host.settings.fees.daily_sol * 1_000_000_000)
+    return wallet.signer(SpendingPolicy(host.cluster, NODE_KINDS, daily, spent))
+
+
+def _outbox(host: Host, signer: Signer) -> Outbox:
+    fees = host.settings.fees
+    return Outbox(
+        host.rpc,
+        signer,
+        host.journal.outbox,
+        FeePolicy(floor=fees.floor, cap=fees.cap, percentile=fees.percentile),
+        host.clock,
+        effects=effect_of_row(host.cluster),
+        book=host.journal.outbox.record_spending,
+    )
+
+
+async def _check_cluster_once(check: HostCheck) -> None:
+    """Refuse to start on the wrong chain; an endpoint that is away is the lanes' to wait for."""
+    try:
+        await check.check_cluster()
+    except RpcUnavailable as error:
+        log.warning("%s (%s)", error.message, error.hint or "the lanes wait for it")
+
+
+def _sweeping(host: Host, lane: str, node: Address) -> Callable[[], Awaitable[None]]:
+    """Removes containers and networks of this key that no job owns any more."""
+
+    async def known() -> frozenset[Address]:
+        return frozenset(job.job for job in await host.journal.open_jobs(lane))
+
+    sweeper = Sweeper(host.engine, node, known, clock=host.clock)
+
+    async def sweep_for_ever() -> None:
+        while True:
+            try:
+                await sweeper.sweep()
+            except ContainerError as error:
+                log.debug("not swept: %s", error.message)
+            await asyncio.sleep(SWEEP_EVERY)
+
+    return sweep_for_ever
+
+
+def _greet(host: Host) -> None:
+    simulated = " (SIMULATED: no real GPU is used)" if host.gpus.name == "simulated" else ""
+    log.info("gpunode %s on %s, GPU provider %s%s", __version__, host.cluster.name, host.gpus.name, simulated)
