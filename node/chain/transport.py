@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -20,6 +21,8 @@ RESPONSE_LIMIT = 64 * 1024 * 1024
 COOL_DOWN = 15.0
 """Seconds for which an endpoint that did not answer is asked last."""
 _CONNECT_SECONDS = 5.0
+_SLOWEST = 4.0
+"""An answer that drips in may take this many times the time-out in all."""
 _BUSY_STATUS = frozenset({408, 425, 429})
 
 _PREFLIGHT = -32002
@@ -52,6 +55,7 @@ class Endpoint:
         self.name = shown(url)
         self.asked_last_until = 0.0
         self._client = client
+        self._total = timeout * _SLOWEST
         self._timeout = httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS))
         self._next_id = 0
 
@@ -77,15 +81,18 @@ class Endpoint:
 
     async def _post(self, body: bytes) -> bytes:
         try:
-            async with self._client.stream(
-                "POST",
-                self.url,
-                content=body,
-                headers={"content-type": "application/json"},
-                timeout=self._timeout,
-            ) as response:
+            async with (
+                asyncio.timeout(self._total),
+                self._client.stream(
+                    "POST",
+                    self.url,
+                    content=body,
+                    headers={"content-type": "application/json"},
+                    timeout=self._timeout,
+                ) as response,
+            ):
                 return await self._read(response)
-        except httpx.TimeoutException as error:
+        except (httpx.TimeoutException, TimeoutError) as error:
             raise RpcUnavailable(f"{self.name} did not answer in time", hint=_HINT_DOWN) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             why = str(error) or type(error).__name__

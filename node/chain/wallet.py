@@ -167,8 +167,8 @@ def _like_transaction(document: bytes) -> bool:
     """Whether any message version could be read from the bytes.
 
     A first byte of 128 or more marks a versioned message, also of versions yet to come. Longer than any transaction
-    may be, bytes cannot be one; printable text within that length never parses as a legacy message, because its
-    counts would be 32 and more each.
+    may be, bytes cannot be one. A receipt ("DSSEv1 ...") never parses within that length: read as a legacy message it
+    would begin with 69 keys, and printable bytes make every later count 32 or more.
     """
     if not document:
         return False

@@ -305,3 +305,22 @@ async def test_a_server_that_never_answers_or_speaks_no_tls_is_unavailable() -> 
         for writer in served:
             writer.close()
             await writer.wait_closed()
+
+
+async def test_an_answer_that_drips_in_is_given_up() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Rpc([f"http://127.0.0.1:{port}"], timeout=0.02, clock=FakeClock()) as rpc:
+        with pytest.raises(RpcUnavailable, match="in time"):
+            await rpc.get_slot()
+        await asyncio.sleep(0.03)
