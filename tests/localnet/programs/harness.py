@@ -1,16 +1,18 @@
 """The compiled programs on a LiteSVM, and calls to them in which every account can be exchanged.
 
-Every instruction is a line of a table here, not made by the product's own builders: the tests of those have the same
-facts to agree with, and a test of a program must be able to send what no builder would.
+Calls are made from the programs' interfaces, not by the product's own builders: a test of a program must be able to
+send what no builder would.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from solders.account import Account
 from solders.instruction import AccountMeta, Instruction
@@ -36,79 +38,26 @@ START = 1_734_307_200
 """Unix time at which every world begins."""
 SOL = 1_000_000_000
 
-_POSTING = "user:w vault:w payer:ws rewards_reflection:w rewards_vault:w authority:s rewards_program"
-_NODE = "BHHHHHH"
+INTERFACES: dict[str, dict[str, Any]] = json.loads(
+    (Path(__file__).parents[2] / "chain" / "interfaces.json").read_text(encoding="utf-8")
+)
+"""program -> instruction -> discriminator, accounts with their flags, typed arguments."""
 
-# program -> instruction -> accounts in order (w writable, s signer), and the struct format of fixed arguments.
-INSTRUCTIONS: dict[str, dict[str, tuple[str, str]]] = {
-    "jobs": {
-        "open": ("mint market:ws vault:w authority:ws access_key rent system_program token_program", "qQqB16s"),
-        "update": ("market:w access_key authority:s", "qQB16sq"),
-        "close": ("market:w vault:w user:w authority:s token_program", ""),
-        "close_admin": ("market:w vault:w user:w authority:s token_program", ""),
-        "assign": (f"job:ws market:w run:ws node {_POSTING} token_program system_program", "32sq"),
-        "list": (f"job:ws market:w run:ws {_POSTING} token_program system_program", "32sq"),
-        "delist": ("job:w market:w deposit:w payer:w vault:w token_program authority:ws", ""),
-        "recover": ("job:w market vault:w user:w payer:w authority:s token_program", ""),
-        "extend": (
-            "job:w market user:w vault:w rewards_reflection:w rewards_vault:w authority:s payer:s"
-            " rewards_program token_program",
-            "q",
-        ),
-        "end": ("job:w market run:w deposit:w user:w vault:w payer:w authority:ws token_program", ""),
-        "work": ("run:ws market:w payer:ws stake nft metadata authority:s system_program", ""),
-        "stop": ("market:w node authority:s", ""),
-        "claim": ("job:w run:ws market stake nft metadata payer:ws authority:s system_program", ""),
-        "complete": ("job:w authority:s", "32s"),
-        "finish": (
-            "job:w run:w market vault:w deposit:w user:w payer_run:w payer_job:w authority:s token_program",
-            "32s",
-        ),
-        "quit": ("job:w run:w payer:w authority:s", ""),
-        "quit_admin": ("run:w payer:w authority:s", ""),
-        "clean": ("job:w market payer:w", ""),
-        "clean_admin": ("job:w payer:w authority:s", ""),
-    },
-    "nodes": {
-        "register": ("node:w payer:ws authority:s system_program", _NODE),
-        "update": ("node:w authority:s", _NODE),
-        "audit": ("node:w authority:s", "B"),
-    },
-    "staking": {
-        "init": ("settings:w authority:ws system_program rent", ""),
-        "stake": ("mint user:w vault:w stake:w authority:ws system_program token_program rent", "Q16s"),
-        "unstake": ("stake:w reward authority:s", ""),
-        "restake": ("vault:w stake:w authority:s", ""),
-        "topup": ("user:w vault:w stake:w authority:s token_program", "Q"),
-        "extend": ("stake:w authority:s", "Q"),
-        "close": ("user:w stake:w vault:w authority:ws token_program", ""),
-        "withdraw": ("user:w vault:w stake:w authority:ws token_program", ""),
-        "slash": ("vault:w stake:w token_account:w settings authority:s token_program", "Q"),
-        "update_settings": ("new_authority token_account settings:w authority:s", ""),
-    },
-    "rewards": {
-        "init": ("mint reflection:w vault:w authority:ws system_program token_program rent", ""),
-        "enter": ("reflection:w stake reward:w authority:ws system_program", ""),
-        "add_fee": ("user:w reflection:w vault:w authority:s token_program", "Q"),
-        "claim": ("user:w vault:w reflection:w reward:w stake authority:ws token_program", ""),
-        "sync": ("reward:w stake reflection:w", ""),
-        "close": ("reflection:w reward:w authority:ws", ""),
-    },
-}
+Argument = int | bytes | str
+_WIDTHS = {"u8": 1, "bool": 1, "u16": 2, "u64": 8, "i64": 8, "u128": 16}
 
-Argument = int | bytes
+
+def encode(kind: str, value: Argument) -> bytes:
+    """An argument as Borsh writes it."""
+    if isinstance(value, str):
+        return struct.pack("<I", len(value.encode())) + value.encode()
+    if isinstance(value, bytes):
+        return value
+    return value.to_bytes(_WIDTHS[kind], "little", signed=kind.startswith("i"))
 
 
 def u128(value: int) -> bytes:
     return value.to_bytes(16, "little")
-
-
-def text(value: str) -> bytes:
-    return struct.pack("<I", len(value.encode())) + value.encode()
-
-
-def discriminator(name: str) -> bytes:
-    return hashlib.sha256(f"global:{name}".encode()).digest()[:8]
 
 
 def tag(name: str) -> bytes:
@@ -133,7 +82,11 @@ def token_data(mint: Pubkey, owner: Pubkey, amount: int, state: int = 1) -> byte
 
 
 def accounts_of(program: str, name: str) -> list[str]:
-    return [entry.split(":")[0] for entry in INSTRUCTIONS[program][name][0].split()]
+    return [account for account, _ in INTERFACES[program][name]["accounts"]]
+
+
+def every_instruction() -> list[tuple[str, str]]:
+    return [(program, name) for program, interface in INTERFACES.items() for name in interface]
 
 
 @dataclass
@@ -264,6 +217,14 @@ class World:
     def lamports(self, address: Pubkey) -> int:
         return self.svm.get_balance(address) or 0
 
+    def poke(self, address: Pubkey, offset: int, value: bytes) -> None:
+        """Overwrites bytes of an account."""
+        account = self.account(address)
+        assert account is not None
+        data = bytearray(account.data)
+        data[offset : offset + len(value)] = value
+        self.put(address, account.owner, bytes(data), account.lamports)
+
     def tokens(self, address: Pubkey) -> int:
         return number(self.data(address), 64)
 
@@ -275,21 +236,24 @@ class World:
         name: str,
         accounts: Mapping[str, Pubkey],
         *args: Argument,
-        tail: bytes = b"",
-        unsigned: tuple[str, ...] = (),
-        readonly: tuple[str, ...] = (),
+        unsigned: Collection[str] = (),
+        readonly: Collection[str] = (),
         keep: int | None = None,
     ) -> Instruction:
         """One instruction. `unsigned` and `readonly` take flags off, `keep` cuts the accounts off after so many."""
-        layout, form = INSTRUCTIONS[program][name]
+        interface = INTERFACES[program][name]
         given = {**self._constants(), **accounts}
-        metas = []
-        for entry in layout.split():
-            account, _, flags = entry.partition(":")
-            signs = "s" in flags and account not in unsigned
-            metas.append(AccountMeta(given[account], signs, "w" in flags and account not in readonly))
-        data = discriminator(name) + struct.pack("<" + form, *args) + tail
-        return Instruction(self.programs[program], data, metas[:keep])
+        metas = [
+            AccountMeta(
+                given[account],
+                "S" in flags and account not in unsigned,
+                "W" in flags and account not in readonly,
+            )
+            for account, flags in interface["accounts"][:keep]
+        ]
+        kinds = [kind for _, kind in interface["args"]]
+        data = b"".join(encode(kind, value) for kind, value in zip(kinds, args, strict=True))
+        return Instruction(self.programs[program], bytes.fromhex(interface["discriminator"]) + data, metas)
 
     def send(self, *instructions: Instruction, payer: Pubkey | None = None) -> Outcome:
         payer = payer or self.fees
@@ -310,14 +274,11 @@ class World:
         name: str,
         accounts: Mapping[str, Pubkey],
         *args: Argument,
-        tail: bytes = b"",
-        unsigned: tuple[str, ...] = (),
-        readonly: tuple[str, ...] = (),
+        unsigned: Collection[str] = (),
+        readonly: Collection[str] = (),
         payer: Pubkey | None = None,
     ) -> Outcome:
-        instruction = self.instruction(
-            program, name, accounts, *args, tail=tail, unsigned=unsigned, readonly=readonly
-        )
+        instruction = self.instruction(program, name, accounts, *args, unsigned=unsigned, readonly=readonly)
         outcome = self.send(instruction, payer=payer)
         if outcome.ok:
             key = f"{program}.{name}"
