@@ -14,8 +14,8 @@ from node.chain.replies import LandedInstruction, LandedTransaction, SignatureIn
 from node.proof.memo import CARD_KEY, memo_cid
 from node.records import Address, Cid, Signature
 
-HISTORY = 200
-"""Transactions of an account that are looked through; a job's own history is far shorter."""
+HISTORY = 1000
+"""Transactions of an account that are looked through. A job's own are few, but anyone may name it in others."""
 
 _FINISH = instruction_discriminator("finish")
 _COMPLETE = instruction_discriminator("complete")
@@ -54,10 +54,11 @@ class Settled:
         return node in self.transaction.signers and node in self.instruction.accounts
 
     def paid(self, cluster: Cluster) -> int | None:
-        """Micro-NOS that reached the paid account; None if the account's balance was not recorded."""
-        if not self.finish or len(self.instruction.accounts) <= _PAID_ACCOUNT:
+        """Micro-NOS that reached the paid account; None if that was not recorded, or the refund went there too."""
+        accounts = self.instruction.accounts
+        if not self.finish or len(accounts) <= _PAID_ACCOUNT or accounts[_PAID_ACCOUNT] == accounts[_PAID_ACCOUNT - 1]:
             return None
-        account = self.instruction.accounts[_PAID_ACCOUNT]
+        account = accounts[_PAID_ACCOUNT]
         changes = [
             change
             for change in self.transaction.token_changes

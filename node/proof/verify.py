@@ -171,7 +171,8 @@ async def _result(case: _Case, cid: Cid) -> Mapping[str, Any] | None:
         document = None
     shaped = (
         isinstance(document, dict)
-        and document.get("status") in _DONE
+        and isinstance(document.get("status"), str)
+        and document["status"] in _DONE
         and isinstance(document.get("opStates"), list)
         and all(isinstance(state, dict) for state in document["opStates"])
     )
@@ -240,8 +241,11 @@ def _logs(case: _Case, receipt: Receipt, result: Mapping[str, Any] | None) -> No
     if result is None:
         case.ledger.skipped("log_root", "there is no result to compare with")
         return
-    states = {state.get("operationId"): state for state in result["opStates"]}
-    outcomes = [_log_agrees(claim, states.get(claim.id)) for claim in receipt.operations if claim.log is not None]
+    outcomes = [
+        _log_agrees(claim, next((state for state in result["opStates"] if state.get("operationId") == claim.id), None))
+        for claim in receipt.operations
+        if claim.log is not None
+    ]
     if any(outcome is False for outcome in outcomes):
         case.ledger.consistent("log_root", False, "the result's logs do not hash to the receipt's root")
     elif not outcomes or None in outcomes:
@@ -254,8 +258,9 @@ def _log_agrees(claim: OperationClaim, state: Mapping[str, Any] | None) -> bool 
     """Whether a result's log hashes to the claimed root; None if the result does not hold all of it."""
     if claim.log is None or state is None or claim.log.chunk < 1:
         return None
+    entries = state.get("logs")
     hasher = MerkleHasher(claim.log.chunk)
-    for line in log_lines(state.get("logs") or ()):
+    for line in log_lines(entries if isinstance(entries, list) else ()):
         hasher.update(line)
     if hasher.length != claim.log.length:
         # Longer than what was claimed can be no part of it.

@@ -1,0 +1,325 @@
+"""Verifying a settled job from outside, and every way in which it can be wrong."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from solders.keypair import Keypair
+
+from node.chain import addresses
+from node.chain.accounts import RawAccount, encode_job
+from node.chain.clusters import DEVNET, MEMO_PROGRAM
+from node.chain.instructions import jobs
+from node.chain.replies import LandedInstruction, LandedTransaction, SignatureInfo, TokenChange
+from node.content.cid import file_cid
+from node.content.merkle import MerkleHasher
+from node.errors import ContentMismatch, ContentUnavailable, TransactionFailed
+from node.proof.card import build_card
+from node.proof.checks import Label, Verification
+from node.proof.memo import card_memo, receipt_memo
+from node.proof.verify import log_lines, verify_job
+from node.records import Address, Cid, FetchedDefinition, Job, JobState, LogDigest, Signature
+
+from .test_receipt import ASSIGNMENT, GPU, HOST, JOB, NODE, OUTCOME, RUN, address, receipt, sign
+
+LOGS = [{"log": f"line {n} é\n", "type": "stdout", "timestamp": f"2026-01-01T00:00:{n:02}Z"} for n in range(9)]
+USER = address(20)
+
+
+def signature(seed: int) -> Signature:
+    return Signature(str(Keypair.from_seed(bytes([seed]) * 32).sign_message(b"")))
+
+
+@dataclass
+class World:
+    """A chain and a content store that hold one settled job."""
+
+    accounts: dict[str, RawAccount] = field(default_factory=dict)
+    transactions: dict[str, LandedTransaction] = field(default_factory=dict)
+    history: dict[str, list[SignatureInfo]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+
+    async def get_account(self, address: Address) -> RawAccount | None:
+        return self.accounts.get(address)
+
+    async def get_transaction(self, signature: Signature) -> LandedTransaction | None:
+        return self.transactions.get(signature)
+
+    async def get_signatures_for_address(self, address: Address, *, limit: int) -> tuple[SignatureInfo, ...]:
+        return tuple(self.history.get(address, [])[:limit])
+
+    async def fetch(self, cid: Cid, limit: int) -> FetchedDefinition:
+        if cid in self.broken:
+            raise ContentMismatch(f"not {cid}")
+        if cid not in self.files:
+            raise ContentUnavailable(f"no {cid}")
+        return FetchedDefinition(cid, self.files[cid], "test")
+
+    def keep(self, data: bytes) -> Cid:
+        cid = file_cid(data)
+        self.files[cid] = data
+        return cid
+
+    def land(self, transaction: LandedTransaction, *about: Address) -> None:
+        self.transactions[transaction.signature] = transaction
+        entry = SignatureInfo(transaction.signature, transaction.slot, transaction.failure is not None, None, None)
+        for each in about:
+            self.history.setdefault(each, []).insert(0, entry)
+
+
+def memo(text: str, signer: Address = NODE) -> LandedInstruction:
+    return LandedInstruction(MEMO_PROGRAM, (signer,), text.encode())
+
+
+def landed(seed: int, slot: int, *instructions: LandedInstruction, **more: Any) -> LandedTransaction:
+    transaction = LandedTransaction(
+        signature=signature(seed),
+        slot=slot,
+        time=None,
+        fee=5000,
+        payer_change=-5000,
+        failure=None,
+        logs=(),
+        keys=(NODE,),
+        signers=(NODE,),
+        instructions=instructions,
+        token_changes=(TokenChange(USER, DEVNET.nos_mint, NODE, 50, 350),),
+    )
+    return replace(transaction, **more)
+
+
+def instruction(built: Any) -> LandedInstruction:
+    return LandedInstruction(
+        Address(str(built.program_id)), tuple(Address(str(meta.pubkey)) for meta in built.accounts), bytes(built.data)
+    )
+
+
+def finish(result: Cid) -> LandedInstruction:
+    return instruction(
+        jobs.finish(
+            DEVNET,
+            job=JOB.address,
+            run=RUN.address,
+            market=JOB.market,
+            payer_run=NODE,
+            payer_job=JOB.payer,
+            authority=NODE,
+            user=USER,
+            result=result,
+        )
+    )
+
+
+@dataclass
+class Parts:
+    """What a test may change before the world is made."""
+
+    result: dict[str, Any] = field(default_factory=dict)
+    receipt: dict[str, Any] = field(default_factory=dict)
+    job: dict[str, Any] = field(default_factory=dict)
+    settle: dict[str, Any] = field(default_factory=dict)
+    memo: str | None = None
+
+
+def world(parts: Parts | None = None) -> World:
+    parts = parts or Parts()
+    made = World()
+    state = {"operationId": "a", "status": "success", "logs": LOGS}
+    document = {"status": "success", "startTime": 1, "endTime": 2, "secrets": {}, "opStates": [state]} | parts.result
+    result = made.keep(json.dumps(document).encode())
+    hasher = MerkleHasher()
+    for line in log_lines(LOGS):
+        hasher.update(line)
+    digest = LogDigest(root=hasher.root(), length=hasher.length)
+    outcome = replace(OUTCOME, operations=(replace(OUTCOME.operations[0], log=digest),))
+    signed = made.keep(receipt(**({"result": result, "outcome": outcome} | parts.receipt)))
+    job: Job = replace(JOB, result_cid=result, state=JobState.DONE, time_start=1000, time_end=1003)
+    job = replace(job, **parts.job)
+    made.accounts[JOB.address] = RawAccount(JOB.address, DEVNET.jobs, 1, encode_job(job))
+    text = receipt_memo(signed) if parts.memo is None else parts.memo
+    made.land(
+        landed(
+            1, 505, instruction(jobs.quit_run(DEVNET, job=JOB.address, run=RUN.address, payer_run=NODE, authority=NODE))
+        ),
+        JOB.address,
+    )
+    made.land(landed(2, 520, finish(result), memo(text), **parts.settle), JOB.address, RUN.address)
+    registered = addresses.node_account(DEVNET, NODE)
+    card = made.keep(build_card(NODE, [GPU], HOST, agent_version="0.1.0", sign=sign))
+    made.land(landed(3, 100, memo(card_memo(card))), registered)
+    return made
+
+
+async def verify(made: World) -> Verification:
+    return await verify_job(JOB.address, cluster=DEVNET, chain=made, content=made)
+
+
+def lines(verification: Verification) -> dict[str, tuple[Label, bool | None]]:
+    return {check.name: (check.label, check.ok) for check in verification.checks}
+
+
+async def test_a_good_job() -> None:
+    verification = await verify(world())
+    assert lines(verification) == {
+        "job_account": (Label.PROVEN, True),
+        "settled": (Label.PROVEN, True),
+        "result_on_chain": (Label.PROVEN, True),
+        "memo": (Label.PROVEN, True),
+        "receipt_cid": (Label.PROVEN, True),
+        "receipt_signature": (Label.PROVEN, True),
+        "result_cid": (Label.PROVEN, True),
+        "result_shape": (Label.CONSISTENT, True),
+        "pay": (Label.PROVEN, True),
+        "receipt_names_job": (Label.CONSISTENT, True),
+        "slots": (Label.CONSISTENT, True),
+        "log_root": (Label.CONSISTENT, True),
+        "operation_0": (Label.STATED, None),
+        "gpus_used": (Label.STATED, None),
+        "energy": (Label.STATED, None),
+        "previous_receipt": (Label.STATED, None),
+        "agent": (Label.STATED, None),
+        "host_card_cid": (Label.PROVEN, True),
+        "host_card": (Label.PROVEN, True),
+        "gpus": (Label.CONSISTENT, True),
+    }
+    assert verification.ok
+    assert all(verification.verified.values())
+    assert "energy" not in verification.verified
+    document = json.loads(json.dumps(verification.document()))
+    assert document["ok"] is True
+    assert document["checks"][0]["label"] == "proven"
+
+
+@pytest.mark.parametrize(
+    ("parts", "failed"),
+    [
+        (Parts(job={"state": JobState.STOPPED}), {"job_account"}),
+        (Parts(job={"result_cid": file_cid(b"another")}), {"result_on_chain"}),
+        (Parts(job={"node": address(9)}), {"settled", "memo"}),
+        (Parts(settle={"signers": (address(9),)}), {"settled"}),
+        (Parts(settle={"token_changes": (TokenChange(USER, DEVNET.nos_mint, NODE, 50, 349),)}), {"pay"}),
+        (Parts(job={"price": 101}), {"pay"}),
+        (Parts(job={"time_end": 1004}), {"pay"}),
+        (Parts(memo="gpunode/1 x=1"), {"memo"}),
+        (Parts(memo="hello"), {"memo"}),
+        (Parts(receipt={"result": file_cid(b"another")}), {"receipt_names_job"}),
+        (
+            Parts(receipt={"assignment": replace(ASSIGNMENT, run=replace(RUN, address=address(9)))}),
+            {"receipt_names_job"},
+        ),
+        (
+            Parts(receipt={"assignment": replace(ASSIGNMENT, job=replace(JOB, market=address(9)))}),
+            {"receipt_names_job"},
+        ),
+        (Parts(receipt={"assignment": replace(ASSIGNMENT, slot=521)}), {"slots"}),
+        (Parts(receipt={"outcome": OUTCOME}), {"log_root"}),
+        (Parts(result={"status": "nonsense"}), {"result_shape"}),
+        (Parts(result={"status": []}), {"result_shape"}),
+        (Parts(result={"opStates": {}}), {"result_shape"}),
+        (Parts(result={"opStates": [{"operationId": "a", "logs": [*LOGS[1:], LOGS[0]]}]}), {"log_root"}),
+    ],
+)
+async def test_what_is_wrong_is_named(parts: Parts, failed: set[str]) -> None:
+    verification = await verify(world(parts))
+    assert {check.name for check in verification.checks if check.ok is False} == failed
+    assert not verification.ok
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"operationId": ["a"], "logs": LOGS},
+        {"operationId": "a", "logs": 5},
+        {"operationId": "a", "logs": [5, None, {"log": []}]},
+        {"operationId": "a", "logs": LOGS[3:]},
+        {},
+    ],
+)
+async def test_part_of_a_log_is_not_checked(state: dict[str, Any]) -> None:
+    verification = await verify(world(Parts(result={"opStates": [state]})))
+    assert lines(verification)["log_root"] == (Label.NOT_CHECKED, None)
+    assert verification.ok
+
+
+def _drop_files(made: World) -> None:
+    made.files.clear()
+
+
+def _break_files(made: World) -> None:
+    made.broken |= set(made.files)
+
+
+def _close_account(made: World) -> None:
+    made.accounts.clear()
+
+
+def _forget_card(made: World) -> None:
+    del made.history[addresses.node_account(DEVNET, NODE)]
+
+
+@pytest.mark.parametrize(
+    ("change", "unchecked", "failed", "ok"),
+    [
+        (_drop_files, {"receipt_cid", "result_cid", "host_card_cid"}, set(), False),
+        (_break_files, set(), {"receipt_cid", "result_cid", "host_card_cid"}, False),
+        (_close_account, {"job_account", "pay"}, set(), True),
+        (_forget_card, {"host_card"}, set(), True),
+    ],
+)
+async def test_what_cannot_be_had(
+    change: Callable[[World], None], unchecked: set[str], failed: set[str], ok: bool
+) -> None:
+    made = world()
+    change(made)
+    verification = await verify(made)
+    assert {check.name for check in verification.checks if check.label is Label.NOT_CHECKED} == unchecked
+    assert {check.name for check in verification.checks if check.ok is False} == failed
+    assert verification.ok is ok
+
+
+async def test_a_job_that_was_not_settled() -> None:
+    made = world()
+    failure = TransactionFailed("no", error="JobResultNull")
+    for key, transaction in made.transactions.items():
+        made.transactions[key] = replace(transaction, failure=failure)
+    verification = await verify(made)
+    assert lines(verification)["settled"] == (Label.PROVEN, False)
+    assert not verification.ok
+
+
+async def test_a_job_the_poster_ended() -> None:
+    made = world()
+    settled = made.transactions[signature(2)]
+    result = next(iter(made.files))
+    complete = instruction(jobs.complete(DEVNET, job=JOB.address, authority=NODE, result=Cid(result)))
+    made.transactions[signature(2)] = replace(settled, instructions=(complete, *settled.instructions[1:]))
+    verification = await verify(made)
+    assert lines(verification)["pay"] == (Label.NOT_CHECKED, None)
+    assert verification.ok
+
+
+async def test_memos_of_others_do_not_count() -> None:
+    made = world()
+    settled = made.transactions[signature(2)]
+    forged = memo(receipt_memo(made.keep(b"forged")), signer=address(9))
+    made.transactions[signature(2)] = replace(
+        settled, instructions=(settled.instructions[0], forged, settled.instructions[1])
+    )
+    assert (await verify(made)).ok
+
+
+async def test_a_free_job() -> None:
+    verification = await verify(world(Parts(job={"price": 0}, settle={"token_changes": ()})))
+    assert lines(verification)["pay"] == (Label.PROVEN, True)
+
+
+async def test_a_younger_card_without_the_gpu_is_no_contradiction() -> None:
+    made = world()
+    other = made.keep(build_card(NODE, [replace(GPU, uuid="GPU-new")], HOST, agent_version="0.1.0", sign=sign))
+    made.land(landed(4, 600, memo(card_memo(other))), addresses.node_account(DEVNET, NODE))
+    verification = await verify(made)
+    assert lines(verification)["gpus"] == (Label.NOT_CHECKED, None)
+    assert verification.ok
