@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from solders.hash import Hash
-from solders.keypair import Keypair
 
 from node.chain.clusters import Cluster, localnet
 from node.errors import LocalnetError
 from node.localnet import snapshot as snapshots
-from node.localnet.artefacts import COMPILED, load_programs
-from node.localnet.bank import Bank
+from node.localnet.birth import Born, create, programs_for, restore
 from node.localnet.content import ContentServer, ContentStore
 from node.localnet.faucet import Faucet, Gift
-from node.localnet.genesis import Programs, deploy, place_accounts, run_genesis
-from node.localnet.keys import KEY_NAMES, new_keys, read_keys, write_keys
+from node.localnet.keys import write_keys
 from node.localnet.options import LocalnetOptions
+from node.localnet.ports import bind, bind_pair
 from node.localnet.rpc.accounts import AccountMethods
 from node.localnet.rpc.admin import AdminMethods
 from node.localnet.rpc.cluster import ClusterMethods
@@ -34,23 +28,10 @@ from node.localnet.rpc.subscriptions import Subscriptions
 from node.localnet.rpc.tokens import TokenMethods
 from node.localnet.rpc.transactions import TransactionMethods
 from node.localnet.server import RpcServer
-from node.localnet.validator import Validator
 from node.records import Address
 
-_PORT_ATTEMPTS = 20
-_FIRST_SLOTS = 40
-"""Slots that have passed when a fresh chain is ready, so that its three commitments differ from the start."""
 _LATE_SLOTS = 8
 """A process that was held up longer than this lets the missed slots pass without blocks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Born:
-    """What a chain starts from."""
-
-    validator: Validator
-    keys: Mapping[str, Keypair]
-    market: Address | None
 
 
 class Localnet:
@@ -88,21 +69,20 @@ class Localnet:
 
         Raises LocalnetError for a port in use, a bad state file or keys that do not fit.
         """
-        options = options or LocalnetOptions()
-        async with AsyncExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gpunode-content-")))
-            net = _make(options, folder)
-            stack.callback(net.save)
-            await net._listen(stack)
+        with tempfile.TemporaryDirectory(prefix="gpunode-content-") as folder:
+            net = _make(options or LocalnetOptions(), Path(folder))
             failure: Exception | None = None
-            async with asyncio.TaskGroup() as group:
-                ticking = group.create_task(net._pass_slots())
-                try:
-                    yield net
-                except Exception as error:
-                    failure = error  # the caller's own: it must not come out wrapped in a group
-                finally:
-                    ticking.cancel()
+            async with AsyncExitStack() as servers:
+                await net._listen(servers)
+                servers.callback(net.save)
+                async with asyncio.TaskGroup() as group:
+                    ticking = group.create_task(net._pass_slots())
+                    try:
+                        yield net
+                    except Exception as error:
+                        failure = error  # the caller's own: it must not come out wrapped in a group
+                    finally:
+                        ticking.cancel()
             if failure is not None:
                 raise failure
 
@@ -160,11 +140,11 @@ class Localnet:
         server = RpcServer(methods, admin.local(), subscriptions)
         host = self.options.host
         both = await stack.enter_async_context(_running(server.application()))
-        rpc, ws = _bind_pair(host, self.options.rpc_port)
+        rpc, ws = bind_pair(host, self.options.rpc_port)
         for bound in (rpc, ws):
             await web.SockSite(both, bound).start()
         content = await stack.enter_async_context(_running(ContentServer(self.content).application()))
-        place = _bind(host, self.options.content_port)
+        place = bind(host, self.options.content_port)
         await web.SockSite(content, place).start()
         self.rpc_url = f"http://{host}:{rpc.getsockname()[1]}"
         self.ws_url = f"ws://{host}:{ws.getsockname()[1]}"
@@ -196,33 +176,6 @@ async def _running(application: web.Application) -> AsyncIterator[web.AppRunner]
         await runner.cleanup()
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind((host, port))
-    except OSError as error:
-        found.close()
-        raise LocalnetError(
-            f"port {port} on {host} cannot be used: {error.strerror or error}",
-            hint="Something else listens there, perhaps another localnet; stop it or choose another port.",
-        ) from None
-    return found
-
-
-def _bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """Sockets on the port and on the one after it; port 0 looks for such a pair."""
-    for _ in range(1 if port else _PORT_ATTEMPTS):
-        first = _bind(host, port)
-        with suppress(LocalnetError, OverflowError):
-            return first, _bind(host, first.getsockname()[1] + 1)
-        first.close()
-    raise LocalnetError(
-        f"the port after {port} on {host} cannot be used" if port else f"no two free ports in a row on {host}",
-        hint="The socket for subscriptions needs the port after the RPC port; choose another RPC port.",
-    )
-
-
 def _make(options: LocalnetOptions, content: Path) -> Localnet:
     loaded = None
     if options.state is not None and options.state.exists():
@@ -233,54 +186,8 @@ def _make(options: LocalnetOptions, content: Path) -> Localnet:
                 hint=f"Start it with --ids {loaded.ids}, or choose another --state file.",
             )
     cluster = localnet(options.ids)
-    programs = _programs(options)
-    born = _restore(options, loaded, programs) if loaded else _create(options, cluster, programs)
+    programs = programs_for(options)
+    born = restore(options, loaded, programs) if loaded else create(options, cluster, programs)
     key_files = write_keys(options.keys, born.keys) if options.keys is not None else {}
     hashes = {address: hashlib.sha256(code).hexdigest() for address, code in programs.items()}
     return Localnet(options, born, cluster=cluster, programs=hashes, key_files=key_files, content=ContentStore(content))
-
-
-def _programs(options: LocalnetOptions) -> Programs:
-    if not COMPILED.is_dir():
-        return {}
-    return {Address(program.address): program.elf for program in load_programs(options.ids)}
-
-
-def _create(options: LocalnetOptions, cluster: Cluster, programs: Programs) -> Born:
-    keys = new_keys()
-    if options.keys is not None:
-        keys.update(read_keys(options.keys))
-    bank = Bank()
-    genesis_hash = Hash(hashlib.sha256(os.urandom(32)).digest())
-    validator = Validator(
-        bank, genesis_hash=genesis_hash, time=options.clock.time, rule=options.skip, history=options.history
-    )
-    deploy(bank, programs)
-    place_accounts(bank, cluster, keys)
-    market = run_genesis(validator, cluster, keys, programs=programs, market_price=options.market_price)
-    bank.finalize()
-    for _ in range(_FIRST_SLOTS):
-        validator.tick()
-    return Born(validator, keys, market)
-
-
-def _restore(options: LocalnetOptions, loaded: snapshots.Snapshot, programs: Programs) -> Born:
-    bank = Bank()
-    validator = Validator(
-        bank,
-        genesis_hash=loaded.genesis_hash,
-        time=options.clock.time,
-        rule=options.skip,
-        history=options.history,
-        first=loaded.blocks[0],
-    )
-    deploy(bank, programs)
-    for block in loaded.blocks[1:]:
-        validator.slots.append(block)
-    validator.restore(loaded.blockhashes, loaded.records, loaded.transaction_count)
-    head = validator.slots.head
-    for key, account in loaded.accounts:
-        bank.set_account(key, account, head.slot)
-    bank.finalize()
-    keys = {name: loaded.keys[name] for name in KEY_NAMES if name in loaded.keys}
-    return Born(validator, keys, Address(loaded.market) if loaded.market else None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import shutil
+import subprocess
 
 import pytest
 from solders.keypair import Keypair
@@ -10,6 +12,7 @@ from solders.pubkey import Pubkey
 
 from node.chain.accounts import MARKET_DISCRIMINATOR, RawAccount, decode_market
 from node.chain.base58 import b58decode, b58encode
+from node.localnet.rpc.accounts_json import zstd_frame
 from node.localnet.spl import amount_json
 from node.records import QueueType
 from tests.localnet.rpc import CONFIRMED, PROCESSED, RpcClient, address, wallet
@@ -54,6 +57,22 @@ async def test_encodings_and_slices(rpc: RpcClient) -> None:
     assert (info["type"], info["info"]["decimals"]) == ("mint", 6)
     plain = await rpc.call("getAccountInfo", address(rpc.net.keys["poster"]), {"encoding": "jsonParsed", **view})
     assert plain["value"]["data"] == ["", "base64"], "what cannot be parsed comes as base64"
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="the zstd command is not here to read the frames with")
+@pytest.mark.parametrize("size", [0, 1, 300, 128 * 1024, 128 * 1024 + 1, 300_000])
+def test_zstandard_frames_are_read_by_its_own_tool(size: int) -> None:
+    data = bytes(index * 7 % 251 for index in range(size))
+    done = subprocess.run(["zstd", "-d", "-c"], input=zstd_frame(data), capture_output=True, check=True)
+    assert done.stdout == data
+
+
+async def test_accounts_in_zstandard(rpc: RpcClient) -> None:
+    found = await rpc.call("getAccountInfo", rpc.net.mint, {"encoding": "base64+zstd", **PROCESSED})
+    text, name = found["value"]["data"]
+    plain = await rpc.call("getAccountInfo", rpc.net.mint, {"encoding": "base64", **PROCESSED})
+    assert name == "base64+zstd"
+    assert base64.b64decode(text) == zstd_frame(base64.b64decode(plain["value"]["data"][0]))
 
 
 async def test_program_accounts_with_every_filter(rpc: RpcClient) -> None:
