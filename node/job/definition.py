@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from node.errors import DefinitionInvalid, Violation
 from node.job.models import Definition
-from node.job.rules import ABSENT, violations_of
+from node.job.rules import ABSENT, MAX_WRONG, TooManyWrong, bounded, violations_of
 from node.job.text import parse_json
 
 __all__ = ["Definition", "parse_definition", "validate", "violation_json"]
@@ -29,7 +29,10 @@ def validate(document: Any) -> Definition:
         raise _invalid((Violation("$input", "JobDefinitionWithRule", document),))
     members = {str(i): item for i, item in enumerate(document)} if isinstance(document, list) else document
     try:
-        return Definition.model_validate(members)
+        with bounded():
+            return Definition.model_validate(members)
+    except TooManyWrong:
+        raise _invalid((Violation("$input", f"fewer than {MAX_WRONG} errors", ABSENT),)) from None
     except ValidationError as error:
         raise _invalid(violations_of(error)) from None
 

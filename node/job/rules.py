@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import Enum
 from typing import Annotated, Any, cast
 
@@ -47,6 +49,8 @@ class Closed(BaseModel):
         # The network's validator compares the number of keys with the number of required ones before it looks for
         # unknown keys. Where they are equal and a key is unknown, a required one is missing, and it says only that.
         fields = cls.model_fields
+        if isinstance(value, dict) and cls.model_config.get("extra") == "forbid":
+            _count(max(0, len(value) - len(fields)))
         needed = sum(field.is_required() or field.default is ABSENT for field in fields.values())
         if not isinstance(value, dict) or not needed or len(value) != needed:
             return value
@@ -67,8 +71,36 @@ def optional(alias: str | None = None) -> Any:
 # --- rules ------------------------------------------------------------------------------------------
 
 
+class TooManyWrong(Exception):
+    """A document breaks so many rules that listing them all would cost too much memory."""
+
+
+MAX_WRONG = 10_000
+"""Broken rules that are listed; a megabyte could break half a million, at two kilobytes each."""
+_left: ContextVar[list[int] | None] = ContextVar("gpunode_rules_left", default=None)
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Within it, a validation that breaks more than MAX_WRONG rules ends in TooManyWrong."""
+    token = _left.set([MAX_WRONG])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def _count(wrongs: int) -> None:
+    left = _left.get()
+    if left is not None:
+        left[0] -= wrongs
+        if left[0] < 0:
+            raise TooManyWrong
+
+
 def wrong(expected: str) -> PydanticCustomError:
     """The error of a value that is not what was expected."""
+    _count(1)
     return PydanticCustomError("expected", "{expected}", {"expected": expected})
 
 

@@ -15,6 +15,8 @@ from node.errors import JobError
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
+MAX_KEY = 1024
+"""Characters of a key: each error below it repeats it."""
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
@@ -40,7 +42,7 @@ def parse_json(body: bytes) -> Any:
     try:
         document = json.loads(text, parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_object)
     except ValueError as error:
-        raise JobError(f"the definition is not JSON: {error}", hint="Check it with a JSON linter.") from None
+        raise JobError(f"the definition cannot be read: {error}", hint="Check it with a JSON linter.") from None
     return _whole_value(document)
 
 
@@ -75,6 +77,8 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if any(len(key) > MAX_KEY for key, _ in pairs):
+        raise ValueError(f"a key has more than {MAX_KEY} characters")
     members = {_whole(key): _whole_value(value) for key, value in pairs}
     indices = sorted((key for key in members if _INDEX.match(key) and int(key) < 2**32 - 1), key=int)
     if not indices:

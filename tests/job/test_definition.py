@@ -8,6 +8,7 @@ GPUNODE_CORPUS names.
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ def test_a_missing_value_differs_from_null() -> None:
         b'{"a":' * 100_000,
         b" " * (MAX_BYTES + 1),
         b'{"a":"\n"}',
+        b'{"' + b"k" * 1025 + b'":1}',
     ],
     ids=lambda body: repr(body[:12]),
 )
@@ -108,6 +110,24 @@ def test_what_is_no_document(body: bytes) -> None:
         parse_definition(body)
     assert not isinstance(caught.value, DefinitionInvalid)
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        '"cmd":[' + ",".join(["1"] * 500_000) + "]",
+        '"volumes":[' + ",".join(["1"] * 500_000) + "]",
+        '"env":{' + ",".join(f'"{n}":1' for n in range(80_000)) + "}",
+        ",".join(f'"{n}":1' for n in range(80_000)),
+    ],
+    ids=["cmd", "volumes", "env", "unknown"],
+)
+def test_a_document_full_of_errors_costs_little(args: str) -> None:
+    body = ('{"version":"0.1","type":"container","ops":[{"type":"container/run","id":"a","args":{"image":"x",'
+            + args + "}}]}").encode()  # fmt: skip
+    started = time.monotonic()
+    assert errors_of(body) == [["$input", "fewer than 10000 errors"]]
+    assert time.monotonic() - started < 5
 
 
 def test_documents_are_read_as_javascript_does() -> None:
