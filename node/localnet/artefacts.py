@@ -20,8 +20,7 @@ PROGRAMS = Path(__file__).resolve().parent / "programs"
 COMPILED = PROGRAMS / "compiled"
 MANIFEST = COMPILED / "manifest.json"
 
-# Directories under `programs/` that hold no sources.
-_NOT_SOURCES = frozenset({"compiled", "target"})
+_SOURCE_SUFFIXES = frozenset({".rs", ".toml", ".lock", ".sh"})
 _REBUILD = "Rebuild the programs with node/localnet/programs/build.sh, or install the package anew."
 
 
@@ -56,7 +55,7 @@ def source_hash() -> str:
     files = {
         path.relative_to(PROGRAMS).as_posix(): path
         for path in PROGRAMS.rglob("*")
-        if path.is_file() and not _NOT_SOURCES.intersection(path.relative_to(PROGRAMS).parts)
+        if path.suffix in _SOURCE_SUFFIXES and "target" not in path.relative_to(PROGRAMS).parts and path.is_file()
     }
     if not files:
         raise LocalnetError(

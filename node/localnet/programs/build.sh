@@ -9,7 +9,7 @@
 # in the user's cache by its version.
 #
 # "sources" in the manifest is the SHA-256 of what `sha256sum` prints for all sources, by
-# path in the order of bytes: everything here but compiled/ and target/.
+# path in the order of bytes: every .rs, .toml, .lock and .sh file but those in target/.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -77,7 +77,7 @@ for cluster in devnet mainnet; do
     done
 done
 
-sources=$(find . -type f -not -path './compiled/*' -not -path '*/target/*' -printf '%P\0' |
+sources=$(find . -type f -regex '.*\.\(rs\|toml\|lock\|sh\)' -not -path '*/target/*' -printf '%P\0' |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
 
 entry() { # cluster program separator

@@ -37,6 +37,8 @@ MINTS = {
 START = 1_734_307_200
 """Unix time at which every world begins."""
 SOL = 1_000_000_000
+UNITS_ALLOWED = 60_000
+"""Compute units; clients ask for 200,000 or less."""
 
 INTERFACES: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "chain" / "interfaces.json").read_text(encoding="utf-8")

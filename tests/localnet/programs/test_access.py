@@ -8,7 +8,7 @@ import pytest
 from solders.pubkey import Pubkey
 
 from .attempts import Attempt
-from .harness import METAPLEX, Outcome, pda, u128
+from .harness import METAPLEX, UNITS_ALLOWED, Outcome, pda, u128
 from .market_scene import Scene, quit_job
 
 COLLECTION = Pubkey.from_string("7nxXoihx65yRGZiGzWZsFMz8D7qwxFePNKvDBWZnxc41")
@@ -86,7 +86,7 @@ def test_access_keys_that_open(case: str) -> None:
     outcome = KeyScene(GOOD[case]).knock()
     assert outcome.ok, outcome.logs
     print(f"jobs.work with an access key: {outcome.units} compute units")
-    assert outcome.units < 60_000
+    assert outcome.units < UNITS_ALLOWED
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -19,6 +19,9 @@ NODE_RENT = 1_781_760
 NOT_SIGNED = (unsigned("authority"), "AccountNotSigner", "authority")
 ETHIOPIA = 231
 
+HOLDER = Holder()
+HOLDER.do("nodes", "register", *PROFILE)
+
 FIELDS: list[Rule] = [
     (argument(0, 10), "ArchitectureUnknown", ""),
     (argument(1, 1), "CountryCodeUnknown", ""),
@@ -129,7 +132,3 @@ def test_any_valid_profile_is_stored(numbers: tuple[int, ...], gpu: int, archite
     expected = node_bytes(HOLDER.wallet, profile)
     assert HOLDER.world.data(HOLDER.node)[: len(expected)] == expected
     assert struct.unpack_from("<H", expected, 46) == (gpu,)
-
-
-HOLDER = Holder()
-HOLDER.do("nodes", "register", *PROFILE)

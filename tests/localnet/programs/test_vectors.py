@@ -105,8 +105,8 @@ def test_accounts_as_clients_encode_them(kind: str) -> None:
         scene.expect(scene.attempt("extend", int(args["timeout"])))
         mine = scene.world.data(scene.job)
     else:
-        keys = [Pubkey.from_string(args[name]) for name in ("job", "node", "payer")]
-        mine = run_bytes(*keys, int(args["time"]))
+        job, node, payer = (Pubkey.from_string(args[name]) for name in ("job", "node", "payer"))
+        mine = run_bytes(job, node, payer, int(args["time"]))
     assert mine[: entry["borsh_len"]] == encoded
 
 

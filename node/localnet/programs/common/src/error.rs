@@ -114,9 +114,12 @@ pub fn unpacking(account: &str, error: ProgramError) -> ProgramError {
     error
 }
 
+/// Declares rules: constant, number, name and text of each.
+#[macro_export]
 macro_rules! rules {
     ($($constant:ident = $number:literal $name:ident $text:literal;)+) => {
-        $(pub const $constant: Rule = Rule::new($number, stringify!($name), $text);)+
+        $(pub const $constant: $crate::error::Rule =
+            $crate::error::Rule::new($number, stringify!($name), $text);)+
     };
 }
 

@@ -1,6 +1,6 @@
 //! What the staking program's accounts look like to every program.
 
-use crate::{cluster::STAKING, error::Rule, state, Address};
+use crate::{cluster::STAKING, rules, state, Address};
 
 state! {
     /// Tokens locked by a node or another holder. `XNOS` weighs them by their duration;
@@ -20,12 +20,9 @@ state! {
     }
 }
 
-/// Errors of the staking program's list that other programs raise as well.
-pub const ALREADY_UNSTAKED: Rule =
-    Rule::new(6004, "AlreadyUnstaked", "This stake is already unstaked.");
-pub const DECREASED: Rule = Rule::new(6010, "Decreased", "This stake is not allowed to decrease.");
-pub const INVALID_STAKE_ACCOUNT: Rule = Rule::new(
-    6012,
-    "InvalidStakeAccount",
-    "This stake does not belong to the authority.",
-);
+// Errors of the staking program's list that other programs raise as well.
+rules! {
+    ALREADY_UNSTAKED = 6004 AlreadyUnstaked "This stake is already unstaked.";
+    DECREASED = 6010 Decreased "This stake is not allowed to decrease.";
+    INVALID_STAKE_ACCOUNT = 6012 InvalidStakeAccount "This stake does not belong to the authority.";
+}

@@ -1,15 +1,7 @@
 //! The program's own list of errors. Those of the network's list that nothing raises
 //! are left out.
 
-use common::error::Rule;
-
-macro_rules! rules {
-    ($($constant:ident = $number:literal $name:ident $text:literal;)+) => {
-        $(pub const $constant: Rule = Rule::new($number, stringify!($name), $text);)+
-    };
-}
-
-rules! {
+common::rules! {
     INVALID_MARKET = 6000 InvalidMarketAccount "This market account is not valid.";
     MARKET_IN_WRONG_STATE = 6001 MarketInWrongState "This market does not have the right status.";
     NOT_IN_QUEUE = 6002 NotInMarketQueue "Account cannot be find account in market queue.";

@@ -1,15 +1,7 @@
 //! The program's own list of errors, but for `GpuInvalid` (6003), which nothing raises:
 //! a host may have no GPU.
 
-use common::error::Rule;
-
-macro_rules! rules {
-    ($($constant:ident = $number:literal $name:ident $text:literal;)+) => {
-        $(pub const $constant: Rule = Rule::new($number, stringify!($name), $text);)+
-    };
-}
-
-rules! {
+common::rules! {
     ARCHITECTURE_UNKNOWN = 6000 ArchitectureUnknown "This architecture does not exist.";
     COUNTRY_UNKNOWN = 6001 CountryCodeUnknown "This country does not exist.";
     CPU_INVALID = 6002 CpuInvalid "CPU value must be greater than zero";

@@ -165,8 +165,6 @@ pub fn close(mut accounts: Loader, _args: Args) -> ProgramResult {
     let reward = accounts.state::<Reward>("reward")?;
     let authority = accounts.signer("authority")?;
 
-    require_distinct(&[*pot, *reward])?;
-
     pot.writable()?;
     reward.writable()?;
     reward.has_one(Reward::AUTHORITY, &authority, &UNAUTHORIZED)?;

@@ -1,15 +1,7 @@
 //! The program's own list of errors. Those of the network's list that nothing raises
 //! are left out; those that other programs raise as well lie in `common::staking`.
 
-use common::error::Rule;
-
-macro_rules! rules {
-    ($($constant:ident = $number:literal $name:ident $text:literal;)+) => {
-        $(pub const $constant: Rule = Rule::new($number, stringify!($name), $text);)+
-    };
-}
-
-rules! {
+common::rules! {
     AMOUNT_NOT_ENOUGH = 6000 AmountNotEnough "This amount is not enough.";
     ALREADY_STAKED = 6003 AlreadyStaked "This stake is already staked.";
     NOT_UNSTAKED = 6005 NotUnstaked "This stake is not yet unstaked.";
