@@ -253,8 +253,9 @@ class PathSettings(Section):
 class ShutdownSettings(Section):
     """What happens to the place in the queue when the agent stops."""
 
-    keep_queue_place: float = Field(default=300.0, ge=0)
-    """Seconds a place in the queue may be kept by an agent that was told to stop; 0 leaves at once."""
+    keep_queue_place: bool = True
+    """Whether an agent told to stop stays in the queue, for a start soon after: an upgrade, a reboot. A job that is
+    given to it meanwhile waits, and its time runs."""
 
 
 class Settings(Section):

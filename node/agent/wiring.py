@@ -82,7 +82,7 @@ async def run_agent(settings: Settings) -> None:
         lanes = [make_lane(host, lane, wallets[lane.name]) for lane in settings.lanes]
         sweeps = [_sweeping(host, lane.name, lane.status.node) for lane in lanes]
         supervisor = Supervisor(
-            lanes, [host.subscriptions.run, *sweeps], leave_on_stop=settings.shutdown.keep_queue_place == 0
+            lanes, [host.subscriptions.run, *sweeps], leave_on_stop=not settings.shutdown.keep_queue_place
         )
         port = RunningAgent(
             version=__version__,
