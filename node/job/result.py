@@ -9,6 +9,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from node.errors import ContentTooLarge
@@ -19,6 +20,8 @@ MAX_ENTRIES = 24_999
 """Newest log entries of an operation that a result holds and that regexes see (Nosana node)."""
 EXTRACTION_SECONDS = 30.0
 """Time all regexes of an operation may take together. Each is linear, but a definition may hold thousands."""
+EXTRACTION_CHARACTERS = 64 << 20
+"""Text all regexes of an operation may find together; more than any store takes."""
 
 _STATE_KEYS = (
     "Status", "Running", "Paused", "Restarting", "OOMKilled", "Dead", "Pid", "ExitCode", "Error", "StartedAt",
@@ -150,13 +153,26 @@ def extract_results(
     A pattern is a regex, or a mapping with `regex` and the `logType`s it looks at. A group that took no part is None.
     A regex that does not compile gives its error text instead of a list, and so does one that time ran out for.
     """
-    deadline = clock() + seconds
-    return {name: _matches(rule, entries, clock, deadline) for name, rule in patterns}
+    budget = _Budget(clock, clock() + seconds, EXTRACTION_CHARACTERS)
+    return {name: _matches(rule, entries, budget) for name, rule in patterns}
 
 
-def _matches(
-    rule: Any, entries: Sequence[Mapping[str, str]], clock: Callable[[], float], deadline: float
-) -> list[str | None] | str:
+@dataclass(slots=True)
+class _Budget:
+    """What extraction may still use."""
+
+    clock: Callable[[], float]
+    deadline: float
+    characters: int
+
+    def exceeded(self) -> str:
+        """Why to stop; empty to go on."""
+        if self.characters < 0:
+            return "Error: the results of this operation are too large"
+        return "Error: the time for extracting results was over" if self.clock() > self.deadline else ""
+
+
+def _matches(rule: Any, entries: Sequence[Mapping[str, str]], budget: _Budget) -> list[str | None] | str:
     source, types = (rule, _ALL_TYPES) if isinstance(rule, str) else (rule["regex"], frozenset(rule["logType"]))
     try:
         pattern = Pattern(source)
@@ -164,10 +180,12 @@ def _matches(
         return str(error)
     found: list[str | None] = []
     for entry in entries:
-        if clock() > deadline:
-            return "Error: the time for extracting results was over"
+        if reason := budget.exceeded():
+            return reason
         if entry["type"] in types:
-            found += pattern.first(entry["log"]) or ()
+            match = pattern.first(entry["log"]) or []
+            budget.characters -= sum(len(text) for text in match if text is not None)
+            found += match
     return found
 
 
@@ -181,9 +199,11 @@ def encode_result(document: Mapping[str, Any], limit: int) -> bytes:
     if that is not enough, extracted results give way too, to a text that says so. Raises ContentTooLarge if even
     the rest is too large.
     """
-    body = _json(document)
-    if len(body) <= limit:
-        return body
+    # Characters are a lower bound of bytes: a log far over the limit is not encoded just to be thrown away.
+    if sum(len(entry["log"]) for operation in document["opStates"] for entry in operation["logs"]) <= limit:
+        body = _json(document)
+        if len(body) <= limit:
+            return body
     for strip_results in (False, True):
         body = _json(_cut(document, limit, strip_results))
         if len(body) <= limit:

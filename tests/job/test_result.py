@@ -236,6 +236,13 @@ def test_extraction_stops_when_its_time_is_over() -> None:
     assert found == {"r": ["a"] * 10, "s": "Error: the time for extracting results was over"}
 
 
+def test_extraction_stops_when_it_found_too_much() -> None:
+    entries = [{"type": "stdout", "log": "a" * 16_384, "timestamp": ""}] * 1200
+    found = extract_results([("few", "a{3}"), ("many", "((((.*))))"), ("after", "a")], entries)
+    assert len(found["few"]) == 1200
+    assert found["many"] == found["after"] == "Error: the results of this operation are too large"
+
+
 @given(st.text(max_size=20))
 @settings(max_examples=300)
 def test_any_regex_compiles_or_says_why(source: str) -> None:

@@ -13,6 +13,7 @@ from node.chain.accounts import RawAccount, encode_job
 from node.chain.clusters import DEVNET, MEMO_PROGRAM
 from node.chain.instructions import jobs
 from node.chain.replies import LandedInstruction, LandedTransaction, SignatureInfo, TokenChange
+from node.container.log import LogEntry
 from node.content.cid import file_cid
 from node.content.merkle import MerkleHasher
 from node.errors import ContentMismatch, ContentUnavailable, TransactionFailed
@@ -323,3 +324,9 @@ async def test_a_younger_card_without_the_gpu_is_no_contradiction() -> None:
     verification = await verify(made)
     assert lines(verification)["gpus"] == (Label.NOT_CHECKED, None)
     assert verification.ok
+
+
+def test_log_lines_are_those_that_were_hashed() -> None:
+    entries = [LogEntry("stdout", 'a "b" é \u2028\n', "2026-01-01T00:00:00Z"), LogEntry("nodeerr", "cut\n", "")]
+    documents = [{"log": each.log, "type": each.type, "timestamp": each.timestamp} for each in entries]
+    assert log_lines(documents) == [each.line() for each in entries]
