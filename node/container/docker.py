@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ import docker
 import docker.errors
 import requests.exceptions
 
+from node.container.ceiling import open_files_ceiling
 from node.container.engine import (
     ContainerView,
     EngineEvent,
@@ -122,7 +124,7 @@ class DockerEngine:
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container under the isolation profile and return its id."""
-        body = create_request(spec)
+        body = create_request(await self._within_reach(spec))
         answer = await self._call(
             lambda client: client.create_container_from_config(body, spec.name)  # type: ignore[no-untyped-call]
         )
@@ -167,7 +169,10 @@ class DockerEngine:
         """Wait, without limit, until it does not run; its exit code."""
         path = f"{self._prefix}/containers/{container}/wait"
         answer = await self._transport.post(path, {"condition": "not-running"}, patience=None)
-        return int(answer["StatusCode"])
+        code = answer.get("StatusCode")
+        if not isinstance(code, int):
+            raise EngineRejected("the engine's wait names no exit code", status=200, hint="is this a Docker engine?")
+        return code
 
     async def logs(
         self, container: str, since: str | None = None, *, follow: bool = True
@@ -205,6 +210,12 @@ class DockerEngine:
         for client in self._clients:
             client.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _within_reach(self, spec: ContainerSpec) -> ContainerSpec:
+        ceiling = await asyncio.get_running_loop().run_in_executor(self._pool, open_files_ceiling, self.socket)
+        if ceiling is None or spec.limits.open_files <= ceiling:
+            return spec
+        return replace(spec, limits=replace(spec.limits, open_files=ceiling))
 
     # --- threads and errors ---------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ MAX_STARTS = 3
 DRAIN_SECONDS = 30.0
 """How long the log's end may take after the container's; then it is read once more from the engine's copy."""
 
-CLEAN_RETRY = Retry(attempts=5, total=30.0, first=0.5)
+CLEAN_RETRY = Retry(attempts=5, total=10.0, first=0.3)  # the result waits for it, and the sweeper follows
 ENGINE_RETRY = Retry(attempts=1, total=0.0, first=0.5, longest=15.0)  # only its growing waits: there is no last try
 
 log = logging.getLogger(__name__)

@@ -66,13 +66,13 @@ class EngineTransport:
             timeout=httpx.Timeout(quiet_limit, connect=10.0),
         )
 
-    async def post(self, path: str, params: Mapping[str, str], *, patience: float | None) -> Any:
-        """POST without a body; the JSON answer or None. `patience`: seconds to wait for it, None without limit."""
+    async def post(self, path: str, params: Mapping[str, str], *, patience: float | None) -> dict[str, Any]:
+        """POST without a body; the JSON object answered, empty if none. `patience`: seconds, None without limit."""
         limit = httpx.Timeout(patience, connect=10.0)
         with self._mapped():
             response = await self._client.post(path, params=dict(params), timeout=limit)
         _raise_for(response.status_code, response.content)
-        return response.json() if response.content.strip() else None
+        return _object(response.content) if response.content.strip() else {}
 
     @asynccontextmanager
     async def stream(

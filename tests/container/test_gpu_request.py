@@ -56,10 +56,10 @@ def gpu_engine() -> Iterator[GpuEngine]:
         hook.write_text(HOOK.format(python=sys.executable, folder=str(records)))
         hook.chmod(0o755)
         try:
-            with second_engine(folder, path_folder=tools) as socket:
-                client = images.connect(f"unix://{socket}")
+            with second_engine(folder, path_folder=tools) as engine:
+                client = images.connect(f"unix://{engine.socket}")
                 greedy = images.busybox_image(client, changes=["ENV NVIDIA_VISIBLE_DEVICES=all"])
-                yield GpuEngine(socket, records, images.busybox_image(client), greedy)
+                yield GpuEngine(engine.socket, records, images.busybox_image(client), greedy)
                 client.close()
         except images.NoEngine as error:
             pytest.skip(str(error))

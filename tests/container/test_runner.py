@@ -144,6 +144,26 @@ async def test_a_stop_waits_for_the_engine_when_something_runs(bench: Bench, op:
     assert (state.status, state.exit_code) == (OperationStatus.STOPPED, 137)
 
 
+@pytest.mark.parametrize(
+    ("cause", "status"),
+    [
+        (EndCause.EXPIRED, OperationStatus.SUCCESS),
+        (EndCause.STOPPED, OperationStatus.STOPPED),
+        (EndCause.HOST, OperationStatus.FAILED),
+    ],
+)
+async def test_status_by_the_cause_of_the_end(
+    bench: Bench, op: PlannedOperation, cause: EndCause, status: OperationStatus
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bench.run(op))
+        await bench.until_started()
+        bench.stop.request(cause)
+        bench.stop.request(EndCause.COMPLETED)  # too late: the first cause stands
+    state = running.result()
+    assert (state.status, state.exit_code, state.errors) == (status, 137, ())
+
+
 async def test_a_stop_that_the_engine_refuses_is_tried_again(bench: Bench, op: PlannedOperation) -> None:
     bench.engine.fail["stop"] = [EngineRejected("cannot kill it", status=500)] * 3
     async with asyncio.TaskGroup() as group:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,37 +16,54 @@ from tests.e2e import images
 START_SECONDS = 30.0
 
 
-@contextmanager
-def second_engine(folder: Path, *, path_folder: Path) -> Iterator[Path]:
-    """A dockerd with its own data and socket, and `path_folder` first on its PATH; yields the socket.
+class SecondEngine:
+    """One dockerd that can be stopped and started again over the same data."""
 
-    Raises images.NoEngine where one cannot be run.
-    """
-    if os.geteuid() != 0:
-        raise images.NoEngine("a second Docker engine needs root")
-    dockerd = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/usr/local/sbin")
-    if dockerd is None:
-        raise images.NoEngine("there is no dockerd on this machine")
-    socket, log = folder / "docker.sock", folder / "dockerd.log"
-    command = (
-        dockerd,
-        f"--host=unix://{socket}",
-        f"--data-root={folder / 'data'}",
-        f"--exec-root={folder / 'exec'}",
-        f"--pidfile={folder / 'dockerd.pid'}",
-        # No packet filter rules: those belong to the machine's own engine.
-        "--bridge=none",
-        "--iptables=false",
-        "--ip-masq=false",
-        "--group=root",
-    )
-    environment = {**os.environ, "PATH": f"{path_folder}:{os.environ['PATH']}:/usr/sbin:/sbin"}
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
-    try:
-        _await_answer(process, socket, log)
-        yield socket
-    finally:
+    def __init__(self, folder: Path, path_folder: Path | None, options: Sequence[str]) -> None:
+        self.socket = folder / "docker.sock"
+        self._log = folder / "dockerd.log"
+        self._environment = dict(os.environ)
+        self._environment["PATH"] = f"{path_folder or folder}:{os.environ['PATH']}:/usr/sbin:/sbin"
+        dockerd = shutil.which("dockerd", path=self._environment["PATH"])
+        if os.geteuid() != 0:
+            raise images.NoEngine("a second Docker engine needs root")
+        if dockerd is None:
+            raise images.NoEngine("there is no dockerd on this machine")
+        self._command = (
+            dockerd,
+            f"--host=unix://{self.socket}",
+            f"--data-root={folder / 'data'}",
+            f"--exec-root={folder / 'exec'}",
+            f"--pidfile={folder / 'dockerd.pid'}",
+            # No packet filter rules: those belong to the machine's own engine.
+            "--bridge=none",
+            "--iptables=false",
+            "--ip-masq=false",
+            "--group=root",
+            *options,
+        )
+        self._data = folder / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=output, stderr=output, start_new_session=True
+            )
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self._process.poll() is None:
+            if _accepts(self.socket):
+                images.connect(f"unix://{self.socket}").close()
+                return
+            time.sleep(0.1)
+        raise images.NoEngine(f"a second dockerd does not come up: {self._log.read_text()[-400:]}")
+
+    def stop(self) -> None:
+        """Stop it and wait for its end."""
+        process, self._process = self._process, None
+        if process is None:
+            return
         process.terminate()
         try:
             process.wait(20)
@@ -53,13 +71,43 @@ def second_engine(folder: Path, *, path_folder: Path) -> Iterator[Path]:
             process.kill()
             process.wait()
 
+    def scrub(self) -> None:
+        """Remove its containers and networks: their interfaces are the host's."""
+        client = images.connect(f"unix://{self.socket}")
+        for row in client.containers(all=True):
+            client.remove_container(row["Id"], force=True, v=True)
+        for network in client.networks(filters={"type": "custom"}):
+            client.remove_network(network["Id"])
+        client.close()
 
-def _await_answer(process: subprocess.Popen[bytes], socket: Path, log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
+    def unmount(self) -> None:
+        """Undo the bind mount that an engine which keeps containers alive leaves on its data folder."""
+        if self._data.is_mount() or str(self._data) in Path("/proc/mounts").read_text():
+            subprocess.run(("umount", "--lazy", str(self._data)), check=False)
+
+
+@contextmanager
+def second_engine(
+    folder: Path, *, path_folder: Path | None = None, options: Sequence[str] = ()
+) -> Iterator[SecondEngine]:
+    """A running engine with its own data and socket below `folder`, and `path_folder` first on its PATH.
+
+    Raises images.NoEngine where one cannot be run.
+    """
+    engine = SecondEngine(folder, path_folder, options)
+    try:
+        engine.start()
+        yield engine
+        engine.scrub()
+    finally:
+        engine.stop()
+        engine.unmount()
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
         try:
-            images.connect(f"unix://{socket}").close()
-            return
-        except images.NoEngine:
-            time.sleep(0.1)
-    raise images.NoEngine(f"a second dockerd does not come up: {log.read_text()[-400:]}")
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,44 @@
+"""Limits that an engine cannot raise for its containers."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.container.ceiling import open_files_ceiling
+
+LIMITS = (
+    "Limit                     Soft Limit           Hard Limit           Units\n"
+    "Max open files            1024                 {}                files\n"
+)
+WITHOUT, WITH = "Name:\tx\nCapEff:\t000001fffeffffff\n", "Name:\tx\nCapEff:\t000001ffffffffff\n"
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "engine.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        yield path
+
+
+@pytest.mark.parametrize(
+    ("status", "hard", "ceiling"),
+    [(WITHOUT, "20000", 20000), (WITH, "20000", None), (WITHOUT, "unlimited", None), ("odd", "20000", None)],
+)
+def test_ceiling(listening: Path, tmp_path: Path, status: str, hard: str, ceiling: int | None) -> None:
+    own = tmp_path / "proc" / str(os.getpid())
+    own.mkdir(parents=True)
+    (own / "status").write_text(status)
+    (own / "limits").write_text(LIMITS.format(hard))
+    assert open_files_ceiling(listening, tmp_path / "proc") == ceiling
+
+
+def test_unknown_is_no_ceiling(listening: Path, tmp_path: Path) -> None:
+    assert open_files_ceiling(listening, tmp_path) is None
+    assert open_files_ceiling(tmp_path / "none.sock") is None
