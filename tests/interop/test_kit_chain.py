@@ -19,6 +19,7 @@ from node.localnet.sending import send
 from node.records import Address
 from tests.interop.client import Client, ClientFailed
 from tests.interop.conftest import StartClient
+from tests.interop.nodes import new_node
 
 pytestmark = [pytest.mark.interop]
 
@@ -55,15 +56,6 @@ async def post_job(kit: Client, market: str, *, seconds: int = 600) -> dict[str,
 async def nos(kit: Client, owner: object) -> int:
     """Micro-NOS as the client tells them (it counts in whole NOS)."""
     return round((await kit.call("balance", of=str(owner)))["nos"] * 1e6)
-
-
-def new_node(net: Localnet) -> Keypair:
-    """A funded key with the stake account that every node needs, empty."""
-    key = Keypair()
-    address = Address(str(key.pubkey()))
-    net.fund(address, sol=1, nos=1)
-    send(net.validator, key, [staking.stake(net.cluster, authority=address, amount=0, duration=14 * 86_400)])
-    return key
 
 
 async def test_a_job_is_posted_extended_and_delisted(kit: Client, localnet: Localnet) -> None:
