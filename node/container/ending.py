@@ -95,7 +95,10 @@ def command_hash(view: ContainerView) -> str:
 
 def _milliseconds(timestamp: str, otherwise: int) -> int:
     key = order_key(timestamp)
-    if not key or key.startswith("0001"):  # the engine's zero time: never finished
+    if not key or timestamp.startswith("0001"):  # the engine's zero time: never finished
         return otherwise
-    seconds = datetime.fromisoformat(key[:19]).replace(tzinfo=UTC).timestamp()
-    return int(seconds) * 1000 + int(key[20:23])
+    try:
+        seconds = datetime.fromisoformat(key[:19]).replace(tzinfo=UTC).timestamp()
+        return int(seconds) * 1000 + int(key[20:23])
+    except ValueError:
+        return otherwise

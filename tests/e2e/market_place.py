@@ -1,0 +1,150 @@
+"""A whole market on this machine: an embedded chain, a content store, a poster, and an agent with real Docker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from node.agent.wiring import run_agent
+from node.api.client import ControlClient, NoAgent
+from node.chain.outbox import MemoryStore, Outbox
+from node.chain.policy import POSTER_KINDS, SpendingPolicy
+from node.chain.rpc import Rpc
+from node.chain.wallet import Wallet
+from node.content.library import Library, open_library
+from node.localnet.app import Localnet
+from node.localnet.options import LocalnetOptions
+from node.market.context import MarketContext
+from node.market.poster import Posted, Poster
+from node.records import Address, Cid, Job
+from node.retry import SystemClock
+from node.settings import ContentSettings, Settings, StakeSettings
+
+T = TypeVar("T")
+
+
+def settings_tree(net: Localnet, folder: Path) -> dict[str, Any]:
+    """Settings of an agent on this chain, with its files in `folder`."""
+    return {
+        "cluster": "localnet",
+        "rpc": {"urls": [net.rpc_url], "websocket": net.ws_url},
+        "content": {
+            "stores": [{"kind": "kubo", "url": net.content_url}],
+            "gateways": [f"{net.content_url}/ipfs/"],
+        },
+        "host": {"country": "NL"},
+        "engine": {"stop_grace": 1},
+        "limits": {"disk_free": "100 MiB"},
+        "paths": {"data": str(folder / "data"), "control_socket": str(folder / "control.sock")},
+        "lanes": [{"name": "main", "wallet": str(folder / "node.json"), "market": net.market}],
+    }
+
+
+def single(image: str, script: str, **args: object) -> dict[str, Any]:
+    """A definition of one container that runs a shell script."""
+    operation = {"type": "container/run", "id": "op", "args": {"image": image, "cmd": script, **args}}
+    return {"version": "0.1", "type": "container", "meta": {"trigger": "cli"}, "ops": [operation]}
+
+
+@dataclass
+class MarketPlace:
+    """The chain, a poster with funds, and what an agent needs."""
+
+    net: Localnet
+    folder: Path
+    rpc: Rpc
+    library: Library
+    poster: Poster
+    ledger_context: MarketContext
+    settings: Settings
+    node: Address
+
+    async def post(self, definition: dict[str, Any] | bytes, seconds: int = 600) -> Posted:
+        """Upload a definition and list a job."""
+        body = definition if isinstance(definition, bytes) else json.dumps(definition).encode()
+        cid, _ = await self.library.publish("definition", body)
+        return await self.list_job(cid, seconds)
+
+    async def list_job(self, cid: Cid, seconds: int = 600) -> Posted:
+        """List a job with a definition that may or may not exist."""
+        assert self.net.market is not None
+        market = await self.ledger_context.ledger.market(self.net.market)
+        return await self.poster.post(market, cid, seconds)
+
+    async def job(self, address: Address) -> Job:
+        """The job as it stands."""
+        return (await self.poster.view(address)).job
+
+    async def result(self, job: Job) -> dict[str, Any]:
+        """A finished job's result document."""
+        assert job.result_cid is not None
+        fetched = await self.library.fetch(job.result_cid, 1 << 28)
+        document = json.loads(fetched.body)
+        assert isinstance(document, dict)
+        return document
+
+    @asynccontextmanager
+    async def agent(self) -> AsyncIterator[ControlClient]:
+        """An agent in this process, until the block ends (it is told to stop as a user would)."""
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(run_agent(self.settings))
+            async with ControlClient(self.settings.locations.control_socket) as client:
+                try:
+                    await until(lambda: _answers(client), running=running)
+                    yield client
+                finally:
+                    if not running.done():
+                        await client.stop()
+
+
+async def _answers(client: ControlClient) -> bool:
+    try:
+        await client.status()
+    except NoAgent:
+        return False
+    return True
+
+
+async def until(
+    condition: Callable[[], Awaitable[T]], *, seconds: float = 60.0, running: asyncio.Task[None] | None = None
+) -> T:
+    """Poll until the condition gives something true; its value."""
+    async with asyncio.timeout(seconds):
+        while not (value := await condition()):
+            assert running is None or not running.done(), "the agent ended"
+            await asyncio.sleep(0.1)
+    return value
+
+
+@asynccontextmanager
+async def market_place(folder: Path, *, price: int = 1000) -> AsyncIterator[MarketPlace]:
+    """A chain with a funded poster and node."""
+    options = LocalnetOptions(rpc_port=0, content_port=0, keys=folder / "keys", market_price=price)
+    async with Localnet.start(options) as net, Rpc([net.rpc_url]) as rpc:
+        wallet = Wallet.create(folder / "node.json")
+        net.fund(wallet.address, sol=1)
+        poster = Wallet.create(folder / "poster.json")
+        net.fund(poster.address, sol=1, nos=100)
+        clock = SystemClock()
+        signer = poster.signer(SpendingPolicy(net.cluster, POSTER_KINDS))
+        context = MarketContext(
+            cluster=net.cluster,
+            rpc=rpc,
+            outbox=Outbox(rpc, signer, MemoryStore(), clock=clock),
+            lane="poster",
+            node=poster.address,
+            payout=None,
+            stake=StakeSettings(),
+            clock=clock,
+        )
+        settings = Settings.model_validate(settings_tree(net, folder))
+        library = open_library(ContentSettings.model_validate(settings.content.model_dump()), None)
+        try:
+            yield MarketPlace(net, folder, rpc, library, Poster(context), context, settings, wallet.address)
+        finally:
+            await library.aclose()
