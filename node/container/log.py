@@ -206,17 +206,25 @@ def order_key(timestamp: str) -> str:
     whole, fraction, zone = _parts(timestamp)
     try:
         moment = datetime.fromisoformat(whole + zone).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return ""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction.ljust(9, '0')}Z"
+    return f"{_seconds_text(moment)}.{fraction.ljust(9, '0')}Z"
 
 
 def _earlier(key: str, seconds: int) -> str | None:
     if not key:
         return None
     whole, fraction, _ = _parts(key)
-    moment = datetime.fromisoformat(whole + "+00:00") - timedelta(seconds=seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction}Z"
+    try:
+        moment = datetime.fromisoformat(whole + "+00:00") - timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        return None
+    return f"{_seconds_text(moment)}.{fraction}Z"
+
+
+def _seconds_text(moment: datetime) -> str:
+    # Not strftime: it does not pad years under 1000, and the engine's "never" is the year 1.
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _parts(timestamp: str) -> tuple[str, str, str]:

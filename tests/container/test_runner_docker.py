@@ -27,6 +27,7 @@ from node.records import (
 )
 from node.retry import Retry
 from tests.container.operations import LIMITS, operation
+from tests.e2e import images
 
 pytestmark = pytest.mark.docker
 
@@ -349,6 +350,22 @@ async def test_a_command_that_does_not_exist(bench: Bench) -> None:
 
 
 async def test_a_container_that_cannot_start(bench: Bench) -> None:
+    image = images.busybox_image(bench.client, changes=["USER nosuch"])
+    state = await bench.run(bench.op("true", image=image))
+    assert state.status is OperationStatus.FAILED
+    assert state.starts == 1
+    assert state.exit_code not in (0, None)  # the engine's own, since a container existed
+    assert state.started_ms is not None
+    assert state.ended_ms is not None
+    assert state.started_ms <= state.ended_ms < state.started_ms + 60_000
+    (error,) = state.errors
+    assert error.event == "container-runtime-error"
+    assert error.code is not None
+    assert error.code >= 400
+    assert leftovers(bench) == []
+
+
+async def test_a_container_that_cannot_be_made(bench: Bench) -> None:
     state = await bench.run(bench.op("true", runtime="nosuch"))
     assert (state.status, state.exit_code) == (OperationStatus.FAILED, 2)
     (error,) = state.errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -29,16 +30,16 @@ class SecondEngine:
             raise images.NoEngine("a second Docker engine needs root")
         if dockerd is None:
             raise images.NoEngine("there is no dockerd on this machine")
+        self._space = f"gpunode-test-{secrets.token_hex(4)}"
         self._command = (
+            # A network of its own: a dockerd takes the host's default bridge for its own, to use or to delete.
+            "nsenter",
+            f"--net=/run/netns/{self._space}",
             dockerd,
             f"--host=unix://{self.socket}",
             f"--data-root={folder / 'data'}",
             f"--exec-root={folder / 'exec'}",
             f"--pidfile={folder / 'dockerd.pid'}",
-            # No packet filter rules: those belong to the machine's own engine.
-            "--bridge=none",
-            "--iptables=false",
-            "--ip-masq=false",
             "--group=root",
             *options,
         )
@@ -47,6 +48,9 @@ class SecondEngine:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        if not Path("/run/netns", self._space).exists():
+            _ip("netns", "add", self._space)
+            _ip("-n", self._space, "link", "set", "lo", "up")
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdout=output, stderr=output, start_new_session=True
@@ -71,19 +75,19 @@ class SecondEngine:
             process.kill()
             process.wait()
 
-    def scrub(self) -> None:
-        """Remove its containers and networks: their interfaces are the host's."""
-        client = images.connect(f"unix://{self.socket}")
-        for row in client.containers(all=True):
-            client.remove_container(row["Id"], force=True, v=True)
-        for network in client.networks(filters={"type": "custom"}):
-            client.remove_network(network["Id"])
-        client.close()
-
-    def unmount(self) -> None:
-        """Undo the bind mount that an engine which keeps containers alive leaves on its data folder."""
-        if self._data.is_mount() or str(self._data) in Path("/proc/mounts").read_text():
+    def clear(self) -> None:
+        """Stop it and give back what it took from the host; its folder is the caller's."""
+        if self._process is not None:
+            client = images.connect(f"unix://{self.socket}")
+            for row in client.containers(all=True):
+                client.remove_container(row["Id"], force=True, v=True)
+            client.close()
+            self.stop()
+        # An engine that keeps its containers alive leaves a bind mount on its data folder.
+        if str(self._data) in Path("/proc/mounts").read_text():
             subprocess.run(("umount", "--lazy", str(self._data)), check=False)
+        if Path("/run/netns", self._space).exists():
+            _ip("netns", "delete", self._space)
 
 
 @contextmanager
@@ -98,10 +102,14 @@ def second_engine(
     try:
         engine.start()
         yield engine
-        engine.scrub()
     finally:
-        engine.stop()
-        engine.unmount()
+        engine.clear()
+
+
+def _ip(*words: str) -> None:
+    done = subprocess.run(("ip", *words), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise images.NoEngine(f"no network of its own for a second engine: {done.stderr.strip()}")
 
 
 def _accepts(path: Path) -> bool:
