@@ -17,6 +17,7 @@ import docker
 from node.localnet.app import Localnet
 from node.records import Address
 
+PROGRAM = (sys.executable, "-m", "node.cli")
 STOP_SECONDS = 30.0
 
 
@@ -44,9 +45,7 @@ def _environment() -> dict[str, str]:
 async def gpunode(*arguments: str) -> dict[str, Any]:
     """Run a command with `--json` and return its document."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "node.cli",
+        *PROGRAM,
         *arguments,
         "--json",
         stdout=asyncio.subprocess.PIPE,
@@ -72,9 +71,7 @@ async def running_agent(net: Localnet, folder: Path) -> AsyncIterator[Agent]:
     net.fund(address, sol=1)
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "node.cli",
+            *PROGRAM,
             "run",
             "--settings",
             str(settings),
