@@ -141,7 +141,7 @@ class Validator:
         if not done.landed:
             return done
         self.blockhashes.mark(transaction.message.recent_blockhash, _message_id(transaction))
-        record = make_record(transaction, wire, done, slot=block.slot, height=block.height, time=int(self._time()))
+        record = make_record(transaction, wire, done, slot=block.slot, height=block.height, time=block.time)
         self.ledger.append(record)
         self.transaction_count += 1
         for listener in self.listeners:

@@ -153,6 +153,7 @@ async def test_get_transaction_in_its_encodings(rpc: RpcClient) -> None:
         "numReadonlyUnsignedAccounts": 1,
     }
     assert message["addressTableLookups"] == []
+    assert found["blockTime"] == await rpc.call("getBlockTime", found["slot"])
     meta = found["meta"]
     assert meta["preBalances"][0] - meta["postBalances"][0] == meta["fee"] == 5_000
     assert meta["logMessages"][0] == f"Program {MEMO} invoke [1]"
