@@ -11,10 +11,12 @@ same: another turn.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from node.agent.board import Board
 from node.agent.edges import Standing
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
 from node.agent.waiting import plain_errors, sleep_or
@@ -61,19 +63,23 @@ class Lane:
         self._checked = False
         self._pipeline: JobPipeline | None = None
         self._failures = 0
-        self._status = LaneStatus(
-            lane=name,
-            node=self._market.node,
-            market=market_address,
-            phase=LanePhase.CHECKING,
-            reason="starting",
-            since=self._clock.time(),
+        self._board = Board(
+            LaneStatus(
+                lane=name,
+                node=self._market.node,
+                market=market_address,
+                phase=LanePhase.CHECKING,
+                reason="starting",
+                since=self._clock.time(),
+            ),
+            self._journal,
+            self._clock,
         )
 
     @property
     def status(self) -> LaneStatus:
         """What the lane is doing, and why."""
-        return self._status
+        return self._board.status
 
     # --- what an operator may ask -----------------------------------------------------------------------------
 
@@ -103,17 +109,22 @@ class Lane:
 
     async def _wish(self, wish: str, paused_until: float | None) -> None:
         await self._journal.set_wish(self.name, wish, paused_until)
-        await self._note({"": "resumed", "drain": "draining", "pause": "pausing"}[wish] + " as the operator asked")
+        await self._board.note(
+            {"": "resumed", "drain": "draining", "pause": "pausing"}[wish] + " as the operator asked"
+        )
         self._checked = False
-        if self._status.job is not None and self._status.stage is not None:
-            await self._show_working(self._status.job, self._status.stage)
+        if self.status.job is not None and self.status.stage is not None:
+            await self._show_working(self.status.job, self.status.stage)
         self._wake.set()
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Make the lane known to the journal; before `run` and before any wish."""
-        await self._journal.save_lane(self._status)
+        with contextlib.suppress(GpunodeError):
+            # The check says what is wrong with them; a job that is taken up again must not wait for it.
+            self._board.set_gpus(await self._services.gpus())
+        await self._journal.save_lane(self.status)
 
     async def run(self) -> None:
         """Take turns until the lane was told to quit. Cancelling detaches: containers and queue place stay."""
@@ -123,7 +134,7 @@ class Lane:
                 while not (self._ending and await self._is_clear()):
                     await self._guarded_turn()
                 tending.cancel()
-        await self._show(LanePhase.STOPPED, "the operator stopped the agent")
+        await self._board.show(LanePhase.STOPPED, "the operator stopped the agent")
 
     async def leave(self) -> None:
         """Leave the queue for a stop that keeps no place; errors are only logged, the agent is ending."""
@@ -161,19 +172,19 @@ class Lane:
                 await self._turn()
             self._failures = 0
         except OUTAGES as error:
-            await self._show(self._status.phase, f"waiting: {error.message}")
+            await self._board.show(self.status.phase, f"waiting: {error.message}")
             await sleep_or(self._clock, OUTAGE_RETRY.wait(min(self._failures, 8)), self._wake)
             self._failures += 1
         except GpunodeError as error:
             self._checked = False
             hint = f" ({error.hint})" if error.hint else ""
-            await self._show(LanePhase.DEGRADED, f"{error.message}{hint}", level="error")
+            await self._board.show(LanePhase.DEGRADED, f"{error.message}{hint}", level="error")
             await sleep_or(self._clock, CHECK_AGAIN, self._wake)
         except Exception:
             # A bug must not take other lanes' jobs down with this one; the log has the traceback.
             log.exception("the lane failed unexpectedly")
             self._checked = False
-            await self._show(LanePhase.DEGRADED, "internal error; see the agent's log", level="error")
+            await self._board.show(LanePhase.DEGRADED, "internal error; see the agent's log", level="error")
             await sleep_or(self._clock, CHECK_AGAIN, self._wake)
 
     async def _turn(self) -> None:
@@ -199,10 +210,10 @@ class Lane:
             await self._serve()
 
     async def _check(self) -> None:
-        await self._show(LanePhase.CHECKING, "checking host, wallet and market")
+        await self._board.show(LanePhase.CHECKING, "checking host, wallet and market")
         await self._services.check()
         gpus = await self._services.gpus()
-        self._status = replace(self._status, gpus=gpus)
+        self._board.set_gpus(gpus)
         await self._market.prepare()
         await self._market.register(gpus)
         self._checked = True
@@ -215,15 +226,15 @@ class Lane:
             return
         if adopting:
             await self._journal.set_queued(self.name, self._clock.time())
-            await self._note(f"the key {what}: taken over as the operator asked", level="warning")
+            await self._board.note(f"the key {what}: taken over as the operator asked", level="warning")
         else:
             raise LaneDegraded(
-                f"key {self._status.node} {what} that this journal did not ask for",
+                f"key {self.status.node} {what} that this journal did not ask for",
                 hint="the key is used elsewhere or the journal was lost; gpunode resume --adopt takes it over",
             )
 
     async def _join(self) -> None:
-        await self._show(LanePhase.JOINING, "joining the market")
+        await self._board.show(LanePhase.JOINING, "joining the market")
         # Durable before `work` is sent: what the chain does with it is then known to be ours.
         await self._journal.set_queued(self.name, self._clock.time())
         await self._market.join()
@@ -231,7 +242,7 @@ class Lane:
     async def _rest(self, standing: Standing, row: LaneRow) -> None:
         """Stay out of the queue as long as the operator wishes."""
         if standing.position is not None:
-            await self._show(LanePhase.DRAINING, "leaving the queue")
+            await self._board.show(LanePhase.DRAINING, "leaving the queue")
             if await self._market.leave() is None:
                 return
         # Only where the chain shows neither run nor place, so that nothing of ours is forgotten.
@@ -239,10 +250,10 @@ class Lane:
         if self._ending:
             return
         if row.wish == "drain":
-            await self._show(LanePhase.DRAINING, "drained; gpunode resume joins again")
+            await self._board.show(LanePhase.DRAINING, "drained; gpunode resume joins again")
             await self._wake.wait()
         elif row.paused_until is None:
-            await self._show(LanePhase.PAUSED, "paused; gpunode resume joins again")
+            await self._board.show(LanePhase.PAUSED, "paused; gpunode resume joins again")
             await self._wake.wait()
         else:
             await self._pause(row.paused_until)
@@ -252,7 +263,9 @@ class Lane:
         if left <= 0:
             await self._journal.set_wish(self.name, "", None)
             return
-        await self._show(LanePhase.PAUSED, f"paused for {left / 60:.0f} more minutes; gpunode resume joins at once")
+        await self._board.show(
+            LanePhase.PAUSED, f"paused for {left / 60:.0f} more minutes; gpunode resume joins at once"
+        )
         await sleep_or(self._clock, min(left, LONGEST_SLEEP), self._wake)
 
     # --- waiting for a job, and working -----------------------------------------------------------------------
@@ -275,7 +288,7 @@ class Lane:
                 case Assigned(assignment):
                     return assignment
                 case Queued(position, length):
-                    await self._show(
+                    await self._board.show(
                         LanePhase.QUEUED, f"place {position} of {length} in the queue", position=position, length=length
                     )
                 case NotQueued():
@@ -284,81 +297,50 @@ class Lane:
         return None
 
     async def _work(self, assignment: Assignment) -> None:
-        stages: asyncio.Queue[Stage] = asyncio.Queue()
-        callbacks = Callbacks(on_stage=lambda _assignment, stage: stages.put_nowait(stage), on_progress=self._progress)
+        job = assignment.job.address
+        callbacks = Callbacks(
+            on_stage=lambda _, stage: self._board.later(lambda: self._show_working(job, stage)),
+            on_progress=self._board.progress,
+            on_trouble=lambda _, stage, error: self._board.later(lambda: self._show_trouble(job, stage, error)),
+        )
         self._pipeline = JobPipeline(assignment, self._services.jobs, callbacks)
         if self._ending:
             self.quit()
         try:
             async with asyncio.TaskGroup() as group:
-                telling = group.create_task(self._tell_stages(assignment, stages))
+                telling = group.create_task(self._board.tell())
                 settlement = await self._pipeline.complete()
                 telling.cancel()
         finally:
             self._pipeline = None
-            self._status = replace(self._status, job=None, stage=None, progress="")
+            self._board.leave_job()
         await self._tell_settled(settlement)
-
-    async def _tell_stages(self, assignment: Assignment, stages: asyncio.Queue[Stage]) -> None:
-        while True:
-            await self._show_working(assignment.job.address, await stages.get())
 
     async def _show_working(self, job: Address, stage: Stage) -> None:
         last = self._ending or (await self._row()).wish
         phase = LanePhase.DRAINING if last else LanePhase.WORKING
-        await self._show(phase, f"{stage.value}: job {job}", job=job, stage=stage)
+        await self._board.show(phase, f"{stage.value}: job {job}", job=job, stage=stage)
+
+    async def _show_trouble(self, job: Address, stage: Stage, error: GpunodeError) -> None:
+        """Trouble in a job that is not given up: a line, or a state of its own when a person has to act."""
+        line = f"{error.message} ({error.hint})" if error.hint else error.message
+        if isinstance(error, LaneDegraded):
+            await self._board.show(LanePhase.DEGRADED, f"{stage.value}: {line}", job=job, stage=stage, level="error")
+        else:
+            log.warning("%s: trying again: %s", stage.value, line)
+        self._board.progress(f"trying again: {line}")
 
     async def _tell_settled(self, settlement: Settlement) -> None:
         pay = f", paid {settlement.pay / 1e6:.6f} NOS" if settlement.pay else ""
         reason = f": {settlement.reason}" if settlement.reason else ""
         lost = settlement.kind is SettleKind.LOST
-        await self._note(
+        await self._board.note(
             f"job {settlement.job} settled ({settlement.kind.value}{pay}){reason}",
             job=settlement.job,
             level="warning" if lost else "info",
         )
 
-    # --- telling ----------------------------------------------------------------------------------------------
-
     async def _row(self) -> LaneRow:
         row = await self._journal.lane(self.name)
         assert row is not None, "start() made the row"
         return row
-
-    def _progress(self, line: str) -> None:
-        self._status = replace(self._status, progress=line)
-
-    async def _show(
-        self,
-        phase: LanePhase,
-        reason: str,
-        *,
-        position: int | None = None,
-        length: int | None = None,
-        job: Address | None = None,
-        stage: Stage | None = None,
-        level: str = "info",
-    ) -> None:
-        """Enter a state, with its reason: in memory, in the journal and in the log; silent when nothing changed."""
-        before = self._status
-        changed = (before.phase, before.reason) != (phase, reason)
-        if phase is LanePhase.QUEUED is before.phase:
-            # A long queue moves often, and a place in it is no fact that must survive.
-            changed = False
-        self._status = replace(
-            before,
-            phase=phase,
-            reason=reason,
-            since=self._clock.time() if before.phase is not phase else before.since,
-            position=position,
-            queue_length=length,
-            job=job,
-            stage=stage,
-        )
-        if changed:
-            await self._journal.save_lane(self._status)
-            await self._note(f"{phase.value}: {reason}", job=job or "", level=level)
-
-    async def _note(self, text: str, *, job: str = "", level: str = "info") -> None:
-        log.log(logging.getLevelNamesMapping()[level.upper()], "%s", text)
-        await self._journal.add_event(text, lane=self.name, job=job, level=level)

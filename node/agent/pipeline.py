@@ -6,7 +6,6 @@ reading where the job is.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,6 @@ from node.records import Assignment, FetchedDefinition, Outcome, Plan, Refusal, 
 from node.retry import Clock
 
 _R = TypeVar("_R")
-
-log = logging.getLogger(__name__)
 
 WORK = (Stage.FETCH, Stage.ADMIT, Stage.RUN)
 """The stages during which the job can still be extended, ended or expire."""
@@ -66,7 +63,9 @@ class Callbacks:
 
     on_stage: Callable[[Assignment, Stage], None]
     on_progress: Callable[[str], None]
-    """One line of long work, or of trouble that is being waited out; empty: nothing to say."""
+    """One line of long work; empty: nothing to say."""
+    on_trouble: Callable[[Assignment, Stage, GpunodeError], None]
+    """Trouble that is being waited out."""
 
 
 class JobPipeline:
@@ -78,6 +77,7 @@ class JobPipeline:
         self._callbacks = callbacks
         self._monitor = JobMonitor(assignment, services.market, services.journal, services.clock)
         self._run = assignment.run.address
+        self._at = Stage.FETCH
 
     def quit(self, reason: str) -> None:
         """Give the job up, if its work is not over: containers stop, and it goes back unpaid."""
@@ -98,6 +98,7 @@ class JobPipeline:
 
     async def _turn(self, stage: Stage) -> Stage:
         """Do one stage and make its record durable; the stage that follows."""
+        self._at = stage
         self._callbacks.on_stage(self.assignment, stage)
         self._callbacks.on_progress("")
         match stage:
@@ -124,7 +125,10 @@ class JobPipeline:
     async def _admit(self) -> Plan | Outcome | Refusal:
         fetched = await self._record(Stage.FETCH, FetchedDefinition)
         services = self._services
-        return await admit(self._monitor, fetched, services.desk, services.readiness, services.clock)
+        record = await admit(self._monitor, fetched, services.desk, services.readiness, services.clock)
+        for note in record.notes if isinstance(record, Plan) else ():
+            await services.journal.add_event(note, lane=self.assignment.lane, job=self.assignment.job.address)
+        return record
 
     async def _work(self) -> Outcome | Refusal:
         plan = await self._record(Stage.ADMIT, Plan)
@@ -198,5 +202,4 @@ class JobPipeline:
         return JournalError(f"the journal of run {self._run} has no {what}", hint="report this as a bug")
 
     def _on_trouble(self, error: GpunodeError) -> None:
-        log.warning("%s%s", error.message, f" ({error.hint})" if error.hint else "")
-        self._callbacks.on_progress(f"trying again: {error.message}")
+        self._callbacks.on_trouble(self.assignment, self._at, error)

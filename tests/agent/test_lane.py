@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.errors import FundsMissing, GpuError, RpcUnavailable
+from node.errors import FundsMissing, GpuError, LaneDegraded, RpcUnavailable
 from node.records import LanePhase, SettleKind, Stage
 from tests.agent.doubles import NODE
 from tests.agent.world import World
@@ -190,6 +190,24 @@ async def test_quit_leaves_the_queue(world: World) -> None:
         lane.quit()
         await world.phase(lane, LanePhase.STOPPED)
         assert world.chain.sent == ["work", "stop"]
+
+
+async def test_a_finish_that_no_account_order_fits_degrades_and_is_tried_on(world: World) -> None:
+    definition = world.content.offer(b"image")
+    trouble = LaneDegraded("no account order of finish is accepted", hint="upgrade gpunode")
+    world.market.failures["settle"] = [trouble] * 4
+    async with world.lane() as lane:
+        await world.phase(lane, LanePhase.QUEUED)
+        world.chain.assign(1, definition=definition)
+        await world.clock.until(lambda: bool(world.engine.running))
+        world.engine.exit(0)
+        await world.phase(lane, LanePhase.DEGRADED)
+        assert "no account order" in lane.status.reason
+        assert "upgrade gpunode" in lane.status.reason
+        assert lane.status.stage is Stage.SETTLE
+        assert world.chain.sent == ["work"]
+        await world.phase(lane, LanePhase.QUEUED, limit=200)
+        assert world.chain.sent == ["work", "finish", "work"]
 
 
 async def test_a_bug_in_one_turn_does_not_end_the_lane(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -325,6 +325,7 @@ async def test_trouble_on_the_way_is_waited_out(world: World) -> None:
         await world.clock.until(task.done, limit=600)
         assert task.result().kind is SettleKind.FINISH
     assert world.chain.sent == ["finish"]
+    assert [stage for stage, _ in world.troubles] == [Stage.REPORT] * 7 + [Stage.SETTLE] * 3
 
 
 async def test_settling_is_never_given_up() -> None:

@@ -46,6 +46,7 @@ class World:
         self.disk_free = 0
         self.journal: Journal
         self.stages: list[Stage] = []
+        self.troubles: list[tuple[Stage, GpunodeError]] = []
 
     @asynccontextmanager
     async def open_journal(self) -> AsyncIterator[Journal]:
@@ -81,7 +82,11 @@ class World:
         )
 
     def pipeline(self, a: Assignment) -> JobPipeline:
-        callbacks = Callbacks(on_stage=lambda _a, stage: self.stages.append(stage), on_progress=lambda line: None)
+        callbacks = Callbacks(
+            on_stage=lambda _a, stage: self.stages.append(stage),
+            on_progress=lambda line: None,
+            on_trouble=lambda _a, stage, error: self.troubles.append((stage, error)),
+        )
         return JobPipeline(a, self.services(), callbacks)
 
     @asynccontextmanager
