@@ -87,7 +87,7 @@ async def test_the_node_computes_the_same_cid(ipfs: Node, size: int) -> None:
     await store.aclose()
 
 
-@pytest.mark.parametrize("layout", [["--cid-version=0"], ["--raw-leaves"], ["--chunker=size-1000"], ["--trickle"]])
+@pytest.mark.parametrize("layout", [[], ["--raw-leaves"], ["--chunker=size-1000"], ["--trickle"]])
 async def test_what_others_added_with_other_layouts_is_read(ipfs: Node, layout: list[str]) -> None:
     data = data_of(CHUNK_BYTES * 2 + 5)
     cid = ipfs.run("add", "-Q", "--cid-version=0", *layout, data=data)
