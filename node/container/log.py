@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,9 @@ RESUME_OVERLAP_SECONDS = 5
 """The two streams of a container are stamped apart and written in turn, so that an entry may be recorded behind a
 younger one of the other stream. A resumed follow reads this much again and drops what is kept."""
 
+_NOTE_ROOM = 256
+"""Bytes kept free for the note that the log was cut."""
+
 EntryType = Literal["stdout", "stderr", "nodeerr"]
 
 
@@ -44,8 +48,9 @@ class LogEntry:
 
     def line(self) -> bytes:
         """Canonical bytes in the file."""
-        body = {"log": self.log, "timestamp": self.timestamp, "type": self.type}
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+        # What json.dumps gives with sorted keys and no blanks, at a fraction of its time: floods pass through here.
+        log, timestamp = encode_basestring(self.log), encode_basestring(self.timestamp)
+        return f'{{"log":{log},"timestamp":{timestamp},"type":"{self.type}"}}\n'.encode()
 
 
 @dataclass(slots=True)
@@ -123,10 +128,8 @@ class LogKeeper:
 
     def _keep(self, frame: LogFrame, batch: bytearray) -> None:
         line = LogEntry(frame.stream, frame.data.decode("utf-8", "replace"), frame.timestamp).line()
-        # The note that the log was cut must itself fit.
-        note = _cut_note(self._limit, frame.timestamp)
-        if self._length + len(batch) + len(line) + len(note) > self._limit:
-            batch += note
+        if self._length + len(batch) + len(line) + _NOTE_ROOM > self._limit:
+            batch += _cut_note(self._limit, frame.timestamp)
             self.truncated = True
             return
         batch += line
@@ -248,4 +251,4 @@ def _parse(line: bytes) -> LogEntry | None:
 
 
 def _cut_note(limit: int, timestamp: str) -> bytes:
-    return LogEntry("nodeerr", f"The log was cut here: it is limited to {limit} bytes.\n", timestamp).line()
+    return LogEntry("nodeerr", f"The log was cut here: it is limited to {limit} bytes.\n", timestamp[:40]).line()

@@ -79,7 +79,8 @@ class OperationRunner:
 
         `previous` is the journaled state of this run (None: never begun): with it, a container that an earlier
         life of the agent left behind is adopted; without it, such a container is of an older run and removed.
-        Whatever the container does ends up in the state; what is raised comes from `on_change` alone.
+        Whatever the container does ends up in the state; what is raised comes from `on_change` alone (and
+        ContainerError for a plan without our labels).
         """
         return await _Run(self, operation, previous, on_change, stop, on_progress).complete()
 
@@ -113,7 +114,13 @@ class _Run:
         self._keeper: LogKeeper | None = None
         self._failures = 0
         wanted = (NODE_LABEL, JOB_LABEL, OPERATION_LABEL)
-        self._labels = {key: value for key, value in self._spec.labels if key in wanted}
+        self._labels = {key: value for key, value in self._spec.labels if key in wanted and value}
+        if len(self._labels) < len(wanted):
+            # What these labels find is adopted and removed: with fewer of them that could be anybody's.
+            raise ContainerError(
+                f"operation {operation.id} cannot be run without the labels {', '.join(wanted)}",
+                hint="this is a bug in the plan; please report it",
+            )
 
     async def complete(self) -> OperationState:
         try:
@@ -143,7 +150,7 @@ class _Run:
         await self._attend(container)
 
     async def _adopt(self) -> ContainerView | None:
-        found = await self._engine.find(self._labels)
+        found = await self._ours()
         self._failures = 0
         mine = [view for view in found if self._is_mine(view)]
         for view in found:
@@ -321,6 +328,11 @@ class _Run:
 
     # --- small things ---------------------------------------------------------------------------------------
 
+    async def _ours(self) -> list[ContainerView]:
+        # Compared once more here, so that a mistaken filter of an engine can cost nobody a container.
+        found = await self._engine.find(self._labels)
+        return [view for view in found if self._labels.items() <= view.labels.items()]
+
     async def _record(self, state: OperationState) -> None:
         await self._on_change(state)
         self._state = state
@@ -350,7 +362,7 @@ class _Run:
 
     async def _clean(self) -> None:
         async def once() -> None:
-            for view in await self._engine.find(self._labels):
+            for view in await self._ours():
                 await self._engine.remove(view.id)
             await self._engine.remove_network(self._spec.network)
 

@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
-from node.content.merkle import MerkleHasher
 from node.errors import GpuError
 from node.gpu.samples import Sample, is_number
 from node.records import EnergyReading
@@ -24,6 +23,21 @@ LONGEST_GAP_SECONDS = 5.0
 """Between two power samples; beyond it an integral would be a guess."""
 
 TakeSamples = Callable[[], Awaitable[tuple[Sample, ...]]]
+
+
+class RootHasher(Protocol):
+    """Hashes a stream into a root, such as the Merkle hasher of the content room."""
+
+    def update(self, data: bytes) -> None:
+        """Take the stream's next bytes."""
+        ...
+
+    def root(self) -> str:
+        """The root (hex) over what came so far."""
+        ...
+
+
+NewHasher = Callable[[], RootHasher]
 
 
 @dataclass(slots=True)
@@ -57,11 +71,13 @@ class _Span:
 class SamplingMeter:
     """Adds samples up; holds a few numbers per GPU, however long it runs."""
 
-    def __init__(self, take: TakeSamples, uuids: tuple[str, ...], samples: IO[bytes] | None) -> None:
+    def __init__(
+        self, take: TakeSamples, uuids: tuple[str, ...], samples: IO[bytes] | None, hasher: RootHasher | None
+    ) -> None:
         self._take = take
         self._uuids = uuids
         self._file = samples
-        self._hasher = MerkleHasher()
+        self._hasher = hasher
         self._spans: dict[str, _Span] = {}
         self._count = 0
         self._utilisation_sum = 0
@@ -88,13 +104,14 @@ class SamplingMeter:
             source=source,
             utilisation_mean=mean,
             samples=self._count,
-            samples_root=self._hasher.root() if self._count else None,
+            samples_root=self._hasher.root() if self._hasher is not None and self._count else None,
         )
 
     def add(self, sample: Sample) -> None:
         """Add one sample."""
         line = sample.line()
-        self._hasher.update(line)
+        if self._hasher is not None:
+            self._hasher.update(line)
         if self._file is not None:
             self._file.write(line)
         self._count += 1
@@ -122,15 +139,15 @@ class SamplingMeter:
 
 @asynccontextmanager
 async def metering(
-    take: TakeSamples, uuids: tuple[str, ...], clock: Clock, samples: Path | None
+    take: TakeSamples, uuids: tuple[str, ...], clock: Clock, samples: Path | None, hasher: RootHasher | None
 ) -> AsyncIterator[SamplingMeter]:
-    """A meter that samples by itself while the context is open; `samples` takes the sample lines."""
+    """A meter that samples by itself while open; `samples` takes the sample lines, `hasher` hashes them."""
     file = None
     if samples is not None:
         samples.parent.mkdir(parents=True, exist_ok=True)
         file = samples.open("wb", buffering=0)
     try:
-        meter = SamplingMeter(take, uuids, file)
+        meter = SamplingMeter(take, uuids, file, hasher)
         await meter.sample()
         async with asyncio.TaskGroup() as group:
             ticking = group.create_task(_tick(meter, clock))

@@ -9,7 +9,7 @@ from typing import Any
 
 from node.errors import GpuError
 from node.gpu.helper import Helper
-from node.gpu.meter import SamplingMeter, metering
+from node.gpu.meter import NewHasher, SamplingMeter, metering
 from node.gpu.samples import Sample, number, parse_reading
 from node.records import Gpu
 from node.retry import Clock, SystemClock
@@ -25,18 +25,20 @@ class NvidiaProvider:
     def __init__(
         self,
         *,
+        new_hasher: NewHasher | None = None,
         library: str = "pynvml",
         deadline: float = 5.0,
         start_deadline: float = 30.0,
         clock: Clock | None = None,
     ) -> None:
-        """`library`: the NVML binding, a module's name or a Python file that stands in for it; deadlines in seconds,
-        see `Helper`."""
+        """`new_hasher`: makes what hashes the samples of one meter (without it readings have no root); `library`: the
+        NVML binding, a module's name or a Python file that stands in for it; deadlines in seconds, see `Helper`."""
         # -P: the script's own folder must not become a source of modules.
         self._helper = Helper(
             (sys.executable, "-P", str(_SCRIPT), library), deadline=deadline, start_deadline=start_deadline
         )
         self._clock = clock or SystemClock()
+        self._new_hasher = new_hasher
 
     async def inventory(self) -> tuple[Gpu, ...]:
         """The GPUs that are there now."""
@@ -52,7 +54,8 @@ class NvidiaProvider:
         async def take() -> tuple[Sample, ...]:
             return await self._sample(uuids)
 
-        return metering(take, uuids, self._clock, samples)
+        hasher = self._new_hasher() if self._new_hasher is not None else None
+        return metering(take, uuids, self._clock, samples, hasher)
 
     async def aclose(self) -> None:
         """End the helper process."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from node.errors import GpuError
+from node.gpu.meter import NewHasher
 from node.gpu.nvidia import NvidiaProvider
 from node.gpu.simulated import SimulatedProvider
 from node.records import EnergyReading, Gpu
@@ -43,15 +44,17 @@ class GpuProvider(Protocol):
         ...
 
 
-async def choose_provider(setting: ProviderSetting, cluster_name: str) -> GpuProvider:
-    """The provider for this host.
+async def choose_provider(
+    setting: ProviderSetting, cluster_name: str, *, new_hasher: NewHasher | None = None
+) -> GpuProvider:
+    """The provider for this host; `new_hasher` makes what hashes a meter's samples (MerkleHasher).
 
     `auto` takes NVIDIA where a driver answers with at least one GPU, else the simulated provider on a localnet.
     Raises GpuError: an invented GPU would cheat posters, so `simulated` is refused on every other cluster.
     """
     if setting == "simulated":
         return _simulated(cluster_name, "the settings ask for simulated GPUs")
-    nvidia = NvidiaProvider()
+    nvidia = NvidiaProvider(new_hasher=new_hasher)
     try:
         gpus = await nvidia.inventory()
     except GpuError as error:

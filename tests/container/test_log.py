@@ -58,6 +58,13 @@ def test_shape_of_the_file(tmp_path: Path) -> None:
     assert digest.last_timestamp == "2026-11-20T12:00:00.300000000Z"
 
 
+@given(st.text(), st.text(max_size=40), st.sampled_from(("stdout", "stderr", "nodeerr")))
+def test_lines_are_canonical_json(log: str, timestamp: str, kind: str) -> None:
+    body = {"type": kind, "timestamp": timestamp, "log": log}
+    canonical = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+    assert LogEntry(log=log, timestamp=timestamp, type=kind).line() == canonical  # type: ignore[arg-type]
+
+
 def test_an_empty_log(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     keeper = LogKeeper(path, BIG)

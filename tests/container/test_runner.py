@@ -13,7 +13,7 @@ from node.container.engine import LogFrame
 from node.container.log import read_entries
 from node.container.runner import MAX_STARTS, OperationRunner
 from node.container.stop import StopSignal
-from node.errors import EngineRejected, EngineUnavailable, ImagePullFailed
+from node.errors import ContainerError, EngineRejected, EngineUnavailable, ImagePullFailed
 from node.records import EndCause, OperationError, OperationState, OperationStatus, PlannedOperation
 from node.retry import Retry
 from tests.container.engine_double import FakeEngine
@@ -292,6 +292,26 @@ async def test_clean_up_trouble_does_not_undo_the_end(bench: Bench, op: PlannedO
     state = await _run_and_exit(bench, op, None)
     assert state.exit_code == 4
     assert bench.states[-1] == state
+
+
+async def test_without_labels_nothing_is_touched(bench: Bench, op: PlannedOperation) -> None:
+    bare = replace(op, container=replace(op.container, labels=op.container.labels[:-1]))
+    with pytest.raises(ContainerError, match="labels"):
+        await bench.run(bare)
+    assert bench.engine.calls == []
+
+
+async def test_a_stranger_s_container_is_neither_adopted_nor_removed(bench: Bench, op: PlannedOperation) -> None:
+    strange = replace(op.container, labels=(("gpunode.job", "other"),))
+    stranger = await bench.engine.create(strange)
+    find = bench.engine.find
+    bench.engine.find = lambda _labels: find({})  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bench.run(op))
+        await bench.until_started()
+        await bench.engine.exit(bench.states[-1].container_id or "", 0)
+    assert running.result().status is OperationStatus.SUCCESS
+    assert list(bench.engine.containers) == [stranger]
 
 
 async def test_images_are_named_by_their_registry_digest(bench: Bench, op: PlannedOperation) -> None:

@@ -73,7 +73,7 @@ async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             script = tmp_path / "nvml.json"
             script.write_text(json.dumps({"driver": "580.65.06", "cuda": cuda, "devices": devices, "init": init}))
             monkeypatch.setenv("NVML_DOUBLE", str(script))
-            provider = NvidiaProvider(library=DOUBLE, **options)
+            provider = NvidiaProvider(library=DOUBLE, new_hasher=MerkleHasher, **options)
             stack.push_async_callback(provider.aclose)
             return provider
 
