@@ -252,27 +252,24 @@ async def test_a_definition_that_comes_too_late_is_quit(world: World) -> None:
     assert "time was over" in summary.refusal
 
 
-@pytest.mark.parametrize(
-    ("error", "violations"),
-    [
-        (
-            DefinitionInvalid("wrong", violations=[Violation("$input.ops", "Array", 5)]),
-            [{"path": "$input.ops", "expected": "Array", "value": 5}],
-        ),
-        (JobError("not JSON"), [{"path": "$input", "expected": "not JSON"}]),
-    ],
-)
-async def test_an_invalid_definition_is_settled_as_such(
-    world: World, error: GpunodeError, violations: list[object]
-) -> None:
+async def test_an_invalid_definition_is_settled_as_such(world: World) -> None:
     a = job(world)
-    world.desk.refuse = error
+    world.desk.refuse = DefinitionInvalid("wrong", violations=[Violation("$input.ops", "Array", 5)])
     settlement, summary = await done(world, a)
     assert settlement.kind is SettleKind.FINISH
     assert summary.cause is EndCause.INVALID
     assert summary.result_cid is not None
-    assert json.loads(world.content.files[summary.result_cid])["violations"] == violations
+    violations = json.loads(world.content.files[summary.result_cid])["violations"]
+    assert violations == [{"path": "$input.ops", "expected": "Array", "value": 5}]
     assert world.engine.starts == 0
+
+
+async def test_bytes_that_are_no_document_are_quit_and_never_billed(world: World) -> None:
+    a = job(world)
+    world.desk.refuse = JobError("the definition is not JSON")
+    settlement, summary = await done(world, a)
+    assert (settlement.kind, summary.refusal) == (SettleKind.QUIT, "the definition is not JSON")
+    assert world.chain.sent == ["quit"]
 
 
 async def test_a_refusal_by_policy_is_quit_with_its_reason(world: World) -> None:

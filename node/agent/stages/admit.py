@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from node.agent.edges import JobDesk
 from node.agent.monitor import JobMonitor
@@ -47,8 +46,11 @@ async def admit(
         return Refusal(job.address, f"the lane's GPUs cannot serve: {error.message}")
     except JobRefused as error:
         return Refusal(job.address, error.message)
-    except JobError as error:
+    except DefinitionInvalid as error:
         return _invalid(monitor, error, clock)
+    except JobError as error:
+        # Bytes that are no JSON document at all are not a definition that could be judged; nobody is billed.
+        return Refusal(job.address, error.message)
     trouble = await _disk_trouble(readiness)
     if trouble:
         return Refusal(job.address, trouble)
@@ -56,21 +58,15 @@ async def admit(
     return replace(plan, gpus=tuple(gpu for gpu in gpus if gpu.uuid in given))
 
 
-def _invalid(monitor: JobMonitor, error: JobError, clock: Clock) -> Outcome:
+def _invalid(monitor: JobMonitor, error: DefinitionInvalid, clock: Clock) -> Outcome:
     now = round(clock.time() * 1000)
-    violations: tuple[dict[str, Any], ...]
-    if isinstance(error, DefinitionInvalid):
-        violations = tuple(violation_json(item) for item in error.violations)
-    else:
-        # Bytes that match their CID and are no JSON at all can only be the poster's doing as well.
-        violations = ({"path": "$input", "expected": error.message},)
     return Outcome(
         job=monitor.assignment.job.address,
         cause=EndCause.INVALID,
         started_ms=now,
         ended_ms=now,
         operations=(),
-        violations=violations,
+        violations=tuple(violation_json(item) for item in error.violations),
     )
 
 
