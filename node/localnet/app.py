@@ -23,6 +23,7 @@ from node.localnet.options import LocalnetOptions
 from node.localnet.ports import bind, bind_pair
 from node.localnet.rpc.accounts import AccountMethods
 from node.localnet.rpc.admin import AdminMethods
+from node.localnet.rpc.blocks import BlockMethods
 from node.localnet.rpc.cluster import ClusterMethods
 from node.localnet.rpc.subscriptions import Subscriptions
 from node.localnet.rpc.tokens import TokenMethods
@@ -134,6 +135,7 @@ class Localnet:
             **AccountMethods(self.validator).table(),
             **TokenMethods(self.validator).table(),
             **TransactionMethods(self.validator).table(),
+            **BlockMethods(self.validator).table(),
             **ClusterMethods(self.validator, str(self.keys["faucet"].pubkey())).table(),
             **admin.public(),
         }

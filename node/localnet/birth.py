@@ -72,6 +72,7 @@ def restore(options: LocalnetOptions, loaded: Snapshot, programs: Programs) -> B
     for block in loaded.blocks[1:]:
         validator.slots.append(block)
     validator.restore(loaded.blockhashes, loaded.records, loaded.transaction_count)
+    validator.ledger.incomplete_upto = loaded.incomplete_upto
     head = validator.slots.head
     for key, account in loaded.accounts:
         bank.set_account(key, account, head.slot)

@@ -120,6 +120,8 @@ class Ledger:
         self._records: OrderedDict[str, Record] = OrderedDict()
         self._by_account: dict[Pubkey, deque[Record]] = {}
         self._by_slot: dict[int, list[Record]] = {}
+        self.incomplete_upto = -1
+        """The newest slot of which a transaction was forgotten."""
 
     def append(self, record: Record) -> None:
         """Add the newest transaction; beyond the limit the oldest is forgotten."""
@@ -132,6 +134,7 @@ class Ledger:
 
     def _forget(self, record: Record) -> None:
         del self._records[record.signature]
+        self.incomplete_upto = record.slot
         same_slot = self._by_slot[record.slot]
         same_slot.remove(record)
         if not same_slot:

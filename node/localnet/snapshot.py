@@ -41,6 +41,8 @@ class Snapshot:
     keys: Mapping[str, Keypair]
     market: str | None
     transaction_count: int
+    incomplete_upto: int
+    """The newest slot of which a transaction was forgotten, -1 if none."""
     blocks: tuple[Block, ...]
     """Oldest first."""
     blockhashes: tuple[tuple[Hash, int, tuple[bytes, ...]], ...]
@@ -56,6 +58,7 @@ def take(validator: Validator, *, ids: IdSet, keys: Mapping[str, Keypair], marke
         keys=dict(keys),
         market=market,
         transaction_count=validator.transaction_count,
+        incomplete_upto=validator.ledger.incomplete_upto,
         blocks=tuple(validator.slots.remembered()),
         blockhashes=tuple(validator.blockhashes.rows()),
         accounts=tuple(validator.bank.dump()),
@@ -119,6 +122,7 @@ def _members(snapshot: Snapshot) -> dict[str, Any]:
         "keys": {name: list(bytes(key)) for name, key in snapshot.keys.items()},
         "market": snapshot.market,
         "transaction_count": snapshot.transaction_count,
+        "incomplete_upto": snapshot.incomplete_upto,
         "blocks": [
             [block.slot, block.height, block.parent, str(block.blockhash), block.time] for block in snapshot.blocks
         ],
@@ -156,6 +160,7 @@ def _snapshot(chain: dict[str, Any], accounts: list[Any], ledger: list[Any]) -> 
         keys={name: Keypair.from_bytes(bytes(raw)) for name, raw in chain["keys"].items()},
         market=chain["market"],
         transaction_count=chain["transaction_count"],
+        incomplete_upto=chain["incomplete_upto"],
         blocks=tuple(
             Block(slot, height, parent, Hash.from_string(text), time)
             for slot, height, parent, text, time in chain["blocks"]

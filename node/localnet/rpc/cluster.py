@@ -1,4 +1,4 @@
-"""Methods about the cluster itself: slots, blocks, blockhashes, epochs, fees."""
+"""Methods about the cluster itself: slots, blockhashes, epochs, fees."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from solders.hash import Hash
 
 from node.localnet.rpc.context import API_VERSION, Methods, with_context
-from node.localnet.rpc.errors import BLOCK_NOT_AVAILABLE, SLOT_SKIPPED, RpcError, invalid_params
+from node.localnet.rpc.errors import invalid_params
 from node.localnet.rpc.params import Params
 from node.localnet.slots import SLOTS_PER_EPOCH, Commitment
 from node.localnet.validator import Validator
@@ -32,11 +32,8 @@ class ClusterMethods:
             "getGenesisHash": lambda _: str(self._validator.genesis_hash),
             "getSlot": self.slot,
             "getBlockHeight": self.block_height,
-            "getBlockTime": self.block_time,
             "getEpochInfo": self.epoch_info,
             "getEpochSchedule": self.epoch_schedule,
-            "getFirstAvailableBlock": lambda _: self._validator.slots.oldest().slot,
-            "minimumLedgerSlot": lambda _: self._validator.slots.oldest().slot,
             "getSlotLeader": self.slot_leader,
             "getTransactionCount": self.transaction_count,
             "getLatestBlockhash": self.latest_blockhash,
@@ -51,17 +48,6 @@ class ClusterMethods:
     def block_height(self, params: Params) -> Any:
         """The height of a view's newest block."""
         return params.config(0).view(self._validator.slots).height
-
-    def block_time(self, params: Params) -> Any:
-        """Unix seconds of a slot's block."""
-        slot = params.integer(0)
-        slots = self._validator.slots
-        if slot > slots.head.slot or slot < slots.oldest().slot:
-            raise RpcError(BLOCK_NOT_AVAILABLE, f"Block not available for slot {slot}")
-        block = slots.find(slot)
-        if block is None:
-            raise RpcError(SLOT_SKIPPED, f"Slot {slot} was skipped, or missing due to ledger jump to recent snapshot")
-        return block.time
 
     def epoch_info(self, params: Params) -> Any:
         """Where the view stands in its epoch."""

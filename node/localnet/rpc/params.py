@@ -66,6 +66,13 @@ def kind(value: object) -> str:
     return "sequence" if isinstance(value, list) else "map"
 
 
+def settled(commitment: Commitment) -> Commitment:
+    """The commitment, or -32602 for `processed`: methods that look into the past do not know that view."""
+    if commitment is Commitment.PROCESSED:
+        raise invalid_params("Method does not support commitment below `confirmed`")
+    return commitment
+
+
 def decode_bytes(text: str, encoding: str) -> bytes:
     """Bytes given as base58 or base64 text, or -32602."""
     try:

@@ -16,12 +16,11 @@ from node.localnet.rpc.accounts_json import AccountStyle
 from node.localnet.rpc.context import Methods, with_context
 from node.localnet.rpc.errors import (
     PREFLIGHT_FAILURE,
-    VERSION_UNSUPPORTED,
     RpcError,
     invalid_params,
     transaction_error_text,
 )
-from node.localnet.rpc.params import Config, Params, pubkey, signature
+from node.localnet.rpc.params import Config, Params, pubkey, settled, signature
 from node.localnet.rpc.transactions_json import TransactionStyle, inner_json
 from node.localnet.rpc.wire import check_signatures, decode_message, decode_transaction
 from node.localnet.slots import Block, Commitment
@@ -148,27 +147,14 @@ class TransactionMethods:
         text = str(params.signature(0))
         second = params.get(1)
         config = Config({"encoding": second}) if isinstance(second, str) else params.config(1)
-        style = TransactionStyle.of(config.text("encoding", "json"))
-        highest = config.integer("maxSupportedTransactionVersion")
+        style = TransactionStyle.of(config)
         record = self._visible(self._validator.ledger.find(text), config.commitment())
         if record is None:
             return None
-        transaction = VersionedTransaction.from_bytes(record.wire)
-        versioned = isinstance(transaction.message, MessageV0)
-        if versioned and highest is None:
-            raise RpcError(
-                VERSION_UNSUPPORTED,
-                "Transaction version (0) is not supported by the requesting client. Please try the request "
-                'again with the following configuration parameter: "maxSupportedTransactionVersion": 0',
-            )
-        body = {"slot": record.slot, "blockTime": record.time, **style.apply(transaction, record)}
-        if highest is not None:
-            body["version"] = 0 if versioned else "legacy"
-        return body
+        return {"slot": record.slot, "blockTime": record.time, **style.apply(record)}
 
     def _visible(self, record: Record | None, wanted: Commitment) -> Record | None:
-        if wanted is Commitment.PROCESSED:
-            raise invalid_params("Method does not support commitment below `confirmed`")
+        settled(wanted)
         if record is None or self._validator.commitment_of(record) < wanted:
             return None
         return record
@@ -181,9 +167,7 @@ class TransactionMethods:
         if not 1 <= limit <= _MOST_SIGNATURES:
             raise invalid_params(f"Invalid limit; max {_MOST_SIGNATURES}")
         before, until = (config.get(name) and str(signature(config.get(name))) for name in ("before", "until"))
-        wanted = config.commitment()
-        if wanted is Commitment.PROCESSED:
-            raise invalid_params("Method does not support commitment below `confirmed`")
+        wanted = settled(config.commitment())
         config.view(self._validator.slots)
         found: list[dict[str, Any]] = []
         skipping = before is not None

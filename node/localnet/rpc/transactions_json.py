@@ -13,7 +13,8 @@ from solders.transaction import VersionedTransaction
 
 from node.chain.base58 import b58decode, b58encode
 from node.localnet.ledger import MEMO_PROGRAMS, Record
-from node.localnet.rpc.errors import invalid_params
+from node.localnet.rpc.errors import VERSION_UNSUPPORTED, RpcError, invalid_params
+from node.localnet.rpc.params import Config
 
 _ENCODINGS = ("json", "jsonParsed", "base64", "base58")
 
@@ -23,19 +24,54 @@ class TransactionStyle:
     """How a transaction is to be written."""
 
     encoding: str
+    highest: int | None
+    """The newest transaction version the client can read; None: legacy only."""
 
     @classmethod
-    def of(cls, encoding: str) -> TransactionStyle:
-        """The style of that name, or -32602."""
+    def of(cls, config: Config) -> TransactionStyle:
+        """The style a request asks for, or -32602."""
+        encoding = config.text("encoding", "json")
         if encoding not in _ENCODINGS:
             raise invalid_params(
                 f"Invalid params: unknown variant `{encoding}`, expected one of "
                 "`base64`, `base58`, `json`, `jsonParsed`."
             )
-        return cls(encoding)
+        return cls(encoding, config.integer("maxSupportedTransactionVersion"))
 
-    def apply(self, transaction: VersionedTransaction, record: Record) -> dict[str, Any]:
-        """The members `transaction` and `meta`."""
+    def apply(self, record: Record) -> dict[str, Any]:
+        """The members `transaction` and `meta`, and `version` where the client knows of versions.
+
+        Raises -32015 for a version newer than the client can read.
+        """
+        transaction = VersionedTransaction.from_bytes(record.wire)
+        body = self._body(transaction, record)
+        versioned = isinstance(transaction.message, MessageV0)
+        if self.highest is not None:
+            body["version"] = 0 if versioned else "legacy"
+        elif versioned:
+            raise RpcError(
+                VERSION_UNSUPPORTED,
+                "Transaction version (0) is not supported by the requesting client. Please try the request "
+                'again with the following configuration parameter: "maxSupportedTransactionVersion": 0',
+            )
+        return body
+
+    def accounts_only(self, record: Record) -> dict[str, Any]:
+        """As `apply`, but of the message only the accounts: what getBlock calls the details `accounts`."""
+        transaction = VersionedTransaction.from_bytes(record.wire)
+        loaded = record.meta_json()["loadedAddresses"]
+        keys = [*transaction.message.account_keys, *_keys(loaded["writable"]), *_keys(loaded["readonly"])]
+        parsed = _parsed(transaction, keys, len(loaded["writable"]))
+        body = self.apply(record)
+        kept = ("err", "status", "fee", "preBalances", "postBalances", "preTokenBalances", "postTokenBalances")
+        body["meta"] = {name: body["meta"][name] for name in kept}
+        body["transaction"] = {
+            "signatures": parsed["signatures"],
+            "accountKeys": parsed["message"]["accountKeys"],
+        }
+        return body
+
+    def _body(self, transaction: VersionedTransaction, record: Record) -> dict[str, Any]:
         meta = record.meta_json()
         if self.encoding == "jsonParsed":
             # Here the loaded addresses stand among the account keys.
