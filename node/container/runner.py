@@ -38,6 +38,8 @@ OnProgress = Callable[[str], None]
 
 MAX_STARTS = 3
 """Starts of one operation, crashes of agent and engine included, before it is given up as failed."""
+LOOK_SECONDS = 30.0
+"""How often a container that is waited for is also looked at."""
 DRAIN_SECONDS = 30.0
 """How long the log's end may take after the container's; then it is read once more from the engine's copy."""
 
@@ -278,7 +280,7 @@ class _Run:
             async with asyncio.TaskGroup() as group:
                 follower = group.create_task(self._follow(container, keeper, exited))
                 stopper = group.create_task(self._stop_when_told(container))
-                await self._engine.wait(container)
+                await self._exit(container)
                 cause = self._stop.cause
                 exited.set()
                 stopper.cancel()
@@ -291,6 +293,16 @@ class _Run:
         if failure is not None:
             raise EngineUnavailable(failure.message, hint=failure.hint)
         return cause
+
+    async def _exit(self, container: str) -> None:
+        # Engines have been seen to miss an exit, or to hang; so the wait is not taken at its word for ever.
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(self._engine.wait(container))
+            while not (await asyncio.wait((waiting,), timeout=LOOK_SECONDS))[0]:
+                view = await self._engine.inspect(container)
+                if view is None or not view.running:
+                    waiting.cancel()
+                    return
 
     async def _follow(self, container: str, keeper: LogKeeper, exited: asyncio.Event) -> None:
         while True:

@@ -294,6 +294,24 @@ async def test_clean_up_trouble_does_not_undo_the_end(bench: Bench, op: PlannedO
     assert bench.states[-1] == state
 
 
+async def test_an_exit_that_the_engine_does_not_tell_is_seen(
+    bench: Bench, op: PlannedOperation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(_container: str) -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    monkeypatch.setattr(bench.engine, "wait", silent)
+    monkeypatch.setattr("node.container.runner.LOOK_SECONDS", 0.01)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bench.run(op))
+        await bench.until_started()
+        await asyncio.sleep(0.05)
+        assert not running.done()
+        await bench.engine.exit(bench.engine.only().id, 8)
+    assert (running.result().status, running.result().exit_code) == (OperationStatus.FAILED, 8)
+
+
 async def test_without_labels_nothing_is_touched(bench: Bench, op: PlannedOperation) -> None:
     bare = replace(op, container=replace(op.container, labels=op.container.labels[:-1]))
     with pytest.raises(ContainerError, match="labels"):
