@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -51,6 +52,26 @@ def single(image: str, script: str, **args: object) -> dict[str, Any]:
     return {"version": "0.1", "type": "container", "meta": {"trigger": "cli"}, "ops": [operation]}
 
 
+PROCESS = """
+import asyncio, sys
+from pathlib import Path
+from node.agent.logs import PlainFormatter, set_up_logging
+from node.agent.wiring import run_agent
+from node.settings_source import load_settings
+
+set_up_logging(PlainFormatter())
+asyncio.run(run_agent(load_settings(Path(sys.argv[1]), environment={})))
+"""
+
+
+@dataclass(frozen=True)
+class AgentProcess:
+    """A running agent process."""
+
+    process: asyncio.subprocess.Process
+    client: ControlClient
+
+
 @dataclass
 class MarketPlace:
     """The chain, a poster with funds, and what an agent needs."""
@@ -89,6 +110,24 @@ class MarketPlace:
         return document
 
     @asynccontextmanager
+    async def agent_process(self) -> AsyncIterator[AgentProcess]:
+        """An agent in a process of its own, which can be killed; killed at the end."""
+        file = self.folder / "settings.yaml"
+        file.write_text(json.dumps(settings_tree(self.net, self.folder)))
+        with (self.folder / "agent.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", PROCESS, str(file), stderr=log, cwd=Path(__file__).parents[2]
+            )
+        try:
+            async with ControlClient(self.settings.locations.control_socket) as client:
+                await until(lambda: _answers(client))
+                yield AgentProcess(process, client)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    @asynccontextmanager
     async def agent(self) -> AsyncIterator[ControlClient]:
         """An agent in this process, until the block ends (it is told to stop as a user would)."""
         async with asyncio.TaskGroup() as group:
@@ -121,10 +160,43 @@ async def until(
     return value
 
 
+async def queued(agent: ControlClient) -> bool:
+    """Whether the lane waits in the queue."""
+    phase: str = (await agent.status())["lanes"][0]["phase"]
+    return phase == "queued"
+
+
+async def settled(agent: ControlClient, job: Address) -> dict[str, Any]:
+    """The job's run once it is settled."""
+
+    async def look() -> dict[str, Any] | None:
+        for run in (await agent.jobs())["jobs"]:
+            if run["job"] == job and run["stage"] == "done":
+                return dict(run)
+        return None
+
+    found = await until(look)
+    assert found is not None
+    return found
+
+
+async def working(agent: ControlClient, job: Address) -> None:
+    """Wait until the job's container runs."""
+
+    async def look() -> bool:
+        runs = (await agent.jobs())["jobs"]
+        if not any(run["job"] == job for run in runs):
+            return False
+        operations = (await agent.job(job))["runs"][0]["operations"]
+        return bool(operations) and operations[0]["starts"] == 1
+
+    await until(look)
+
+
 @asynccontextmanager
 async def market_place(folder: Path, *, price: int = 1000) -> AsyncIterator[MarketPlace]:
     """A chain with a funded poster and node."""
-    options = LocalnetOptions(rpc_port=0, content_port=0, keys=folder / "keys", market_price=price)
+    options = LocalnetOptions(rpc_port=0, content_port=0, keys=folder / "keys", market_price=price, slot_ms=200)
     async with Localnet.start(options) as net, Rpc([net.rpc_url]) as rpc:
         wallet = Wallet.create(folder / "node.json")
         net.fund(wallet.address, sol=1)

@@ -1,51 +1,204 @@
-"""The main job for real: posted on the embedded chain, run by Docker, settled and paid."""
+"""Jobs for real: posted on the embedded chain, run by Docker, settled and paid; and what becomes of those that fail.
+
+One chain and one agent serve all tests of this file, one job after the other.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
+import docker
 import pytest
 import pytest_asyncio
 
-from node.records import JobState
-from tests.e2e.market_place import MarketPlace, market_place, single, until
+from node.api.client import ControlClient
+from node.chain import addresses
+from node.content.cid import file_cid
+from node.proof.receipt import verify_receipt
+from node.records import Cid, JobState
+from tests.e2e.market_place import MarketPlace, market_place, queued, settled, single, until, working
 
-pytestmark = pytest.mark.docker
-
-
-@pytest_asyncio.fixture
-async def place(tmp_path: Path) -> AsyncIterator[MarketPlace]:
-    async with market_place(tmp_path) as made:
-        yield made
+pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
 
-async def test_a_job_is_run_settled_and_paid(place: MarketPlace, busybox_image: str) -> None:
-    async with place.agent() as agent:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[MarketPlace, ControlClient]]:
+    async with market_place(tmp_path_factory.mktemp("main-job")) as place, place.agent() as client:
+        yield place, client
 
-        async def queued() -> bool:
-            return (await agent.status())["lanes"][0]["phase"] == "queued"
 
-        await until(queued)
-        posted = await place.post(single(busybox_image, "echo hello; echo oops >&2; sleep 1; echo $NOSANA_ID"))
+@pytest_asyncio.fixture(loop_scope="module")
+async def place(shared: tuple[MarketPlace, ControlClient]) -> MarketPlace:
+    return shared[0]
 
-        async def done() -> bool:
-            return (await place.job(posted.job)).state is JobState.DONE
 
-        await until(done)
-        job = await place.job(posted.job)
-        assert job.node == place.node
-        result = await place.result(job)
-        print(json.dumps(result, indent=1))
-        assert result["status"] == "success"
-        (operation,) = result["opStates"]
-        assert operation["exitCode"] == 0
-        assert [entry["log"] for entry in operation["logs"] if entry["type"] == "stdout"] == [
-            "hello\n",
-            f"{posted.job}\n",
-        ]
-        await until(queued)
-        (run,) = (await agent.jobs())["jobs"]
-        print(json.dumps(run, indent=1))
-        assert run["stage"] == "done"
+@pytest_asyncio.fixture(loop_scope="module")
+async def agent(shared: tuple[MarketPlace, ControlClient]) -> ControlClient:
+    """The agent, waiting in the queue."""
+    await until(lambda: queued(shared[1]))
+    return shared[1]
+
+
+async def test_a_job_is_run_settled_and_paid(
+    place: MarketPlace, agent: ControlClient, busybox_image: str, docker_client: docker.APIClient
+) -> None:
+    posted = await place.post(single(busybox_image, "echo hello; echo oops >&2; sleep 1; echo $NOSANA_ID"))
+    run = await settled(agent, posted.job)
+    job = await place.job(posted.job)
+    assert (job.state, job.node, job.result_cid) == (JobState.DONE, place.node, run["result_cid"])
+    result = await place.result(job)
+    assert result["status"] == "success"
+    (operation,) = result["opStates"]
+    assert operation["exitCode"] == 0
+    logs = {kind: [e["log"] for e in operation["logs"] if e["type"] == kind] for kind in ("stdout", "stderr")}
+    assert logs == {"stdout": ["hello\n", f"{posted.job}\n"], "stderr": ["oops\n"]}
+
+    paid = job.price * (job.time_end - job.time_start)
+    account = addresses.token_account(place.net.cluster, place.node)
+    assert run["settlement"]["pay"] == paid == await place.rpc.get_token_amount(account) > 0
+    landed = await place.rpc.get_transaction(run["settlement"]["signature"])
+    assert landed is not None
+    receipt_file = await place.library.fetch(Cid(run["receipt_cid"]), 1 << 20)
+    receipt = verify_receipt(receipt_file.body, place.node)
+    assert (receipt.job, receipt.run, receipt.result) == (posted.job, posted.run, job.result_cid)
+    assert receipt.start.slot < (receipt.end.slot if receipt.end else 0)
+    assert receipt.operations[0].log is not None
+    assert docker_client.containers(all=True, filters={"label": f"gpunode.job={posted.job}"}) == []
+    await until(lambda: queued(agent))
+
+
+async def test_receipts_are_a_chain(place: MarketPlace, agent: ControlClient, busybox_image: str) -> None:
+    runs = []
+    for _ in range(2):
+        await until(lambda: queued(agent))
+        posted = await place.post(single(busybox_image, "true"))
+        runs.append(await settled(agent, posted.job))
+    second = verify_receipt((await place.library.fetch(Cid(runs[1]["receipt_cid"]), 1 << 20)).body, place.node)
+    assert second.prev is not None
+    assert second.prev.receipt == runs[0]["receipt_cid"]
+    assert second.prev.settle == runs[0]["settlement"]["signature"]
+
+
+async def test_an_extension_moves_the_deadline_and_expiry_settles(
+    place: MarketPlace, agent: ControlClient, busybox_image: str
+) -> None:
+    posted = await place.post(single(busybox_image, "echo begun; sleep 600"), seconds=7)
+    await working(agent, posted.job)
+    await place.poster.extend(posted.job, 5)
+    run = await settled(agent, posted.job)
+    assert run["cause"] == "expired"
+    job = await place.job(posted.job)
+    assert job.timeout == 12
+    assert job.time_end - job.time_start >= 12
+    assert run["settlement"]["pay"] == 12 * job.price, "never more than the timeout is paid"
+    result = await place.result(job)
+    assert result["status"] == "success"
+    assert result["opStates"][0]["diagnostics"]["reason"]["jobExpired"] is True
+    assert [entry["log"] for entry in result["opStates"][0]["logs"]] == ["begun\n"]
+
+
+async def test_an_end_by_the_poster_is_answered_with_complete(
+    place: MarketPlace, agent: ControlClient, busybox_image: str
+) -> None:
+    posted = await place.post(single(busybox_image, "echo begun; sleep 600"))
+    await working(agent, posted.job)
+    await place.poster.stop(posted.job)
+    run = await settled(agent, posted.job)
+    assert (run["cause"], run["settlement"]["kind"]) == ("stopped", "complete")
+    result = await place.result(await place.job(posted.job))
+    assert result["status"] == "stopped"
+    assert result["opStates"][0]["diagnostics"]["reason"]["jobStopped"] is True
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"version":"0.1","type":"container","ops":[{"type":"container/run","id":"a"}]}', "$input"),
+        (b"this is no JSON", "$input"),
+    ],
+)
+async def test_an_invalid_definition_is_settled_as_a_validation_error(
+    place: MarketPlace, agent: ControlClient, body: bytes, expected: str
+) -> None:
+    posted = await place.post(body)
+    run = await settled(agent, posted.job)
+    assert (run["cause"], run["settlement"]["kind"]) == ("invalid", "finish")
+    result = await place.result(await place.job(posted.job))
+    assert (result["status"], result["opStates"]) == ("validation-error", [])
+    assert result["errors"][0][0]["path"].startswith(expected)
+
+
+async def test_an_image_that_cannot_be_pulled_is_a_failed_result(place: MarketPlace, agent: ControlClient) -> None:
+    posted = await place.post(single("localhost:1/no/such:image", "true"))
+    run = await settled(agent, posted.job)
+    assert run["settlement"]["kind"] == "finish"
+    result = await place.result(await place.job(posted.job))
+    (operation,) = result["opStates"]
+    assert (operation["status"], operation["exitCode"]) == ("failed", 2)
+    assert operation["errors"][0]["event"] == "image-pull-error"
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("cat /no/such/file", 1), ("/no/such/command", 127)])
+async def test_a_command_that_fails_is_a_result(
+    place: MarketPlace, agent: ControlClient, busybox_image: str, script: str, code: int
+) -> None:
+    posted = await place.post(single(busybox_image, script))
+    await settled(agent, posted.job)
+    result = await place.result(await place.job(posted.job))
+    assert result["opStates"][0]["exitCode"] == code
+
+
+async def test_a_container_that_does_not_start_is_a_result(
+    place: MarketPlace, agent: ControlClient, busybox_image: str
+) -> None:
+    posted = await place.post(single(busybox_image, "true", work_dir="/etc/passwd"))
+    await settled(agent, posted.job)
+    result = await place.result(await place.job(posted.job))
+    assert result["opStates"][0]["errors"][0]["event"] == "container-runtime-error"
+    assert result["opStates"][0]["status"] == "failed"
+
+
+async def test_a_definition_over_the_limit_is_quit(place: MarketPlace, agent: ControlClient) -> None:
+    posted = await place.post(b'{"a":"' + b"x" * (1 << 20) + b'"}')
+    run = await settled(agent, posted.job)
+    assert run["settlement"]["kind"] == "quit"
+    assert "more than 1,048,576 bytes" in run["refusal"]
+    assert (await place.job(posted.job)).state is JobState.STOPPED
+    await place.poster.recover(posted.job)
+
+
+async def test_a_definition_that_does_not_exist_is_quit(place: MarketPlace, agent: ControlClient) -> None:
+    posted = await place.list_job(file_cid(b"nobody has this"), seconds=8)
+    run = await settled(agent, posted.job)
+    assert run["settlement"]["kind"] == "quit"
+    assert run["settlement"]["pay"] == 0
+
+
+async def test_what_is_not_offered_is_quit_with_its_reason(
+    place: MarketPlace, agent: ControlClient, busybox_image: str
+) -> None:
+    definition = single(busybox_image, "true")
+    definition["ops"].append({**definition["ops"][0], "id": "second"})
+    posted = await place.post(json.dumps(definition).encode())
+    run = await settled(agent, posted.job)
+    assert run["settlement"]["kind"] == "quit"
+    assert "2 operations" in run["refusal"]
+
+
+async def test_drain_and_resume_over_the_control_socket(
+    place: MarketPlace, agent: ControlClient, busybox_image: str
+) -> None:
+    assert place.net.market is not None
+    await agent.drain()
+
+    async def drained() -> bool:
+        return "drained" in (await agent.status())["lanes"][0]["reason"]
+
+    await until(drained)
+    market = await place.ledger_context.ledger.market(place.net.market)
+    assert place.node not in market.queue
+    posted = await place.post(single(busybox_image, "echo late"))
+    await agent.resume()
+    run = await settled(agent, posted.job)
+    assert run["settlement"]["kind"] == "finish"
