@@ -196,7 +196,7 @@ class _Agent:
         deadline = time.monotonic() + JOB_SECONDS
         while time.monotonic() < deadline:
             self._alive()
-            runs = [run for run in (await self.client.jobs())["runs"] if run["job"] == job]
+            runs = [run for run in (await self.client.jobs())["jobs"] if run["job"] == job]
             if runs:
                 entered = [*runs[0]["stages"], runs[0]["stage"]]
                 for stage in entered:

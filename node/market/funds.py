@@ -119,7 +119,7 @@ async def prepare(context: MarketContext, market: Market) -> FundsReport:
         raise StakeMissing(
             f"stake of {report.xnos / MICRO_NOS:.6f} xNOS is below the {report.xnos_minimum / MICRO_NOS:.6f} "
             f"that market {market.address} asks",
-            hint=_raise_stake(report),
+            hint=raise_stake(report),
         )
     return report
 
@@ -134,7 +134,7 @@ def require_lamports(report: FundsReport) -> None:
         )
 
 
-def _raise_stake(report: FundsReport) -> str:
+def raise_stake(report: FundsReport) -> str:
     """The command that brings the weight up to the market's minimum."""
     stake = report.stake
     if stake is None:

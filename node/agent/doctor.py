@@ -1,0 +1,265 @@
+"""Looks at everything the agent needs before it can earn, one row each; changes nothing.
+
+A row that cannot be looked at because an earlier one failed says so, and is neither right nor wrong.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from solders.keypair import Keypair
+
+from node.api.client import ControlClient, NoAgent
+from node.chain.clusters import Cluster, cluster_named
+from node.chain.outbox import MemoryStore, Outbox
+from node.chain.policy import SpendingPolicy
+from node.chain.rpc import Rpc
+from node.chain.wallet import Wallet
+from node.container.docker import DockerEngine
+from node.errors import AccessKeyMissing, ControlError, GpunodeError
+from node.gpu.provider import choose_provider
+from node.journal.reader import JournalReader
+from node.market import funds
+from node.market.access_key import asks_key, find_access_token
+from node.market.context import MarketContext
+from node.records import Address, Market
+from node.retry import SystemClock
+from node.settings import LaneSettings, Settings
+
+GIB = 1024**3
+LAMPORTS_PER_SOL = 1_000_000_000
+SLOW_RPC = 1.0
+"""Seconds for one small request above which an endpoint is called slow."""
+REACH_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row: what was looked at, whether it is right (None: could not be seen), what was seen, what to do."""
+
+    name: str
+    ok: bool | None
+    seen: str
+    fix: str = ""
+
+
+async def examine(settings: Settings) -> tuple[Finding, ...]:
+    """All findings for these settings, in the order in which they are worth mending."""
+    async with AsyncExitStack() as stack:
+        rpc = await stack.enter_async_context(Rpc(settings.rpc.urls, timeout=settings.rpc.timeout))
+        doctor = _Doctor(settings, cluster_named(settings.cluster, settings.ids), rpc)
+        await doctor.look()
+        return tuple(doctor.findings)
+
+
+class _Doctor:
+    def __init__(self, settings: Settings, cluster: Cluster, rpc: Rpc) -> None:
+        self._settings = settings
+        self._cluster = cluster
+        self._rpc = rpc
+        self._genesis: str | None = None
+        self.findings: list[Finding] = []
+
+    async def look(self) -> None:
+        await self._row("container engine", self._engine)
+        await self._row("GPU", self._gpu)
+        await self._row("disk", self._disk)
+        await self._row("Solana endpoint", self._endpoint)
+        await self._row("journal", self._journal)
+        for address in self._addresses():
+            await self._row(f"content {address}", lambda address=address: self._reach(address))  # type: ignore[misc]
+        if not self._settings.content.stores:
+            self._add("content store", False, "none is set", "name one in content.stores")
+        for lane in self._settings.lanes:
+            await self._lane(lane)
+        await self._row("agent", self._agent)
+
+    def _add(self, name: str, ok: bool | None, seen: str, fix: str = "") -> None:
+        self.findings.append(Finding(name, ok, seen, fix))
+
+    async def _row(self, name: str, check: Callable[[], Awaitable[Finding]]) -> bool:
+        """One row; an error raised on purpose is what was seen, its hint what to do."""
+        try:
+            found = await check()
+        except GpunodeError as error:
+            found = Finding(name, False, error.message, error.hint)
+        self.findings.append(found)
+        return found.ok is True
+
+    # --- the host ---
+
+    async def _engine(self) -> Finding:
+        engine = DockerEngine(self._settings.engine.socket)
+        try:
+            info = await engine.info()
+        finally:
+            await engine.aclose()
+        runtime = self._settings.engine.runtime
+        known = ", ".join(info.runtimes)
+        if runtime not in info.runtimes:
+            return Finding("container engine", False, f"no runtime {runtime} (it has: {known})", "set engine.runtime")
+        return Finding("container engine", True, f"version {info.version}, runtime {runtime}")
+
+    async def _gpu(self) -> Finding:
+        provider = await choose_provider(self._settings.gpu.provider, self._settings.cluster)
+        try:
+            found = await provider.inventory()
+        finally:
+            await provider.aclose()
+        names = ", ".join(gpu.name for gpu in found)
+        if provider.name == "simulated":
+            return Finding("GPU", True, f"{names} (simulated: no NVIDIA GPU here, and only a localnet accepts it)")
+        return Finding("GPU", True, f"{names}, driver {found[0].driver}")
+
+    async def _disk(self) -> Finding:
+        folder = _existing(self._settings.locations.data)
+        free = shutil.disk_usage(folder).free
+        wanted = self._settings.limits.disk_free_bytes
+        seen = f"{free / GIB:.1f} GiB free at {folder}, {wanted / GIB:.1f} GiB asked"
+        return Finding("disk", free >= wanted, seen, "" if free >= wanted else "free some, or lower limits.disk_free")
+
+    async def _journal(self) -> Finding:
+        path = self._settings.locations.journal
+        if not path.exists():
+            return Finding("journal", True, "none yet")
+        async with await JournalReader.open_readonly(path) as journal:
+            kept = await journal.meta("genesis_hash")
+        if kept is not None and self._genesis is not None and kept != self._genesis:
+            return Finding(
+                "journal",
+                False,
+                f"{path} belongs to another chain ({kept})",
+                "use another data folder for this chain (paths.data)",
+            )
+        return Finding("journal", True, str(path))
+
+    async def _agent(self) -> Finding:
+        try:
+            async with ControlClient(self._settings.locations.control_socket) as client:
+                status = await client.status()
+        except NoAgent:
+            return Finding("agent", None, "not running", "gpunode run")
+        except ControlError as error:
+            return Finding("agent", False, error.message, error.hint)
+        lanes = ", ".join(f"{lane['lane']} {lane['phase']}" for lane in status["lanes"])
+        return Finding("agent", True, f"running (process {status['pid']}): {lanes}")
+
+    # --- the network ---
+
+    async def _endpoint(self) -> Finding:
+        began = time.monotonic()
+        genesis = await self._rpc.get_genesis_hash()
+        took = time.monotonic() - began
+        slot = await self._rpc.get_slot()
+        expected = self._cluster.genesis_hash
+        if expected is not None and genesis != expected:
+            return Finding(
+                "Solana endpoint", False, f"serves another chain ({genesis})", "check `cluster` and `rpc.urls`"
+            )
+        self._genesis = genesis
+        slow = took > SLOW_RPC
+        return Finding(
+            "Solana endpoint",
+            True,
+            f"{self._settings.cluster}, slot {slot}, {took * 1000:.0f} ms{' (slow)' if slow else ''}",
+            "add a nearer endpoint to rpc.urls" if slow else "",
+        )
+
+    def _addresses(self) -> tuple[str, ...]:
+        content = self._settings.content
+        return tuple(dict.fromkeys([*(store.url for store in content.stores), *content.gateways]))
+
+    async def _reach(self, address: str) -> Finding:
+        name = f"content {address}"
+        try:
+            async with httpx.AsyncClient(timeout=REACH_TIMEOUT) as client:
+                response = await client.get(address)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reason = str(error) or type(error).__name__
+            return Finding(name, False, f"does not answer: {reason}", "start it, or change `content` in the settings")
+        return Finding(name, True, f"answers (HTTP {response.status_code})")
+
+    # --- a lane ---
+
+    async def _lane(self, lane: LaneSettings) -> None:
+        try:
+            wallet = Wallet.load(lane.wallet.expanduser())
+        except GpunodeError as error:
+            self._add(f"wallet of {lane.name}", False, error.message, error.hint)
+            return
+        self._add(f"wallet of {lane.name}", True, f"{wallet.address}, mode 0600")
+        if self._genesis is None:
+            self._add(f"market of {lane.name}", None, "not looked at: the endpoint does not serve", "")
+            return
+        context = self._context(lane, wallet.address)
+        market: list[Market] = []
+
+        async def see_market() -> Finding:
+            market.append(await context.ledger.market(Address(lane.market)))
+            price = market[0].job_price * 3600 / funds.MICRO_NOS
+            waiting = len(market[0].queue)
+            kind = market[0].queue_type.name.lower()
+            return Finding(f"market of {lane.name}", True, f"{price:.6f} NOS an hour, {waiting} {kind} in the queue")
+
+        if not await self._row(f"market of {lane.name}", see_market):
+            return
+        await self._row(f"SOL of {lane.name}", lambda: self._sol(lane, context, market[0]))
+        await self._row(f"stake of {lane.name}", lambda: self._stake(lane, context, market[0]))
+        await self._row(f"access key of {lane.name}", lambda: self._key(lane, context, market[0]))
+
+    def _context(self, lane: LaneSettings, node: Address) -> MarketContext:
+        # Reads only: the key behind this outbox is nobody's and its policy signs nothing.
+        nobody = Wallet(Keypair()).signer(SpendingPolicy(self._cluster, {}))
+        return MarketContext(
+            cluster=self._cluster,
+            rpc=self._rpc,
+            outbox=Outbox(self._rpc, nobody, MemoryStore()),
+            lane=lane.name,
+            node=node,
+            payout=None,
+            stake=self._settings.stake,
+            clock=SystemClock(),
+        )
+
+    async def _sol(self, lane: LaneSettings, context: MarketContext, market: Market) -> Finding:
+        report = await funds.check(context, market)
+        seen = f"{report.lamports / LAMPORTS_PER_SOL:.6f} SOL; needed {report.sum_of_needs()}"
+        if report.missing:
+            missing = report.missing / LAMPORTS_PER_SOL
+            return Finding(f"SOL of {lane.name}", False, seen, f"send {missing:.6f} SOL to {context.node}")
+        return Finding(f"SOL of {lane.name}", True, seen)
+
+    async def _stake(self, lane: LaneSettings, context: MarketContext, market: Market) -> Finding:
+        report = await funds.check(context, market)
+        name = f"stake of {lane.name}"
+        if report.stake is None and report.xnos_minimum == 0 and context.stake.create:
+            return Finding(name, True, "none yet; `gpunode run` makes an empty one")
+        if report.missing_xnos:
+            seen = f"{report.xnos / funds.MICRO_NOS:.6f} xNOS of {report.xnos_minimum / funds.MICRO_NOS:.6f} asked"
+            return Finding(name, False, seen, funds.raise_stake(report))
+        if report.stake is None:
+            return Finding(name, False, "none, and stake.create is off", "gpunode stake create")
+        return Finding(name, True, f"{report.xnos / funds.MICRO_NOS:.6f} xNOS")
+
+    async def _key(self, lane: LaneSettings, context: MarketContext, market: Market) -> Finding:
+        name = f"access key of {lane.name}"
+        if not asks_key(market):
+            return Finding(name, True, "none asked")
+        try:
+            token = await find_access_token(context, market)
+        except AccessKeyMissing as error:
+            return Finding(name, False, error.message, error.hint)
+        return Finding(name, True, f"token account {token.account}")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder

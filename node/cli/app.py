@@ -1,0 +1,114 @@
+"""The tree of commands, and the one place where a command's end becomes an exit status.
+
+Command modules import nothing heavy at their top, so that `gpunode --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli import failure
+from node.cli.commands import attach
+from node.errors import GpunodeError
+
+app = typer.Typer(
+    name="gpunode",
+    help="Earn with this host's GPUs on a Solana job market, and post jobs to one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from node import __version__
+
+        print(f"gpunode {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings",
+            metavar="FILE",
+            help="Settings file (also GPUNODE_SETTINGS, and after any command).",
+            show_default=False,
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 (acts in its callback)
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Earn with this host's GPUs on a Solana job market, and post jobs to one."""
+    from node.cli.place import CHOSEN_FILE
+
+    CHOSEN_FILE.set(settings)
+
+
+attach(app)
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit status. Whatever happens, no traceback reaches the screen."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    as_json = "--json" in options
+    # The names of types in typer's messages follow the terminal's width; a wrong COLUMNS must not break help.
+    if not os.environ.get("COLUMNS", "1").isdigit():
+        del os.environ["COLUMNS"]
+    try:
+        status = typer.main.get_command(app).main(list(arguments), prog_name="gpunode", standalone_mode=False)
+        sys.stdout.flush()
+    except GpunodeError as error:
+        return failure.report(error, as_json)
+    except typer.TyperException as error:
+        return _usage(error, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return failure.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has gone (a pager, `head`): nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except BaseExceptionGroup as group:
+        return _group(group, as_json)
+    except Exception as error:
+        return failure.report_bug(error, as_json)
+    return status if isinstance(status, int) else 0
+
+
+def _usage(error: typer.TyperException, as_json: bool) -> int:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "gpunode"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        if context is not None and not as_json:
+            print(context.get_help())
+            return failure.USAGE
+        return failure.report_usage(f"{path}: which command?", f"see {path} --help", as_json)
+    return failure.report_usage(error.format_message().rstrip("."), f"see {path} --help", as_json)
+
+
+def _group(group: BaseExceptionGroup[BaseException], as_json: bool) -> int:
+    """Tasks that failed together: the first error raised on purpose speaks for all of them."""
+    leaves = list(_leaves(group))
+    for leaf in leaves:
+        if isinstance(leaf, GpunodeError):
+            return failure.report(leaf, as_json)
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        return failure.INTERRUPTED
+    return failure.report_bug(group, as_json)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

@@ -1,0 +1,11 @@
+"""`gpunode drain`: finish the job at hand and take no more."""
+
+from __future__ import annotations
+
+from node.cli.control import act
+from node.cli.options import JsonOption, LaneOption, SettingsOption
+
+
+def drain(lane: LaneOption = None, settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Finish the job at hand, leave the queue and take no more, until `resume`."""
+    act(settings, lambda client: client.drain(lane), as_json)

@@ -1,0 +1,190 @@
+"""`gpunode job post`: upload a definition and list the job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.cli import amounts, output
+from node.cli.failure import FAILED
+from node.cli.options import (
+    ClusterOption,
+    ContentOption,
+    GatewayOption,
+    IdsOption,
+    JsonOption,
+    LaneOption,
+    RpcOption,
+    SettingsOption,
+    WalletOption,
+)
+
+if TYPE_CHECKING:
+    from node.cli.reach import Target
+    from node.settings import Settings
+
+
+def post(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Job definition (JSON); - is stdin.")],
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="TIME", help="Longest run time, paid in advance: 600, 10m, 2h.")
+    ],
+    market: Annotated[
+        str | None, typer.Option("--market", metavar="ADDRESS", help="Market; default: the lane's.", show_default=False)
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end and show the result.")] = False,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Post even a definition that breaks the schema.")
+    ] = False,
+    settings: SettingsOption = None,
+    wallet: WalletOption = None,
+    lane: LaneOption = None,
+    cluster: ClusterOption = None,
+    ids: IdsOption = None,
+    rpc: RpcOption = None,
+    content: ContentOption = None,
+    gateway: GatewayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Upload a definition and post it as a job."""
+    from node.cli import place
+    from node.cli.job.files import read_definition
+    from node.cli.market import parse_address
+    from node.cli.reach import target
+    from node.cli.wallet_file import load_wallet
+
+    seconds = amounts.parse_duration(timeout)
+    body = read_definition(file)
+    warnings = _look_at(body, unchecked)
+    loaded = place.load_if_any(settings)
+    wanted = market or place.lane_of(place.require_settings(loaded, "posting without --market"), lane).market
+    order = _Order(
+        body=body,
+        name=file.name if str(file) != "-" else "job.json",
+        market=parse_address(wanted),
+        seconds=seconds,
+        wait=wait,
+        wallet=load_wallet(loaded, wallet, lane),
+        settings=loaded,
+        target=target(loaded, cluster, ids, rpc),
+        content=content,
+        gateway=gateway,
+    )
+    for warning in warnings:
+        output.note(f"warning: the definition is public, and {warning}")
+    known = {**place.run(order.carry_out(quiet=as_json)), "warnings": warnings}
+    output.emit(known, as_json, lambda: _show(known))
+    if wait and not known["succeeded"]:
+        raise typer.Exit(FAILED)
+
+
+class _Order:
+    """One posting, from upload to result."""
+
+    def __init__(
+        self,
+        *,
+        body: bytes,
+        name: str,
+        market: Any,
+        seconds: int,
+        wait: bool,
+        wallet: Any,
+        settings: Settings | None,
+        target: Target,
+        content: str | None,
+        gateway: str | None,
+    ) -> None:
+        self._body = body
+        self._name = name
+        self._market = market
+        self._seconds = seconds
+        self._wait = wait
+        self._wallet = wallet
+        self._settings = settings
+        self._target = target
+        self._content = content
+        self._gateway = gateway
+
+    async def carry_out(self, quiet: bool) -> dict[str, Any]:
+        """Upload, list, and wait if asked; returns the command's document."""
+        from contextlib import aclosing
+
+        from node.chain.policy import POSTER_KINDS
+        from node.cli.job.content import library
+        from node.cli.job.waiting import follow
+        from node.cli.reach import reach
+        from node.cli.spend import spending
+        from node.market.ledger import Ledger
+        from node.market.poster import Poster
+
+        async with (
+            reach(self._target) as (chain, endpoint),
+            aclosing(library(self._settings, self._content, self._gateway, chain.name)) as shelf,
+            spending(self._wallet, POSTER_KINDS, chain, endpoint, self._settings) as context,
+        ):
+            market = await Ledger(chain, endpoint).market(self._market)
+            cid, stores = await shelf.publish(self._name, self._body)
+            poster = Poster(context)
+            posted = await poster.post(market, cid, self._seconds)
+            known: dict[str, Any] = {
+                "job": posted.job,
+                "run": posted.run,
+                "market": market.address,
+                "poster": context.node,
+                "cluster": chain.name,
+                "definition_cid": cid,
+                "stores": list(stores),
+                "timeout": self._seconds,
+                "price": market.job_price,
+                "deposit": posted.deposit,
+                "signature": posted.signature,
+                "fee": posted.fee,
+            }
+            if not self._wait:
+                return known
+            if not quiet:
+                output.note(f"posted {posted.job}")
+            outcome = await follow(poster, posted.job, shelf, output.note)
+            return {**known, **outcome}
+
+
+def _look_at(body: bytes, unchecked: bool) -> list[str]:
+    """Check the definition and list what seems secret in it. Raises JobError or DefinitionInvalid."""
+    from node.errors import JobError
+    from node.job.definition import validate
+    from node.job.secrets import find_secrets
+    from node.job.text import parse_json
+
+    try:
+        document = parse_json(body)
+    except JobError:
+        if unchecked:
+            return []
+        raise
+    if not unchecked:
+        validate(document)
+    return list(find_secrets(document))
+
+
+def _show(known: dict[str, Any]) -> None:
+    from node.cli.job import report
+
+    if "outcome" in known:
+        if known["outcome"] is not None:
+            report.show(known["outcome"])
+        return
+    output.fields(
+        [
+            ("job", known["job"]),
+            ("market", known["market"]),
+            ("definition", known["definition_cid"]),
+            ("kept by", ", ".join(known["stores"])),
+            ("deposit", f"{amounts.nos(known['deposit'])} for at most {amounts.duration(known['timeout'])}"),
+            ("signature", known["signature"]),
+        ]
+    )
+    output.line()
+    output.line(f"Next: gpunode job get {known['job']}")

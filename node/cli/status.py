@@ -1,0 +1,115 @@
+"""`gpunode status`: the agent, its lanes and its latest jobs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from node.cli import amounts, output
+from node.cli.failure import ATTENTION
+from node.cli.options import JsonOption, SettingsOption
+
+WATCH_SECONDS = 1.0
+
+
+def status(
+    settings: SettingsOption = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again whenever it changes.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the agent and each lane are doing, and why."""
+    from node.cli import agent_state, place
+
+    loaded = place.load(settings)
+    if watch:
+        _watch(settings, as_json)
+        return
+    known = place.run(agent_state.read_status(loaded))
+    output.emit(known, as_json, lambda: show(known))
+    if needs_attention(known):
+        raise typer.Exit(ATTENTION)
+
+
+def needs_attention(known: dict[str, Any]) -> bool:
+    """Whether a person should act: no agent runs, or a lane cannot serve."""
+    return not known["running"] or any(lane["phase"] == "degraded" for lane in known["lanes"])
+
+
+def show(known: dict[str, Any]) -> None:
+    """The screen for people."""
+    if known["running"]:
+        since = amounts.duration(time.time() - known["started_at"])
+        output.line(f"gpunode {known['version']} on {known['cluster']}, running for {since} (process {known['pid']})")
+        output.line(gpu_line(known))
+    else:
+        output.note("no agent is running; this is what its journal holds (start it: gpunode run)")
+    output.line()
+    output.table(["lane", "state", "for", "place", "job", "what"], [_lane(lane) for lane in known["lanes"]], "no lanes")
+    if known["recent"]:
+        output.line()
+        show_runs(known["recent"])
+
+
+def gpu_line(known: dict[str, Any]) -> str:
+    """One line on the GPUs, which never hides that they are simulated."""
+    names = [gpu["name"] for gpu in known["gpus"]]
+    listed = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "none"
+    simulated = "  [simulated: no real GPU is used]" if known["gpu_provider"] == "simulated" else ""
+    return f"GPUs: {listed}{simulated}"
+
+
+def show_runs(runs: list[dict[str, Any]]) -> None:
+    """Runs as a table."""
+    output.table(["job", "began", "took", "end", "pay"], [_run(run) for run in runs], "no jobs yet")
+
+
+def run_end(run: dict[str, Any]) -> str:
+    """How a run ended, or where it is."""
+    settled = run["settlement"]
+    if settled is None:
+        return f"at {run['stage']}"
+    if settled["kind"] in ("quit", "lost"):
+        return f"{settled['kind']}: {run['refusal'] or settled['reason']}"
+    return str(run["cause"] or settled["kind"])
+
+
+def _lane(lane: dict[str, Any]) -> list[object]:
+    state = lane["phase"] if lane["stage"] is None else f"{lane['phase']} ({lane['stage']})"
+    spot = None if lane["position"] is None else f"{lane['position']} of {lane['queue_length'] or '?'}"
+    what = lane["progress"] or lane["reason"]
+    return [lane["lane"], state, amounts.duration(max(0.0, time.time() - lane["since"])), spot, lane["job"], what]
+
+
+def _run(run: dict[str, Any]) -> list[object]:
+    spent = [seconds for seconds in run["stages"].values() if seconds is not None]
+    settled = run["settlement"]
+    pay = None if settled is None else amounts.nos(settled["pay"])
+    return [
+        run["job"],
+        amounts.moment(run["run_time"]),
+        amounts.duration(sum(spent)) if spent else None,
+        run_end(run),
+        pay,
+    ]
+
+
+def _watch(settings: Path | None, as_json: bool) -> None:
+    """Until interrupted: a terminal is drawn anew, a pipe gets one block (or JSON line) per change."""
+    from node.cli import agent_state, place
+
+    loaded = place.load(settings)
+    before: object = None
+    while True:
+        known = place.run(agent_state.read_status(loaded))
+        if output.on_terminal() and not as_json:
+            sys.stdout.write("\x1b[H\x1b[2J")
+            show(known)
+        elif known != before:
+            output.emit(known, as_json, lambda known=known: show(known))  # type: ignore[misc]
+        sys.stdout.flush()
+        before = known
+        time.sleep(WATCH_SECONDS)

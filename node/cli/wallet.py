@@ -1,0 +1,172 @@
+"""`gpunode wallet`: look at a wallet, make one, send from one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from node.cli import amounts, output
+from node.cli.options import (
+    ClusterOption,
+    IdsOption,
+    JsonOption,
+    LaneOption,
+    RpcOption,
+    SettingsOption,
+    WalletOption,
+)
+
+group = typer.Typer(help="Show a wallet, make one, or send from one.", invoke_without_command=True)
+
+
+@group.callback()
+def wallet(
+    context: typer.Context,
+    settings: SettingsOption = None,
+    key_file: WalletOption = None,
+    lane: LaneOption = None,
+    cluster: ClusterOption = None,
+    ids: IdsOption = None,
+    rpc: RpcOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a wallet, make one, or send from one."""
+    if context.invoked_subcommand is None:
+        _show(settings, key_file, lane, cluster, ids, rpc, as_json)
+
+
+@group.command()
+def show(
+    settings: SettingsOption = None,
+    key_file: WalletOption = None,
+    lane: LaneOption = None,
+    cluster: ClusterOption = None,
+    ids: IdsOption = None,
+    rpc: RpcOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show address and balances."""
+    _show(settings, key_file, lane, cluster, ids, rpc, as_json)
+
+
+@group.command()
+def new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Key file to write; never one that exists.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new key file (Solana id.json format, mode 0600)."""
+    from node.chain.wallet import Wallet
+
+    made = Wallet.create(file.expanduser())
+    known = {"wallet": str(file), "address": made.address}
+    output.emit(known, as_json, lambda: output.line(f"{made.address}  {file}"))
+
+
+@group.command()
+def send(
+    to: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who gets it (a wallet, not a token account).")],
+    sol: Annotated[str | None, typer.Option("--sol", metavar="AMOUNT", help="How much SOL.")] = None,
+    nos: Annotated[str | None, typer.Option("--nos", metavar="AMOUNT", help="How much NOS.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on mainnet.")] = False,
+    settings: SettingsOption = None,
+    key_file: WalletOption = None,
+    lane: LaneOption = None,
+    cluster: ClusterOption = None,
+    ids: IdsOption = None,
+    rpc: RpcOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send SOL or NOS."""
+    from node.chain.policy import OWNER_KINDS
+    from node.cli import place
+    from node.cli.market import parse_address
+    from node.cli.reach import reach, target
+    from node.cli.spend import spending
+    from node.cli.wallet_file import load_wallet
+    from node.errors import UsageError
+    from node.market import transfer
+
+    if (sol is None) == (nos is None):
+        raise UsageError("how much of what?", hint="name one of --sol and --nos")
+    lamports = amounts.parse_sol(sol) if sol is not None else 0
+    micro = amounts.parse_nos(nos) if nos is not None else 0
+    if not lamports and not micro:
+        raise UsageError("nothing to send", hint="the amount must be more than 0")
+    receiver = parse_address(to)
+    loaded = place.load_if_any(settings)
+    key = load_wallet(loaded, key_file, lane)
+    shown = amounts.sol(lamports) if lamports else amounts.nos(micro)
+
+    async def act() -> dict[str, Any]:
+        async with reach(target(loaded, cluster, ids, rpc)) as (chain, endpoint):
+            if chain.name == "mainnet" and not yes:
+                _confirm(f"Send {shown} from {key.address} to {receiver} on mainnet?")
+            async with spending(key, OWNER_KINDS, chain, endpoint, loaded) as context:
+                if lamports:
+                    landed = await transfer.send_sol(context, receiver, lamports)
+                else:
+                    landed = await transfer.send_nos(context, receiver, micro)
+            return {"from": key.address, "to": receiver, "signature": landed.signature, "fee": landed.fee}
+
+    known = {**place.run(act()), "lamports": lamports, "nos": micro}
+    output.emit(known, as_json, lambda: output.line(f"sent {shown} to {receiver}: {known['signature']}"))
+
+
+def _confirm(question: str) -> None:
+    from node.errors import UsageError
+
+    if not sys.stdin.isatty():
+        raise UsageError("real money is sent only with --yes", hint="there is no terminal to ask on")
+    if not typer.confirm(question):
+        raise typer.Exit(1)
+
+
+def _show(
+    settings: Path | None,
+    key_file: Path | None,
+    lane: str | None,
+    cluster: str | None,
+    ids: str | None,
+    rpc: str | None,
+    as_json: bool,
+) -> None:
+    from node.chain import addresses
+    from node.cli import place
+    from node.cli.reach import reach, target
+    from node.cli.wallet_file import load_wallet, wallet_path
+
+    loaded = place.load_if_any(settings)
+    file = wallet_path(loaded, key_file, lane)
+    key = load_wallet(loaded, key_file, lane)
+
+    async def read() -> dict[str, Any]:
+        async with reach(target(loaded, cluster, ids, rpc)) as (chain, endpoint):
+            account = addresses.token_account(chain, key.address)
+            return {
+                "wallet": str(file),
+                "address": key.address,
+                "cluster": chain.name,
+                "lamports": await endpoint.get_balance(key.address),
+                "token_account": account,
+                "token_account_exists": await endpoint.get_account(account) is not None,
+                "nos": await endpoint.get_token_amount(account),
+            }
+
+    known = place.run(read())
+    missing = "" if known["token_account_exists"] else " (no token account yet)"
+    output.emit(
+        known,
+        as_json,
+        lambda: output.fields(
+            [
+                ("wallet", known["wallet"]),
+                ("address", known["address"]),
+                ("cluster", known["cluster"]),
+                ("SOL", amounts.sol(known["lamports"])),
+                ("NOS", amounts.nos(known["nos"]) + missing),
+            ]
+        ),
+    )
