@@ -33,6 +33,7 @@ from node.container.engine import Engine
 from node.container.runner import OperationRunner
 from node.container.sweeper import Sweeper
 from node.content.library import Library, open_library
+from node.content.merkle import MerkleHasher
 from node.content.store import LocalStore
 from node.errors import ContainerError, RpcUnavailable
 from node.gpu.provider import GpuProvider, choose_provider
@@ -119,7 +120,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     await _check_cluster_once(check)
     library = open_library(settings.content, paths.content, clock=clock)
     stack.push_async_callback(library.aclose)
-    gpus = await choose_provider(settings.gpu.provider, settings.cluster)
+    gpus = await choose_provider(settings.gpu.provider, settings.cluster, new_hasher=MerkleHasher)
     stack.push_async_callback(gpus.aclose)
     facts = await measure_host(paths.data)
     runner = OperationRunner(engine, paths.data, stop_grace=settings.engine.stop_grace, clock=clock)
