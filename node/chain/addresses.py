@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from solders.pubkey import Pubkey
 
-from node.chain.base58 import b58decode, b58encode
+from node.base58 import b58decode, b58encode
 from node.chain.clusters import Cluster
 from node.errors import ChainError
 from node.records import Address, Cid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from node.chain.base58 import b58encode
+from node.base58 import b58encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from node.base58 import b58decode, b58encode
 from node.errors import ContentError
 from node.records import Cid
 
@@ -21,49 +22,27 @@ EMPTY_CID = Cid("QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH")
 """The CID of a file of no bytes."""
 
 _MULTIHASH_PREFIX = b"\x12\x20"  # sha2-256, 32 bytes
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_DIGITS = {letter: value for value, letter in enumerate(_ALPHABET)}
 _HINT = "A CIDv0 is 46 base58 characters and begins with Qm."
 
 
 # --- text and bytes of a CID
 
 
-def base58_encode(data: bytes) -> str:
-    """Base58 in the alphabet that IPFS and Solana share; leading zero bytes become leading `1`s."""
-    number = int.from_bytes(data, "big")
-    letters = []
-    while number:
-        number, rest = divmod(number, 58)
-        letters.append(_ALPHABET[rest])
-    zeros = len(data) - len(data.lstrip(b"\0"))
-    return "1" * zeros + "".join(reversed(letters))
-
-
-def base58_decode(text: str) -> bytes:
-    """The bytes of a base58 text. Raises ContentError for any other letter."""
-    number = 0
-    for letter in text:
-        digit = _DIGITS.get(letter)
-        if digit is None:
-            raise ContentError(f"{letter!r} is no base58 character", hint=_HINT)
-        number = number * 58 + digit
-    zeros = len(text) - len(text.lstrip("1"))
-    return b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
-
-
 def hash32_to_cid(digest: bytes) -> Cid:
     """The CIDv0 of a 32-byte SHA-256, the form a job account holds; ContentError for another length."""
     if len(digest) != 32:
         raise ContentError(f"a CID holds a hash of 32 bytes, not {len(digest)}", hint=_HINT)
-    return Cid(base58_encode(_MULTIHASH_PREFIX + digest))
+    return Cid(b58encode(_MULTIHASH_PREFIX + digest))
 
 
 def cid_to_hash32(cid: str) -> bytes:
     """The 32-byte SHA-256 within a CIDv0. Raises ContentError if the text is no CIDv0."""
     if len(cid) != 46:
         raise ContentError(f"{cid[:60]!r} is no CIDv0: it has {len(cid)} characters", hint=_HINT)
-    raw = base58_decode(cid)
+    try:
+        raw = b58decode(cid)
+    except ValueError as error:
+        raise ContentError(f"{cid!r} is no CIDv0: {error}", hint=_HINT) from None
     if len(raw) != 34 or raw[:2] != _MULTIHASH_PREFIX:
         raise ContentError(f"{cid!r} is no CIDv0: it is not a SHA-256 multihash", hint=_HINT)
     return raw[2:]

@@ -23,7 +23,7 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
-from node.chain.base58 import b58encode
+from node.base58 import b58encode
 from node.localnet import spl
 from node.localnet.slots import SLOTS_PER_EPOCH
 from node.localnet.versions import UndoLog

@@ -15,7 +15,8 @@ from typing import Any
 
 from aiohttp import BodyPartReader, web
 
-from node.content.cid import base58_decode, blocks, varint
+from node.base58 import b58decode
+from node.content.cid import blocks, varint
 from node.content.store import LocalStore
 from node.errors import ContentError
 from node.records import Cid
@@ -92,9 +93,9 @@ class ContentStore:
 
 def car(cid: Cid, data: bytes) -> bytes:
     """A file as a CAR archive, version 1, root first."""
-    root = base58_decode(cid)
+    root = b58decode(cid)
     parts = [_section(_HEADER % root)]
-    parts += [_section(base58_decode(name) + block) for name, block in reversed(list(blocks(data)))]
+    parts += [_section(b58decode(name) + block) for name, block in reversed(list(blocks(data)))]
     return b"".join(parts)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aiohttp import web
 
 from node.agent.port import AgentPort
 from node.api.client import ControlClient, NoAgent
@@ -217,8 +218,6 @@ async def test_closing_leaves_a_successors_socket(place: Path) -> None:
 
 
 async def test_a_stranger_on_the_socket_is_recognised(place: Path) -> None:
-    from aiohttp import web
-
     app = web.Application()
     app.add_routes([web.get("/{any:.*}", _hello)])
     place.parent.mkdir()
@@ -233,9 +232,7 @@ async def test_a_stranger_on_the_socket_is_recognised(place: Path) -> None:
         await runner.cleanup()
 
 
-async def _hello(request: object) -> object:
-    from aiohttp import web
-
+async def _hello(_request: object) -> web.Response:
     return web.Response(text="hello")
 
 

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from node.content.cid import (
     EMPTY_CID,
     CidHasher,
-    base58_decode,
-    base58_encode,
     blocks,
     cid_to_hash32,
     file_cid,
@@ -130,11 +128,6 @@ def test_other_text_is_no_cid(text: str) -> None:
 def test_hash_of_another_length(length: int) -> None:
     with pytest.raises(ContentError):
         hash32_to_cid(bytes(length))
-
-
-@given(st.binary(max_size=64))
-def test_base58_round_trip(data: bytes) -> None:
-    assert base58_decode(base58_encode(data)) == data
 
 
 @given(st.binary(min_size=32, max_size=32))

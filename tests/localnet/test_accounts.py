@@ -10,8 +10,8 @@ import pytest
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from node.base58 import b58decode, b58encode
 from node.chain.accounts import MARKET_DISCRIMINATOR, RawAccount, decode_market
-from node.chain.base58 import b58decode, b58encode
 from node.localnet.rpc.accounts_json import zstd_frame
 from node.localnet.spl import amount_json
 from node.records import QueueType

@@ -104,7 +104,7 @@ async def test_garbage_is_invalid_params(rpc: RpcClient) -> None:
 
 
 async def test_base58_is_the_default_encoding(rpc: RpcClient) -> None:
-    from node.chain.base58 import b58encode
+    from node.base58 import b58encode
 
     payer = wallet(rpc.net)
     transaction = pay(payer, Pubkey.new_unique(), 5_000_000, await rpc.blockhash())

@@ -10,7 +10,7 @@ from typing import Any
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from node.chain.base58 import b58encode
+from node.base58 import b58encode
 from node.localnet import spl
 from node.localnet.rpc.errors import INVALID_REQUEST, RpcError, invalid_params
 from node.localnet.rpc.params import Config

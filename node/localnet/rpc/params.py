@@ -10,7 +10,7 @@ from typing import Any
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from node.chain.base58 import b58decode
+from node.base58 import b58decode
 from node.localnet.rpc.errors import MIN_CONTEXT_SLOT, RpcError, invalid_params
 from node.localnet.slots import Block, Commitment, Slots
 

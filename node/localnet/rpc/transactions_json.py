@@ -11,7 +11,7 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from node.chain.base58 import b58decode, b58encode
+from node.base58 import b58decode, b58encode
 from node.localnet.ledger import MEMO_PROGRAMS, Record
 from node.localnet.rpc.errors import VERSION_UNSUPPORTED, RpcError, invalid_params
 from node.localnet.rpc.params import Config
