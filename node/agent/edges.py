@@ -107,7 +107,7 @@ class JobDesk(Protocol):
     def plan(self, assignment: Assignment, body: bytes, gpu_uuids: tuple[str, ...]) -> Plan:
         """What will run on these GPUs.
 
-        Raises JobRefused (this host will not), DefinitionInvalid or another JobError (the poster's fault).
+        Raises DefinitionInvalid (settled as such), JobRefused or another JobError (quit).
         """
         ...
 

@@ -33,7 +33,7 @@ class Papers:
     signer: Signer
 
     def plan(self, assignment: Assignment, body: bytes, gpu_uuids: tuple[str, ...]) -> Plan:
-        """What will run. Raises DefinitionInvalid or JobError (the poster's fault), or JobRefused."""
+        """What will run. Raises DefinitionInvalid, JobRefused or another JobError."""
         engine = self.settings.engine
         plan = make_plan(
             parse_definition(body),

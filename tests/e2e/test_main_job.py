@@ -111,22 +111,13 @@ async def test_an_end_by_the_poster_is_answered_with_complete(
     assert result["opStates"][0]["diagnostics"]["reason"]["jobStopped"] is True
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (b'{"version":"0.1","type":"container","ops":[{"type":"container/run","id":"a"}]}', "$input"),
-        (b"this is no JSON", "$input"),
-    ],
-)
-async def test_an_invalid_definition_is_settled_as_a_validation_error(
-    place: MarketPlace, agent: ControlClient, body: bytes, expected: str
-) -> None:
-    posted = await place.post(body)
+async def test_an_invalid_definition_is_settled_as_a_validation_error(place: MarketPlace, agent: ControlClient) -> None:
+    posted = await place.post(b'{"version":"0.1","type":"container","ops":[{"type":"container/run","id":"a"}]}')
     run = await settled(agent, posted.job)
     assert (run["cause"], run["settlement"]["kind"]) == ("invalid", "finish")
     result = await place.result(await place.job(posted.job))
     assert (result["status"], result["opStates"]) == ("validation-error", [])
-    assert result["errors"][0][0]["path"].startswith(expected)
+    assert result["errors"][0][0]["path"].startswith("$input")
 
 
 async def test_an_image_that_cannot_be_pulled_is_a_failed_result(place: MarketPlace, agent: ControlClient) -> None:
@@ -159,11 +150,20 @@ async def test_a_container_that_does_not_start_is_a_result(
     assert result["opStates"][0]["status"] == "failed"
 
 
-async def test_a_definition_over_the_limit_is_quit(place: MarketPlace, agent: ControlClient) -> None:
-    posted = await place.post(b'{"a":"' + b"x" * (1 << 20) + b'"}')
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"this is no JSON", "cannot be read"),
+        (b'{"a":"' + b"x" * (1 << 20) + b'"}', "more than 1,048,576 bytes"),
+    ],
+)
+async def test_a_definition_that_is_no_document_is_quit(
+    place: MarketPlace, agent: ControlClient, body: bytes, reason: str
+) -> None:
+    posted = await place.post(body)
     run = await settled(agent, posted.job)
-    assert run["settlement"]["kind"] == "quit"
-    assert "more than 1,048,576 bytes" in run["refusal"]
+    assert (run["settlement"]["kind"], run["settlement"]["pay"]) == ("quit", 0)
+    assert reason in run["refusal"]
     assert (await place.job(posted.job)).state is JobState.STOPPED
     await place.poster.recover(posted.job)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from node.agent.edges import JobDesk
 from node.agent.monitor import JobMonitor
-from node.errors import DefinitionInvalid, GpuError, JobError, JobRefused, LaneDegraded
+from node.errors import DefinitionInvalid, GpuError, JobError, LaneDegraded
 from node.job.definition import violation_json
 from node.records import EndCause, FetchedDefinition, Gpu, Outcome, Plan, Refusal
 from node.retry import Clock
@@ -33,8 +33,8 @@ class Readiness:
 async def admit(
     monitor: JobMonitor, fetched: FetchedDefinition, desk: JobDesk, readiness: Readiness, clock: Clock
 ) -> Plan | Outcome | Refusal:
-    """A plan; or an Outcome when the definition is invalid, which is the poster's fault and is settled as such; or a
-    Refusal, which gives the job back unpaid."""
+    """A plan; or an Outcome when the definition breaks the schema, which is settled as such; or a Refusal, which gives
+    the job back unpaid (bytes that are no JSON document at all, and all that this host will not run)."""
     job = monitor.assignment.job
     if monitor.quit_reason:
         return Refusal(job.address, monitor.quit_reason)
@@ -44,12 +44,9 @@ async def admit(
         plan = await asyncio.to_thread(desk.plan, monitor.assignment, fetched.body, uuids)
     except (GpuError, LaneDegraded) as error:
         return Refusal(job.address, f"the lane's GPUs cannot serve: {error.message}")
-    except JobRefused as error:
-        return Refusal(job.address, error.message)
     except DefinitionInvalid as error:
         return _invalid(monitor, error, clock)
     except JobError as error:
-        # Bytes that are no JSON document at all are not a definition that could be judged; nobody is billed.
         return Refusal(job.address, error.message)
     trouble = await _disk_trouble(readiness)
     if trouble:
