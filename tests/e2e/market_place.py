@@ -40,7 +40,7 @@ def settings_tree(net: Localnet, folder: Path) -> dict[str, Any]:
         },
         "host": {"country": "NL"},
         "engine": {"stop_grace": 1},
-        "limits": {"disk_free": "100 MiB"},
+        "limits": {"disk_free": "100 MiB", "memory": "256 MiB", "shm": "64 MiB"},
         "paths": {"data": str(folder / "data"), "control_socket": str(folder / "control.sock")},
         "lanes": [{"name": "main", "wallet": str(folder / "node.json"), "market": net.market}],
     }

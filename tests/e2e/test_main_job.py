@@ -140,6 +140,20 @@ async def test_a_command_that_fails_is_a_result(
     assert result["opStates"][0]["exitCode"] == code
 
 
+async def test_a_container_killed_for_memory_is_a_result_that_says_so(
+    place: MarketPlace, agent: ControlClient, busybox_image: str
+) -> None:
+    posted = await place.post(single(busybox_image, "echo begun; tail /dev/zero"))
+    await settled(agent, posted.job)
+    result = await place.result(await place.job(posted.job))
+    (operation,) = result["opStates"]
+    assert operation["exitCode"] == 137
+    # Not every engine notices what the kernel did (control groups version 1); the error follows its word.
+    said = [error["message"] for error in operation["errors"]]
+    assert any("out of memory" in message for message in said) == operation["diagnostics"]["state"]["OOMKilled"]
+    assert [entry["log"] for entry in operation["logs"] if entry["type"] == "stdout"] == ["begun\n"]
+
+
 async def test_a_container_that_does_not_start_is_a_result(
     place: MarketPlace, agent: ControlClient, busybox_image: str
 ) -> None:
