@@ -1,4 +1,4 @@
-"""Retry policies, declared beside the call they belong to.
+"""Time, waiting, and retry policies, which are declared beside the call they belong to.
 
 Not here: what is worth a retry. The caller names the error classes; everything else passes through.
 """
@@ -45,6 +45,22 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Suspend the calling task."""
         await asyncio.sleep(seconds)
+
+
+async def sleep_or(clock: Clock, seconds: float, *events: asyncio.Event) -> bool:
+    """Wait until one of the events is set (True) or the seconds have passed (False)."""
+    if any(event.is_set() for event in events):
+        return True
+    async with asyncio.TaskGroup() as group:
+        waits = [group.create_task(clock.sleep(seconds)), *(group.create_task(_set(event)) for event in events)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+    return any(event.is_set() for event in events)
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from node.agent.board import Board
 from node.agent.edges import Standing
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
-from node.agent.waiting import plain_errors, sleep_or
+from node.agent.waiting import plain_errors
 from node.errors import EngineUnavailable, GpunodeError, LaneDegraded, RpcUnavailable
 from node.journal.rows import LaneRow
 from node.market.watch import Assigned, LaneEvent, NotQueued, Queued
 from node.records import Address, Assignment, Gpu, LanePhase, LaneStatus, SettleKind, Settlement, Stage
-from node.retry import Retry
+from node.retry import Retry, sleep_or
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class Lane:
             log.warning("cannot leave the queue: %s", error.message)
 
     async def _tend(self) -> None:
-        """See transactions of an earlier life through, then look after ours."""
+        """See transactions of an earlier life through, then look after ours; whatever happens, go on with it."""
         failures = 0
         while True:
             try:
@@ -153,8 +153,11 @@ class Lane:
                     await self._market.resume()
                     self._resumed.set()
                 await self._market.tend()
-            except OUTAGES as error:
-                log.warning("%s", error.message)
+            except GpunodeError as error:
+                log.warning("looking after transactions: %s", error.message)
+            except Exception:
+                # Jobs must not end with it: they look at the chain themselves.
+                log.exception("looking after transactions failed unexpectedly")
             await self._clock.sleep(OUTAGE_RETRY.wait(min(failures, 8)))
             failures += 1
 

@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from node.agent.edges import LaneMarket
-from node.agent.waiting import sleep_or
 from node.container.stop import StopSignal
 from node.errors import ChainError
 from node.journal.journal import Journal
 from node.market.watch import JobEvent, JobExtended
 from node.records import Assignment, EndCause, JobState
-from node.retry import Clock, Retry
+from node.retry import Clock, Retry, sleep_or
 
 log = logging.getLogger(__name__)
 

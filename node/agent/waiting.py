@@ -1,8 +1,7 @@
-"""Waiting: for time or an event, for an outage to end, and errors out of task groups."""
+"""Waiting for an outage to end, and errors out of task groups."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -11,18 +10,6 @@ from node.errors import GpunodeError
 from node.retry import Clock, Retry
 
 T = TypeVar("T")
-
-
-async def sleep_or(clock: Clock, seconds: float, *events: asyncio.Event) -> bool:
-    """Wait until one of the events is set (True) or the seconds have passed (False)."""
-    if any(event.is_set() for event in events):
-        return True
-    async with asyncio.TaskGroup() as group:
-        waits = [group.create_task(clock.sleep(seconds)), *(group.create_task(_set(event)) for event in events)]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for task in waits:
-            task.cancel()
-    return any(event.is_set() for event in events)
 
 
 async def patiently(
@@ -59,7 +46,3 @@ def plain_errors() -> Iterator[None]:
         while isinstance(leaf, BaseExceptionGroup):
             leaf = leaf.exceptions[0]
         raise leaf from None
-
-
-async def _set(event: asyncio.Event) -> None:
-    await event.wait()

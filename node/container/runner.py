@@ -29,7 +29,7 @@ from node.container.log import LogKeeper
 from node.container.stop import StopSignal
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
 from node.records import EndCause, OperationError, OperationState, OperationStatus, PlannedOperation
-from node.retry import Clock, Retry, SystemClock
+from node.retry import Clock, Retry, SystemClock, sleep_or
 
 OnChange = Callable[[OperationState], Awaitable[None]]
 """Makes a state durable; awaited before the change it announces is made."""
@@ -312,9 +312,9 @@ class _Run:
                 # A log that cannot be read must not end the job; what there is gets collected at the end.
                 log.warning("the log of container %s cannot be followed: %s", container[:12], error)
                 return
-            if exited.is_set() or keeper.truncated:
+            # A log that ends mostly means that the container did; only if not, it is followed anew.
+            if exited.is_set() or keeper.truncated or await sleep_or(self._clock, 1.0, exited):
                 return
-            await self._clock.sleep(1.0)
 
     async def _stop_when_told(self, container: str) -> None:
         cause = await self._stop.wait()

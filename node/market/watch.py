@@ -18,7 +18,7 @@ from node.market.context import MarketContext
 from node.market.effects import is_queued, run_filters
 from node.market.join import runs_of
 from node.records import Address, Assignment, Job, JobState, Run
-from node.retry import Clock
+from node.retry import Clock, sleep_or
 
 POLL_ALIVE = 5.0
 POLL_SUSPECT = 1.0
@@ -100,22 +100,11 @@ class _Bell:
     async def wait(self) -> None:
         """Return at the next notice, or after 5 seconds (1 while the socket is suspect)."""
         began = self._clock.monotonic()
-        while not self._rung.is_set():
+        # In naps of a second: whether the socket is suspect is asked again after each.
+        while not await sleep_or(self._clock, POLL_SUSPECT, self._rung):
             if self._clock.monotonic() - began >= (POLL_SUSPECT if self._subscriptions.suspect else POLL_ALIVE):
                 return
-            await self._nap()
         self._rung.clear()
-
-    async def _nap(self) -> None:
-        """Wait a second at most: whether the socket is suspect is asked again then."""
-        ringing = asyncio.ensure_future(self._rung.wait())
-        sleeping = asyncio.ensure_future(self._clock.sleep(POLL_SUSPECT))
-        try:
-            await asyncio.wait({ringing, sleeping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (ringing, sleeping):
-                task.cancel()
-            await asyncio.gather(ringing, sleeping, return_exceptions=True)
 
 
 @asynccontextmanager
