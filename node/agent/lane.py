@@ -175,13 +175,12 @@ class Lane:
                 await self._turn()
             self._failures = 0
         except OUTAGES as error:
-            await self._board.show(self.status.phase, f"waiting: {error.message}")
+            await self._board.show(self.status.phase, f"waiting: {_line(error)}")
             await sleep_or(self._clock, OUTAGE_RETRY.wait(min(self._failures, 8)), self._wake)
             self._failures += 1
         except GpunodeError as error:
             self._checked = False
-            hint = f" ({error.hint})" if error.hint else ""
-            await self._board.show(LanePhase.DEGRADED, f"{error.message}{hint}", level="error")
+            await self._board.show(LanePhase.DEGRADED, _line(error), level="error")
             await sleep_or(self._clock, CHECK_AGAIN, self._wake)
         except Exception:
             # A bug must not take other lanes' jobs down with this one; the log has the traceback.
@@ -326,7 +325,7 @@ class Lane:
 
     async def _show_trouble(self, job: Address, stage: Stage, error: GpunodeError) -> None:
         """Trouble in a job that is not given up: a line, or a state of its own when a person has to act."""
-        line = f"{error.message} ({error.hint})" if error.hint else error.message
+        line = _line(error)
         if isinstance(error, LaneDegraded):
             await self._board.show(LanePhase.DEGRADED, f"{stage.value}: {line}", job=job, stage=stage, level="error")
         else:
@@ -347,3 +346,8 @@ class Lane:
         row = await self._journal.lane(self.name)
         assert row is not None, "start() made the row"
         return row
+
+
+def _line(error: GpunodeError) -> str:
+    """What is wrong and what to do about it."""
+    return f"{error.message} ({error.hint})" if error.hint else error.message

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 HARD_EXIT = 130
 """Exit status after a second signal."""
+RESTART_AFTER = 5.0
+"""Seconds before a background task that failed is started again."""
 
 
 class Supervisor:
@@ -93,4 +95,10 @@ class Supervisor:
 
 
 async def _forever(task: Callable[[], Awaitable[None]]) -> None:
-    await task()
+    """Start a background task again when it fails: jobs at hand must not end with it."""
+    while True:
+        try:
+            await task()
+        except Exception:
+            log.exception("a background task failed unexpectedly and is started again")
+        await asyncio.sleep(RESTART_AFTER)
