@@ -6,15 +6,17 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from solders.instruction import Instruction
 from spl.token.instructions import close_account
 from spl.token.models import CloseAccountParams
 
 from node.chain import addresses
-from node.chain.instructions import tokens
+from node.chain.clusters import Cluster
+from node.chain.instructions import jobs, tokens
 from node.chain.memo import memos
 from node.chain.subscription import Subscriptions
 from node.content.cid import file_cid
-from node.errors import AccountMissing, FundsMissing, StakeMissing
+from node.errors import AccountMissing, FundsMissing, LaneDegraded, StakeMissing
 from node.market import funds
 from node.market.context import MarketContext
 from node.market.join import JoinKind, join, leave, standing
@@ -197,6 +199,48 @@ async def test_a_poster_without_token_account_does_not_stop_finish(town: Town) -
     settled = await Settler(host).settle(given, RESULT, None)
     assert settled.kind is SettleKind.FINISH
     assert await balance(town, poster.node) == given.job.price * 60 - settled.pay
+
+
+async def test_of_the_account_orders_known_the_one_that_simulates_is_used(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A market whose program wants the other order: the first is refused in simulation, the second lands."""
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+    current, older, tried = jobs.finish, jobs.finish_older, []
+
+    def first(cluster: Cluster, **accounts: Address) -> Instruction:
+        tried.append("first")
+        return older(cluster, project=given.job.project, **accounts)
+
+    def second(cluster: Cluster, *, project: Address, **accounts: Address) -> Instruction:
+        tried.append("second")
+        return current(cluster, **accounts)
+
+    monkeypatch.setattr("node.market.settle.jobs.finish", first)
+    monkeypatch.setattr("node.market.settle.jobs.finish_older", second)
+    settled = await Settler(host).settle(given, RESULT, MEMO)
+    assert settled.kind is SettleKind.FINISH
+    assert tried == ["first", "second"]
+
+
+async def test_a_market_that_takes_no_order_known_stops_the_lane_and_loses_nothing(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+    older = jobs.finish_older
+
+    def unknown(cluster: Cluster, **accounts: Address) -> Instruction:
+        return older(cluster, **{"project": given.job.project, **accounts})
+
+    with monkeypatch.context() as patch:
+        patch.setattr("node.market.settle.jobs.finish", unknown)
+        with pytest.raises(LaneDegraded, match="no known account order") as caught:
+            await Settler(host).settle(given, RESULT, MEMO)
+    assert caught.value.hint
+    assert await host.ledger.run(given.run.address) is not None
+    assert (await Settler(host).settle(given, RESULT, MEMO)).kind is SettleKind.FINISH
 
 
 async def test_end_by_the_poster_is_answered_with_complete(town: Town) -> None:
