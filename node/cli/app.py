@@ -15,12 +15,16 @@ import typer
 
 from node.cli import failure
 from node.cli.commands import attach
+from node.cli.help import Commands
 from node.errors import GpunodeError
 
 app = typer.Typer(
     name="gpunode",
     help="Earn with this host's GPUs on a Solana job market, and post jobs to one.",
     no_args_is_help=True,
+    cls=Commands,
+    # Plain help: rich's takes longer to load than most commands to run.
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -75,8 +79,9 @@ def invoke(arguments: Sequence[str]) -> int:
         return _usage(error, as_json)
     except (KeyboardInterrupt, typer.Abort):
         return failure.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of stdout has gone (a pager, `head`): nothing is wrong, and nothing more can be said.
+    except (BrokenPipeError, SystemExit):
+        # The reader of stdout has gone (a pager, `head`): nothing is wrong, and nothing more can be said. typer turns
+        # some of these into an exit of its own; commands never exit that way.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except BaseExceptionGroup as group:

@@ -14,6 +14,9 @@ from node.cli import amounts, output
 from node.cli.failure import FAILED
 from node.cli.options import JsonOption
 
+MATCHES_SHOWN = 3
+"""Matches of one result pattern on the screen; --json has all."""
+
 
 def demo(
     job: Annotated[str, typer.Option("--job", metavar="NAME", help="Which of the demo jobs.")] = "spam",
@@ -23,26 +26,34 @@ def demo(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the main job for real: own chain, this host's engine, pay and proof.
+    """Run the main job for real, from posting to pay and proof.
+
+    On a chain of its own and this host's container engine.
 
     With --json the steps go to stderr and stdout ends with one line: `ok`, `cluster`, `programs` (address -> SHA-256),
     `market`, `node`, `job`, `run`, `definition_cid`, `result_cid`, `receipt_cid`, `settle_signature`, `pay`
-    (`amount` in micro-NOS, `mint`), `gpu`, `stages` (name -> seconds), `energy`, `verified` (check -> true, false or
-    null where nothing could be checked), `answers` (what the job found).
+    (`amount` in micro-NOS, `mint`), `gpu` (`provider`, `uuid`, `name`), `stages` (name -> seconds), `energy` (`joules`,
+    `source`; null where no meter was), `verified` (check -> true, false or null where nothing could be checked),
+    `checks` (each line of the verification), `answers` (what the job found), `folder` (where logs were kept, or null).
     """
     from node.cli import place
     from node.localnet.demo import Demo, DemoPlan
+    from node.localnet.interruption import interruptible
 
     screen = StepScreen(sys.stderr if as_json else sys.stdout)
-    plan = DemoPlan(job=job, folder=keep)
+
+    async def run() -> dict[str, Any]:
+        with interruptible(lambda: screen.step("Told to stop: putting away what was started")):
+            return await Demo(DemoPlan(job=job, folder=keep), screen).run()
+
     try:
-        summary = place.run(Demo(plan, screen).run())
+        summary = place.run(run())
     finally:
         screen.clear()
     if as_json:
         print(json.dumps(summary, ensure_ascii=False))
     else:
-        show(summary)
+        show(job, summary)
     if not summary["ok"]:
         raise typer.Exit(FAILED)
 
@@ -81,13 +92,11 @@ class StepScreen:
             self._passing = False
 
 
-def show(summary: dict[str, Any]) -> None:
+def show(job: str, summary: dict[str, Any]) -> None:
     """The summary for people."""
     output.line()
     output.heading("The job and its proof")
     pay = summary["pay"]
-    energy = summary.get("energy") or {}
-    joules = energy.get("joules")
     output.fields(
         [
             ("cluster", summary["cluster"]),
@@ -98,28 +107,61 @@ def show(summary: dict[str, Any]) -> None:
             ("definition", summary["definition_cid"]),
             ("result", summary["result_cid"]),
             ("receipt", summary["receipt_cid"]),
-            ("settled by", f"{summary['settle']}, {summary['settle_signature']}"),
+            ("settled by", f"{summary['settle'] or 'nothing'}, {summary['settle_signature'] or 'no transaction'}"),
             ("pay", f"{amounts.nos(pay['amount'])} (mint {pay['mint']})"),
             ("GPU", _gpu(summary["gpu"])),
-            ("energy", "not metered" if joules is None else f"{joules:.1f} J ({energy.get('source')})"),
+            ("energy", _energy(summary["energy"])),
+            ("logs kept", summary["folder"]),
         ]
     )
     output.line()
     output.table(["stage", "seconds"], [(name, f"{spent:.3f}") for name, spent in _spent(summary)])
     output.line()
-    output.heading("What the job found")
-    for name, values in summary["answers"].items():
-        output.line(f"  {name}: {values}")
-    output.line()
+    _show_answers(job, summary["answers"])
     output.heading("Programs of the chain (SHA-256)")
     for address, digest in summary["programs"].items():
         output.line(f"  {address}  {digest}")
     output.line()
     output.heading("Verification (gpunode verify)")
-    for name, good in summary["verified"].items():
-        print(f"  {output.mark(good)} {name}")
+    for check in summary["checks"]:
+        label = check["label"].replace("_", " ")
+        print(f"  {output.mark(check['ok'])} {label:<11} {check['name']}: {_short(check['detail'])}")
     output.line()
-    output.line("The main job works on this machine." if summary["ok"] else "Something is wrong: see above.")
+    output.line("The main job works on this machine." if summary["ok"] else _trouble(summary))
+
+
+def _show_answers(job: str, answers: dict[str, Any]) -> None:
+    from node.localnet.demo import found_matches
+
+    if not answers:
+        return
+    output.heading("What the job found")
+    for name, matches in found_matches(job, answers).items():
+        for match in matches[:MATCHES_SHOWN]:
+            output.line(f"  {name:<10}  {_short(match)}")
+        if len(matches) > MATCHES_SHOWN:
+            output.line(f"  {name:<10}  … and {len(matches) - MATCHES_SHOWN} more")
+    output.line()
+
+
+def _short(text: str) -> str:
+    """The text on one line of the screen."""
+    clean = output.printable(text)
+    room = max(40, output.width() - 32)
+    return clean if len(clean) <= room or not output.on_terminal() else f"{clean[: room - 1]}…"
+
+
+def _trouble(summary: dict[str, Any]) -> str:
+    failed = [check["name"] for check in summary["checks"] if check["ok"] is False]
+    if failed:
+        return f"The job does not verify: {', '.join(failed)}."
+    return f"The job was not done and paid for: {summary['refusal'] or summary['cause'] or 'no reason known'}."
+
+
+def _energy(energy: dict[str, Any] | None) -> str:
+    if energy is None or energy["joules"] is None:
+        return "not metered" if energy is None else f"not metered ({energy['source']})"
+    return f"{energy['joules']:.1f} J ({energy['source']})"
 
 
 def _gpu(gpu: dict[str, Any]) -> str:

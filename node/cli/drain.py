@@ -7,5 +7,5 @@ from node.cli.options import JsonOption, LaneOption, SettingsOption
 
 
 def drain(lane: LaneOption = None, settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Finish the job at hand, leave the queue and take no more, until `resume`."""
+    """Finish the job at hand and take no more, until `resume`."""
     act(settings, lambda client: client.drain(lane), as_json)

@@ -18,6 +18,7 @@ FAILED = 1
 USAGE = 2
 ATTENTION = 3
 INTERRUPTED = 130
+VIOLATIONS_SHOWN = 20
 
 
 def report(error: GpunodeError, as_json: bool) -> int:
@@ -26,9 +27,25 @@ def report(error: GpunodeError, as_json: bool) -> int:
         output.document({"ok": False, "error": describe(error)})
     else:
         output.note(f"error: {error.message}")
+        if isinstance(error, DefinitionInvalid):
+            _list_violations(error)
         if error.hint:
             output.note(f"  hint: {error.hint}")
     return USAGE if isinstance(error, UsageError) else FAILED
+
+
+def _list_violations(error: DefinitionInvalid) -> None:
+    """Where the message cannot name them all: one line each."""
+    from node.cli.violations import violation_line
+    from node.job.definition import violation_json
+
+    if len(error.violations) < 2:
+        return
+    for violation in error.violations[:VIOLATIONS_SHOWN]:
+        output.note(f"  {violation_line(violation_json(violation))}")
+    more = len(error.violations) - VIOLATIONS_SHOWN
+    if more > 0:
+        output.note(f"  and {more} more")
 
 
 def describe(error: GpunodeError) -> dict[str, object]:
@@ -37,7 +54,9 @@ def describe(error: GpunodeError) -> dict[str, object]:
     if isinstance(error, TransactionFailed):
         known["error"] = error.error
     if isinstance(error, DefinitionInvalid):
-        known["violations"] = error.violations
+        from node.job.definition import violation_json
+
+        known["violations"] = [violation_json(violation) for violation in error.violations]
     return known
 
 

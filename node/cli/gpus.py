@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def gpus(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Show the host's GPUs: from the running agent, else asked of the driver.
+    """Show the GPUs of this host.
+
+    The running agent is asked, else the driver.
 
     JSON: `running`, `provider` (`nvidia`, `simulated`, or null where there is none), `gpus`.
     """

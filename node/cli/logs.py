@@ -31,7 +31,10 @@ def logs(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what a job's containers wrote (--json: `entries`; with -f one entry a line)."""
+    """Print what a job's containers wrote.
+
+    JSON: `job`, `entries` (`operation`, `type`: stdout, stderr, nodeerr, `log`, `timestamp`); with -f one entry a line.
+    """
     from node.cli import place
 
     loaded = place.load(settings)

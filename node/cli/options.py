@@ -10,7 +10,7 @@ import typer
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 SettingsOption = Annotated[
     Path | None,
-    typer.Option("--settings", envvar="GPUNODE_SETTINGS", metavar="FILE", help="Settings file.", show_default=False),
+    typer.Option("--settings", metavar="FILE", help="Settings file (also GPUNODE_SETTINGS).", show_default=False),
 ]
 RpcOption = Annotated[
     str | None,

@@ -18,5 +18,8 @@ def resume(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take jobs again after `drain` or `pause`, and check a degraded lane anew."""
+    """Take jobs again after `drain` or `pause`.
+
+    A degraded lane is checked anew.
+    """
     act(settings, lambda client: client.adopt(lane) if adopt else client.resume(lane), as_json)

@@ -21,7 +21,10 @@ def stop(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """End the agent; its containers run on and the next start adopts them, unless --quit."""
+    """End the agent; a running job goes on, unless --quit.
+
+    The next start takes up what runs in its containers.
+    """
     from node.api.client import ControlClient
     from node.api.control import answers
     from node.cli import place

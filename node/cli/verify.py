@@ -32,7 +32,9 @@ def verify(
     gateway: GatewayOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a job's settlement, receipt and result with nothing but a Solana endpoint and a gateway.
+    """Check a settled job from outside: pay, receipt and result.
+
+    Nothing but a Solana endpoint and a gateway is needed.
 
     JSON: `job`, `ok`, `verified` (check -> true, false or null), `checks` (`name`, `label`: proven, consistent, stated
     or not_checked, `ok`, `detail`). Exit status 1 when a check failed.

@@ -65,7 +65,10 @@ def stop(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a waiting job out of the queue, or end a running one; what was not used comes back."""
+    """End a job; what was not used comes back.
+
+    A waiting job is taken out of the queue, a running one is stopped and its node paid for the time used.
+    """
     _simple(Who(settings, wallet, lane, cluster, ids, rpc), job, lambda poster, at: poster.stop(at), as_json)
 
 
@@ -93,7 +96,7 @@ def clean(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Close a finished job's account and get its rent back, once the market allows it."""
+    """Close a finished job's account and get its rent back."""
     _simple(Who(settings, wallet, lane, cluster, ids, rpc), job, lambda poster, at: poster.clean(at), as_json)
 
 

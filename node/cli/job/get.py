@@ -30,7 +30,7 @@ def get(
     gateway: GatewayOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a job's state on the chain, and its result once there is one."""
+    """Show a job on the chain, and its result."""
     from contextlib import aclosing
 
     from node.cli import place

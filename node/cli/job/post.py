@@ -35,9 +35,6 @@ def post(
         str | None, typer.Option("--market", metavar="ADDRESS", help="Market; default: the lane's.", show_default=False)
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end and show the result.")] = False,
-    unchecked: Annotated[
-        bool, typer.Option("--unchecked", help="Post even a definition that breaks the schema.")
-    ] = False,
     settings: SettingsOption = None,
     wallet: WalletOption = None,
     lane: LaneOption = None,
@@ -57,7 +54,7 @@ def post(
 
     seconds = amounts.parse_duration(timeout)
     body = read_definition(file)
-    warnings = _look_at(body, unchecked)
+    warnings = _look_at(body)
     loaded = place.load_if_any(settings)
     wanted = market or place.lane_of(place.require_settings(loaded, "posting without --market"), lane).market
     order = _Order(
@@ -151,21 +148,14 @@ class _Order:
             return {**known, **outcome}
 
 
-def _look_at(body: bytes, unchecked: bool) -> list[str]:
+def _look_at(body: bytes) -> list[str]:
     """Check the definition and list what seems secret in it. Raises JobError or DefinitionInvalid."""
-    from node.errors import JobError
     from node.job.definition import validate
     from node.job.secrets import find_secrets
     from node.job.text import parse_json
 
-    try:
-        document = parse_json(body)
-    except JobError:
-        if unchecked:
-            return []
-        raise
-    if not unchecked:
-        validate(document)
+    document = parse_json(body)
+    validate(document)
     return list(find_secrets(document))
 
 

@@ -10,13 +10,17 @@ import typer
 from node.cli import output
 from node.cli.failure import FAILED
 from node.cli.options import JsonOption
+from node.cli.violations import violation_line
 
 
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Definitions to check; - is stdin.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check definitions (--json: a list of `file`, `valid`, `errors` with `path`, `expected`, `value`)."""
+    """Check definitions against the network's schema.
+
+    JSON: a list of `file`, `valid`, `errors` (`path`, `expected`, `value`).
+    """
     checked = [_check(file) for file in files]
     output.emit(checked, as_json, lambda: _show(checked))
     if not all(each["valid"] for each in checked):
@@ -43,5 +47,4 @@ def _show(checked: list[dict[str, Any]]) -> None:
     for each in checked:
         print(f"{output.mark(each['valid'])} {output.printable(each['file'])}")
         for error in each["errors"]:
-            value = f", is {error['value']!r}"[:120] if "value" in error else ", is missing"
-            output.line(f"    {error['path']} must be {error['expected']}{value}")
+            output.line(f"    {violation_line(error)}")
