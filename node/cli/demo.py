@@ -160,7 +160,7 @@ def _trouble(summary: dict[str, Any]) -> str:
 
 def _energy(energy: dict[str, Any] | None) -> str:
     if energy is None or energy["joules"] is None:
-        return "not metered" if energy is None else f"not metered ({energy['source']})"
+        return "not metered"
     return f"{energy['joules']:.1f} J ({energy['source']})"
 
 

@@ -47,11 +47,15 @@ class Command:
             async with asyncio.timeout(timeout):
                 out, err = await process.communicate()
         except TimeoutError:
-            process.kill()
-            await process.wait()
             raise LocalnetError(
                 f"gpunode {' '.join(arguments)}: no answer in {timeout:.0f} s", hint="the machine may be overloaded"
             ) from None
+        finally:
+            # Too late, or this process was told to end: nobody would read the answer.
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
         return _document(arguments, out, err)
 
     @contextlib.asynccontextmanager

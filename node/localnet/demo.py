@@ -7,28 +7,32 @@ from the chain, the agent and the checks; nothing here computes a figure that th
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import contextlib
 import json
+import re
 import shutil
 import tempfile
-import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from node.api.client import ControlClient, NoAgent
-from node.errors import LocalnetError
-from node.localnet.command import Command, first_line, last_line
+import httpx
+
+from node.api.client import ControlClient
+from node.errors import GpunodeError, LocalnetError
+from node.localnet.command import Command, first_line
 from node.localnet.images import definition, ensure_image
+from node.localnet.leftovers import remove_leftovers
+from node.localnet.spectator import Spectator, StageEntered
 
 JOB_TIMEOUT = 300
 """Seconds the poster pays for at most; the rest of the deposit comes back."""
 READY_SECONDS = 60.0
-QUEUED_SECONDS = 90.0
-JOB_SECONDS = 240.0
-POLL_SECONDS = 0.1
+LINES_SHOWN = 6
+"""Lines of the job's output that stay on the screen; the rest passes by."""
 
 
 class Screen(Protocol):
@@ -49,7 +53,7 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """What to run and where to keep it; `folder` None means a temporary one that is removed at the end."""
+    """What to run and where to keep it; `folder` None means a temporary one that is removed when all went well."""
 
     job: str = "spam"
     country: str = "NL"
@@ -67,13 +71,14 @@ class Demo:
     async def run(self) -> dict[str, Any]:
         """Run it all and return the summary document. Raises GpunodeError when a step fails."""
         self.screen.step("Image of the demo job")
-        began = time.monotonic()
         image = await ensure_image(self.plan.job, self.screen.progress)
         found = "built" if image.built else "found"
-        self.screen.detail(f"{image.tag} {found} in {time.monotonic() - began:.1f} s")
-        with _folder(self.plan.folder) as folder:
-            async with self._chain(folder) as chain:
-                return await self._host(folder, chain)
+        self.screen.detail(f"{image.tag} {found} in {image.seconds:.1f} s")
+        with _workplace(self.plan.folder) as place:
+            async with self._chain(place.folder) as chain:
+                summary = await self._host(place.folder, chain)
+            place.wanted = place.wanted or not summary["ok"]
+            return {**summary, "folder": str(place.folder) if place.wanted else None}
 
     @contextlib.asynccontextmanager
     async def _chain(self, folder: Path) -> AsyncIterator[dict[str, Any]]:
@@ -95,28 +100,35 @@ class Demo:
             *("--wallet", str(folder / "host.json"), "--data", str(folder / "data")),
         )
         node = made["address"]
-        faucet = ("localnet", "faucet", node, "--sol", "1", "--rpc", chain["rpc_url"])
-        await self.command.document(*faucet)
+        await self.command.document("localnet", "faucet", node, "--sol", "1", "--rpc", chain["rpc_url"])
         self.screen.detail(f"node {node}, 1 SOL from the faucet")
+        try:
+            return await self._serve(folder, settings, chain, node)
+        finally:
+            # An agent that is told to stop leaves its containers to the next start; here there is none.
+            for name in await remove_leftovers(node):
+                self.screen.detail(f"removed {name}")
 
+    async def _serve(self, folder: Path, settings: Path, chain: dict[str, Any], node: str) -> dict[str, Any]:
         self.screen.step("Agent: gpunode run")
         log = folder / "agent.log"
         async with (
             self.command.service("run", "--settings", str(settings), log=log) as process,
             ControlClient(folder / "data" / "control.sock") as agent,
         ):
-            watcher = _Agent(agent, process, log)
-            status = await watcher.queued()
+            spectator = Spectator(agent, process, log)
+            status = await spectator.queued(self.screen.progress)
             gpu = status["gpus"][0] if status["gpus"] else {}
             self.screen.detail(f"GPU {gpu.get('name')} ({gpu.get('uuid')}), provider {status['gpu_provider']}")
             if status["gpu_provider"] == "simulated":
                 self.screen.detail("no NVIDIA GPU here: the provider is simulated, which only a localnet accepts")
             self.screen.detail("registered, staked, queued in the market")
             posted = await self._post(folder, chain)
-            run = await self._follow(watcher, posted["job"])
+            run = await self._follow(spectator, posted["job"])
+            found = await self._result(chain, posted["job"])
             checked = await self._verify(chain, posted["job"])
-            answers = await self._answers(chain, posted["job"])
-        return {**_summary(chain, node, gpu, posted, run, checked), "answers": answers}
+            energy = await self._energy(chain, run)
+        return {**_summary(chain, node, gpu, posted, run, checked), "energy": energy, **found}
 
     async def _post(self, folder: Path, chain: dict[str, Any]) -> dict[str, Any]:
         self.screen.step("Poster: gpunode job post")
@@ -131,28 +143,38 @@ class Demo:
         self.screen.detail(f"definition {posted['definition_cid']}")
         return posted
 
-    async def _follow(self, watcher: _Agent, job: str) -> dict[str, Any]:
+    async def _follow(self, spectator: Spectator, job: str) -> dict[str, Any]:
         self.screen.step("The job runs in a container of its own")
-        async for stage, run in watcher.stages(job):
-            self.screen.detail(f"stage {stage}")
-            if stage == "done":
-                return run
-        raise LocalnetError(f"job {job} was not settled in {JOB_SECONDS:.0f} s", hint=f"see {watcher.log}")
+        run: dict[str, Any] = {}
+        lines = 0
+        async for event in spectator.follow(job):
+            if isinstance(event, StageEntered):
+                run = event.run
+                if event.stage == "report" and lines > LINES_SHOWN:
+                    self.screen.detail(f"  │ … and {lines - LINES_SHOWN} more lines")
+                self.screen.detail(f"stage {event.stage}")
+            else:
+                lines += 1
+                show = self.screen.detail if lines <= LINES_SHOWN else self.screen.progress
+                show(f"  │ {event.text}")
+        return run
 
-    async def _answers(self, chain: dict[str, Any], job: str) -> dict[str, Any]:
+    async def _result(self, chain: dict[str, Any], job: str) -> dict[str, Any]:
         """What the job's own output says, as the poster reads it from the result on the chain."""
         self.screen.step("Poster: gpunode job get")
         got = await self.command.document(
             *("job", "get", job, "--rpc", chain["rpc_url"], "--cluster", "localnet"),
             *("--content", chain["content_url"]),
         )
-        states = (got.get("result") or {}).get("opStates") or []
+        result = got.get("result") or {}
         answers: dict[str, Any] = {}
-        for state in states:
-            for name, values in (state.get("results") or {}).items():
-                answers[name] = values
-                self.screen.detail(f"{name}: {values}")
-        return answers
+        for state in result.get("opStates") or []:
+            self.screen.detail(
+                f"operation {state['operationId']}: {state['status']}, exit code {state['exitCode']}, "
+                f"{len(state['logs'])} log entries"
+            )
+            answers.update(state.get("results") or {})
+        return {"answers": answers}
 
     async def _verify(self, chain: dict[str, Any], job: str) -> dict[str, Any]:
         self.screen.step("Anyone: gpunode verify")
@@ -160,56 +182,41 @@ class Demo:
             *("verify", job, "--rpc", chain["rpc_url"], "--gateway", f"{chain['content_url']}/ipfs/"),
             *("--cluster", "localnet"),
         )
-        for check in checked["checks"]:
-            self.screen.detail(f"{check['label']}: {check['name']}: {check['detail']}")
+        labels = Counter(check["label"].replace("_", " ") for check in checked["checks"])
+        failed = sum(check["ok"] is False for check in checked["checks"])
+        counts = ", ".join(f"{count} {label}" for label, count in labels.items())
+        self.screen.detail(f"{len(checked['checks'])} lines: {counts}; {failed} failed")
         return checked
 
+    async def _energy(self, chain: dict[str, Any], run: dict[str, Any]) -> dict[str, Any] | None:
+        """What the signed receipt says of energy: `joules` (None: not metered) and `source`; None without a receipt."""
+        if not run.get("receipt_cid"):
+            return None
+        url = f"{chain['content_url']}/ipfs/{run['receipt_cid']}"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            try:
+                answer = (await client.get(url)).raise_for_status().json()
+            except (httpx.HTTPError, ValueError) as error:
+                raise LocalnetError(f"the receipt cannot be read at {url}: {error}") from None
+        stated = json.loads(base64.b64decode(answer["payload"]))["predicate"]["energy"]
+        if stated is None:
+            return None
+        spent = stated["millijoules"]
+        return {"joules": None if spent is None else spent / 1000, "source": stated["source"]}
 
-@dataclass(frozen=True, slots=True)
-class _Agent:
-    """The agent process and its control socket."""
 
-    client: ControlClient
-    process: asyncio.subprocess.Process
-    log: Path
+def found_matches(job: str, answers: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The whole matches of each of the job's result patterns, without their groups.
 
-    async def queued(self) -> dict[str, Any]:
-        """The agent's document once its lane waits in the market's queue."""
-        reason = "no answer yet"
-        deadline = time.monotonic() + QUEUED_SECONDS
-        while time.monotonic() < deadline:
-            self._alive()
-            with contextlib.suppress(NoAgent):
-                status = await self.client.status()
-                lane = status["lanes"][0]
-                reason = lane["reason"]
-                if lane["phase"] == "queued":
-                    return status
-                if lane["phase"] in ("degraded", "stopped"):
-                    break
-            await asyncio.sleep(POLL_SECONDS)
-        raise LocalnetError(f"the agent did not reach the queue: {reason}", hint=f"see {self.log}")
-
-    async def stages(self, job: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Each stage of the job as it is entered, with the run's document; ends after `done`."""
-        seen: set[str] = set()
-        deadline = time.monotonic() + JOB_SECONDS
-        while time.monotonic() < deadline:
-            self._alive()
-            runs = [run for run in (await self.client.jobs())["jobs"] if run["job"] == job]
-            if runs:
-                entered = [*runs[0]["stages"], runs[0]["stage"]]
-                for stage in entered:
-                    if stage not in seen:
-                        seen.add(stage)
-                        yield stage, runs[0]
-                if runs[0]["stage"] == "done":
-                    return
-            await asyncio.sleep(POLL_SECONDS)
-
-    def _alive(self) -> None:
-        if self.process.returncode is not None:
-            raise LocalnetError(f"the agent ended: {last_line(self.log)}", hint=f"see {self.log}")
+    The network's result documents put every match and its groups into one flat list; the definition tells them apart.
+    """
+    found: dict[str, list[str]] = {}
+    for operation in definition(job)["ops"]:
+        for name, rule in (operation.get("results") or {}).items():
+            values = answers.get(name)
+            step = re.compile(rule if isinstance(rule, str) else rule["regex"]).groups + 1
+            found[name] = [str(value) for value in values[::step]] if isinstance(values, list) else [str(values)]
+    return found
 
 
 def _summary(
@@ -223,7 +230,7 @@ def _summary(
     settlement = run.get("settlement") or {}
     settled = settlement.get("kind") == "finish" and settlement.get("signature") is not None
     return {
-        "ok": bool(settled and settlement.get("pay") and checked["ok"]),
+        "ok": bool(settled and settlement.get("pay") and run["cause"] == "completed" and checked["ok"]),
         "cluster": chain["cluster"],
         "programs": chain["programs"],
         "market": chain["market"],
@@ -234,27 +241,49 @@ def _summary(
         "result_cid": run["result_cid"],
         "receipt_cid": run["receipt_cid"],
         "settle_signature": settlement.get("signature"),
-        "pay": {"amount": settlement.get("pay", 0), "mint": chain["mint"]},
+        "pay": {"amount": settlement.get("pay") or 0, "mint": chain["mint"]},
         "gpu": {name: gpu.get(name) for name in ("provider", "uuid", "name")},
         "stages": run["stages"],
         "verified": checked["verified"],
+        "checks": checked["checks"],
         "cause": run.get("cause"),
+        "refusal": run.get("refusal"),
         "settle": settlement.get("kind"),
-        "energy": run.get("energy"),
     }
 
 
+@dataclass(slots=True)
+class _Workplace:
+    """Where keys, logs and journal go; removed at the end unless `wanted`."""
+
+    folder: Path
+    wanted: bool
+
+
 @contextlib.contextmanager
-def _folder(chosen: Path | None) -> Any:
-    if chosen is not None:
-        chosen.mkdir(parents=True, exist_ok=True)
-        yield chosen.absolute()
-        return
-    folder = Path(tempfile.mkdtemp(prefix="gpunode-demo-"))
+def _workplace(chosen: Path | None) -> Iterator[_Workplace]:
+    """A folder for one run. What a failed run leaves says why it failed, so it stays and is named."""
+    place = _Workplace(_made(chosen), wanted=chosen is not None)
     try:
-        yield folder
-    except BaseException:
-        # The logs say why; keep them.
+        yield place
+    except GpunodeError as error:
+        place.wanted = True
+        hint = f"{error.hint}; " if error.hint else ""
+        error.hint = f"{hint}logs and journal of this run are kept in {place.folder}"
         raise
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        if not place.wanted:
+            shutil.rmtree(place.folder, ignore_errors=True)
+
+
+def _made(chosen: Path | None) -> Path:
+    if chosen is None:
+        return Path(tempfile.mkdtemp(prefix="gpunode-demo-"))
+    folder = chosen.expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise LocalnetError(f"{folder} is not empty", hint="name a folder that is, or that does not exist yet")
+    except OSError as error:
+        raise LocalnetError(f"{folder} cannot be used: {error.strerror}", hint="choose another folder") from None
+    return folder

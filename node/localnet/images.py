@@ -19,9 +19,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -140,10 +141,18 @@ async def ensure_image(name: str, progress: Progress | None = None, *, engine_ur
     loop = asyncio.get_running_loop()
     report = progress or (lambda _line: None)
 
+    unwanted = threading.Event()
+
     def from_thread(line: str) -> None:
+        if unwanted.is_set():
+            raise LocalnetError("nobody waits for this image any more")
         loop.call_soon_threadsafe(report, line)
 
-    return await asyncio.to_thread(_ensure, name, engine_url, from_thread)
+    try:
+        return await asyncio.to_thread(_ensure, name, engine_url, from_thread)
+    finally:
+        # A thread cannot be cancelled: it ends by itself with the next line it has to say.
+        unwanted.set()
 
 
 def _ensure(name: str, engine_url: str | None, progress: Progress) -> ImageRef:
@@ -156,6 +165,7 @@ def _ensure(name: str, engine_url: str | None, progress: Progress) -> ImageRef:
             if size_and_id is None:
                 with _only_builder(wanted):
                     size_and_id = _find(client, wanted.tag) or _build(client, wanted, progress)
+                    _forget_older(client, wanted, progress)
     except APIError as error:
         raise LocalnetError(
             f"the engine could not build the image {wanted.tag}: {error.explanation or error}",
@@ -193,6 +203,16 @@ def _find(client: docker.DockerClient, tag: str) -> tuple[int, str] | None:
     except ImageNotFound:
         return None
     return int(attributes["Size"]), str(attributes["Id"])
+
+
+def _forget_older(client: docker.DockerClient, wanted: Recipe, progress: Progress) -> None:
+    """Untag what earlier recipes of this name built; an image that a container still uses stays."""
+    for image in client.images.list(name=f"gpunode/{wanted.name}"):
+        for tag in image.tags:
+            if tag != wanted.tag:
+                with suppress(APIError):
+                    client.api.remove_image(tag)
+                    progress(f"removed {tag}, of an earlier recipe")
 
 
 @contextmanager
@@ -319,6 +339,8 @@ def main(arguments: Sequence[str]) -> int:
         except GpunodeError as error:
             _write(sys.stderr, f"error: {error.message}. {error.hint}")
             return 1
+        except KeyboardInterrupt:
+            return 130
         _write(sys.stdout, f"{image.tag} {image.id} {image.size}")
     return 0
 
