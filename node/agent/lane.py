@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.agent.board import Board
 from node.agent.edges import Standing
@@ -200,7 +200,7 @@ class Lane:
         if not (self._checked or self._ending or row.wish):
             await self._check()
         await self._resumed.wait()
-        standing = await self._market.standing()
+        standing = await self._current(await self._market.standing())
         await self._check_owned(standing, row)
         if standing.runs:
             await self._serve()
@@ -210,6 +210,14 @@ class Lane:
             if standing.position is None:
                 await self._join()
             await self._serve()
+
+    async def _current(self, standing: Standing) -> Standing:
+        """The standing less runs that the journal knows to be settled: an endpoint that lags still shows them."""
+        runs = [run for run in standing.runs if not await self._is_settled(run.address)]
+        return replace(standing, runs=tuple(runs))
+
+    async def _is_settled(self, run: Address) -> bool:
+        return any(job.stage is Stage.DONE for job in await self._journal.job(run))
 
     async def _check(self) -> None:
         await self._board.show(LanePhase.CHECKING, "checking host, wallet and market")
@@ -288,7 +296,8 @@ class Lane:
         async for event in events:
             match event:
                 case Assigned(assignment):
-                    return assignment
+                    if not await self._is_settled(assignment.run.address):
+                        return assignment
                 case Queued(position, length):
                     await self._board.show(
                         LanePhase.QUEUED, f"place {position} of {length} in the queue", position=position, length=length
@@ -316,6 +325,8 @@ class Lane:
         finally:
             self._pipeline = None
             self._board.leave_job()
+        # What this host could not do once it is to be looked at before the next job comes.
+        self._checked = self._checked and settlement.kind is not SettleKind.QUIT
         await self._tell_settled(settlement)
 
     async def _show_working(self, job: Address, stage: Stage) -> None:

@@ -65,6 +65,8 @@ class FakeChain:
         """Instructions that landed, in order."""
         self.waiting: list[Assignment] = []
         """Jobs in the market's queue: the next `work` gets the first."""
+        self.stale: Assignment | None = None
+        """A run that is gone and that a lagging endpoint still shows."""
         self._changed = asyncio.Event()
 
     def change(self) -> None:
@@ -136,7 +138,8 @@ class FakeMarket:
 
     def _standing(self) -> Standing:
         position = self.chain.queue.index(NODE) + 1 if NODE in self.chain.queue else None
-        return Standing(tuple(a.run for a in self.chain.runs.values()), position)
+        stale = () if self.chain.stale is None else (self.chain.stale.run,)
+        return Standing((*stale, *(a.run for a in self.chain.runs.values())), position)
 
     async def join(self) -> None:
         self._may_fail("join")
@@ -168,7 +171,9 @@ class FakeMarket:
         while True:
             self._may_fail("watch")
             standing = self._standing()
-            if standing.runs:
+            if self.chain.stale is not None:
+                yield Assigned(self.chain.stale)
+            elif standing.runs:
                 yield Assigned(self.chain.runs[standing.runs[0].address])
             elif standing.position is not None:
                 yield Queued(standing.position, len(self.chain.queue))

@@ -192,6 +192,35 @@ async def test_quit_leaves_the_queue(world: World) -> None:
         assert world.chain.sent == ["work", "stop"]
 
 
+async def test_after_a_refusal_the_host_is_checked_before_it_joins(world: World) -> None:
+    definition = world.content.offer(b"image")
+    async with world.lane() as lane:
+        await world.phase(lane, LanePhase.QUEUED)
+        world.gpu_error = GpuError("the GPU has fallen off the bus")
+        world.chain.assign(1, definition=definition)
+        await world.phase(lane, LanePhase.DEGRADED)
+        assert world.chain.sent == ["work", "quit"]
+        world.gpu_error = None
+        await world.phase(lane, LanePhase.QUEUED, limit=60)
+
+
+async def test_a_settled_run_that_a_lagging_endpoint_still_shows_is_passed_over(world: World) -> None:
+    definition = world.content.offer(b"image")
+    async with world.lane() as lane:
+        await world.phase(lane, LanePhase.QUEUED)
+        a = world.chain.assign(1, definition=definition)
+        await world.clock.until(lambda: bool(world.engine.running))
+        world.chain.stale = a
+        world.engine.exit(0)
+        await world.clock.until(lambda: world.chain.sent == ["work", "finish", "work"])
+        assert lane.status.phase is not LanePhase.DEGRADED
+        world.chain.stale = None
+        world.chain.change()
+        await world.phase(lane, LanePhase.QUEUED)
+        texts = [event.text for event in await world.journal.events() if "settled" in event.text]
+        assert len(texts) == 1
+
+
 async def test_a_finish_that_no_account_order_fits_degrades_and_is_tried_on(world: World) -> None:
     definition = world.content.offer(b"image")
     trouble = LaneDegraded("no account order of finish is accepted", hint="upgrade gpunode")
