@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from node.api.documents import plain
 from node.cli import amounts, output
+from node.cli.job.outcome import show_result
 from node.errors import GpunodeError, JobError
 from node.records import SYSTEM_PROGRAM, Cid, JobState
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 RESULT_LIMIT = 64 * 1024 * 1024
 """Bytes of a result document read at most."""
-LOG_LINES = 20
-"""Log lines shown to people."""
 
 
 def job_document(view: JobView) -> dict[str, Any]:
@@ -79,36 +78,8 @@ def show(known: dict[str, Any]) -> None:
     if known.get("result_error"):
         output.note(f"the result cannot be read: {known['result_error']}")
     if isinstance(known.get("result"), dict):
-        _show_result(known["result"])
-
-
-def _show_result(result: dict[str, Any]) -> None:
-    output.line()
-    output.line(f"result: {result.get('status')}")
-    for error in _list(result.get("errors")):
-        output.line(f"  error: {error}"[:300])
-    states = [state for state in _list(result.get("opStates")) if isinstance(state, dict)]
-    if not states:
-        return
-    rows = [[state.get("operationId"), state.get("status"), state.get("exitCode")] for state in states]
-    output.table(["operation", "status", "exit"], rows)
-    for state in states:
-        _show_logs(state)
-
-
-def _show_logs(state: dict[str, Any]) -> None:
-    entries = [entry for entry in _list(state.get("logs")) if isinstance(entry, dict)]
-    if not entries:
-        return
-    output.line()
-    cut = f", the last {LOG_LINES} of {len(entries)} lines" if len(entries) > LOG_LINES else ""
-    output.line(f"log of {state.get('operationId')}{cut}:")
-    for entry in entries[-LOG_LINES:]:
-        output.line(f"  {str(entry.get('log', '')).rstrip()}")
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+        output.line()
+        show_result(known["result"])
 
 
 def _parsed(body: bytes) -> Any:
