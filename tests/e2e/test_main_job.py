@@ -83,15 +83,15 @@ async def test_receipts_are_a_chain(place: MarketPlace, agent: ControlClient, bu
 async def test_an_extension_moves_the_deadline_and_expiry_settles(
     place: MarketPlace, agent: ControlClient, busybox_image: str
 ) -> None:
-    posted = await place.post(single(busybox_image, "echo begun; sleep 600"), seconds=7)
+    posted = await place.post(single(busybox_image, "echo begun; sleep 600"), seconds=6)
     await working(agent, posted.job)
-    await place.poster.extend(posted.job, 5)
+    await place.poster.extend(posted.job, 3)
     run = await settled(agent, posted.job)
     assert run["cause"] == "expired"
     job = await place.job(posted.job)
-    assert job.timeout == 12
-    assert job.time_end - job.time_start >= 12
-    assert run["settlement"]["pay"] == 12 * job.price, "never more than the timeout is paid"
+    assert job.timeout == 9
+    assert job.time_end - job.time_start >= 9
+    assert run["settlement"]["pay"] == 9 * job.price, "never more than the timeout is paid"
     result = await place.result(job)
     assert result["status"] == "success"
     assert result["opStates"][0]["diagnostics"]["reason"]["jobExpired"] is True
@@ -183,7 +183,7 @@ async def test_a_definition_that_is_no_document_is_quit(
 
 
 async def test_a_definition_that_does_not_exist_is_quit(place: MarketPlace, agent: ControlClient) -> None:
-    posted = await place.list_job(file_cid(b"nobody has this"), seconds=8)
+    posted = await place.list_job(file_cid(b"nobody has this"), seconds=5)
     run = await settled(agent, posted.job)
     assert run["settlement"]["kind"] == "quit"
     assert run["settlement"]["pay"] == 0
