@@ -81,16 +81,23 @@ def _show_run(run: dict[str, Any]) -> None:
             ("signature", settled.get("signature")),
             ("pay", amounts.nos(settled["pay"]) if settled else None),
             ("fee", amounts.sol(settled["fee"]) if settled else None),
-            ("reason", settled.get("reason") or None),
+            ("reason", None if settled.get("kind") in ("quit", "lost") else settled.get("reason") or None),
         ]
     )
     operations = run.get("operations") or []
     if operations:
         output.line()
-        output.table(["operation", "status", "exit", "log bytes", "error"], [_operation(item) for item in operations])
+        output.table(["operation", "status", "exit", "took", "log"], [_operation(item) for item in operations])
+    for item in operations:
+        for error in item["errors"]:
+            code = "" if error["code"] is None else f" {error['code']}"
+            output.line(f"  {item['id']}: {error['message']} ({error['event']}{code})")
 
 
 def _operation(item: dict[str, Any]) -> list[object]:
-    log = item["log"] or {}
-    errors = "; ".join(error["message"] for error in item["errors"])
-    return [item["id"], item["status"], item["exit_code"], log.get("length"), errors]
+    log = item["log"]
+    cut = " (cut: over the limit)" if log is not None and log["truncated"] else ""
+    kept = None if log is None else f"{amounts.size(log['length'])}{cut}"
+    began, ended = item["started_ms"], item["ended_ms"]
+    took = None if began is None or ended is None else amounts.duration((ended - began) / 1000)
+    return [item["id"], item["status"], item["exit_code"], took, kept]

@@ -114,7 +114,7 @@ def _show(known: dict[str, Any]) -> None:
             ("node", known["node"]),
             ("account", known["account"]),
             ("audited", known["audited"]),
-            ("country", profile["country"]),
+            ("country", _country(profile["country"])),
             ("processors", profile["cpu"]),
             ("GPUs", profile["gpu"]),
             ("memory", f"{profile['memory']} GiB"),
@@ -134,3 +134,10 @@ def _show(known: dict[str, Any]) -> None:
             [gpu["name"], amounts.size(gpu["vramBytes"]), gpu["driver"], gpu["uuid"]] for gpu in known["card"]["gpus"]
         ]
         output.table(["GPU", "memory", "driver", "UUID"], rows, "no GPU")
+
+
+def _country(number: int) -> str:
+    """The letters people know, of the number the chain holds."""
+    from node.countries import COUNTRY_CODES
+
+    return next((letters for letters, known in COUNTRY_CODES.items() if known == number), f"{number} (unknown)")

@@ -42,13 +42,14 @@ def needs_attention(known: dict[str, Any]) -> bool:
 def show(known: dict[str, Any]) -> None:
     """The screen for people."""
     if known["running"]:
-        since = amounts.duration(time.time() - known["started_at"])
+        since = amounts.duration(int(time.time() - known["started_at"]))
         output.line(f"gpunode {known['version']} on {known['cluster']}, running for {since} (process {known['pid']})")
         output.line(gpu_line(known))
     else:
         output.note("no agent is running; this is what its journal holds (start it: gpunode run)")
     output.line()
-    output.table(["lane", "state", "for", "place", "job", "what"], [_lane(lane) for lane in known["lanes"]], "no lanes")
+    rows = [_lane(lane, known["recent"]) for lane in known["lanes"]]
+    output.table(["lane", "state", "for", "place", "job", "what"], rows, "no lanes")
     if known["recent"]:
         output.line()
         show_runs(known["recent"])
@@ -67,6 +68,17 @@ def show_runs(runs: list[dict[str, Any]]) -> None:
     output.table(["job", "began", "took", "end", "pay"], [_run(run) for run in runs], "no jobs yet")
 
 
+_ENDS = {
+    "completed": "ran to its end",
+    "expired": "its time was over",
+    "stopped": "ended by its poster",
+    "host": "given up by this host",
+    "invalid": "invalid definition",
+}
+LONGEST_END = 60
+"""Characters of a reason in a table; `gpunode jobs show` has it whole."""
+
+
 def run_end(run: dict[str, Any]) -> str:
     """How a run ended, or where it is."""
     settled = run["settlement"]
@@ -74,27 +86,45 @@ def run_end(run: dict[str, Any]) -> str:
         return f"at {run['stage']}"
     if settled["kind"] in ("quit", "lost"):
         return f"{settled['kind']}: {run['refusal'] or settled['reason']}"
-    return str(run["cause"] or settled["kind"])
+    return _ENDS.get(str(run["cause"]), str(run["cause"] or settled["kind"]))
 
 
-def _lane(lane: dict[str, Any]) -> list[object]:
+def _lane(lane: dict[str, Any], runs: list[dict[str, Any]]) -> list[object]:
     state = lane["phase"] if lane["stage"] is None else f"{lane['phase']} ({lane['stage']})"
     spot = None if lane["position"] is None else f"{lane['position']} of {lane['queue_length'] or '?'}"
-    what = lane["progress"] or lane["reason"]
-    return [lane["lane"], state, amounts.duration(max(0.0, time.time() - lane["since"])), spot, lane["job"], what]
+    spent = amounts.duration(max(0, int(time.time() - lane["since"])))
+    return [lane["lane"], state, spent, spot, lane["job"], lane["progress"] or _reason(lane, runs)]
+
+
+def _reason(lane: dict[str, Any], runs: list[dict[str, Any]]) -> str | None:
+    """The lane's reason, less what the other columns say; of a job, how much of its time is left."""
+    reason = str(lane["reason"])
+    if lane["position"] is not None and reason.startswith("place "):
+        return None
+    run = next((run for run in runs if run["job"] == lane["job"] and run["settlement"] is None), None)
+    if run is None or reason != f"{lane['stage']}: job {lane['job']}":
+        return reason
+    left = int(run["run_time"] + run["timeout"] - time.time())
+    return f"{amounts.duration(left)} of {amounts.duration(run['timeout'])} left" if left > 0 else "its time is over"
 
 
 def _run(run: dict[str, Any]) -> list[object]:
-    spent = [seconds for seconds in run["stages"].values() if seconds is not None]
-    settled = run["settlement"]
-    pay = None if settled is None else amounts.nos(settled["pay"])
+    settled, end = run["settlement"], run_end(run)
     return [
         run["job"],
         amounts.moment(run["run_time"]),
-        amounts.duration(sum(spent)) if spent else None,
-        run_end(run),
-        pay,
+        amounts.duration(run_seconds(run)),
+        end if len(end) <= LONGEST_END else end[: LONGEST_END - 1] + "…",
+        None if settled is None else amounts.nos(settled["pay"]),
     ]
+
+
+def run_seconds(run: dict[str, Any]) -> float | None:
+    """How long the stages took together, or have taken so far."""
+    spent = [seconds for seconds in run["stages"].values() if seconds is not None]
+    if run["settlement"] is None and run["run_time"]:
+        return max(0.0, float(int(time.time() - run["run_time"])))
+    return sum(spent) if spent else None
 
 
 def _watch(settings: Path | None, as_json: bool) -> None:

@@ -10,7 +10,7 @@ LONGEST_VALUE = 80
 
 
 def violation_line(violation: Mapping[str, Any]) -> str:
-    """`$input.ops must be Array<Operation>, is 5`, of an object with `path`, `expected` and, if it was there, `value`."""
+    """`$input.ops must be Ops, is 5`, of an object with `path`, `expected` and, if it was there, `value`."""
     line = f"{violation.get('path')} must be {violation.get('expected')}"
     if "value" not in violation:
         return f"{line}, is missing"

@@ -127,7 +127,7 @@ def test_wrong_usage_is_a_line_and_a_hint(shell: Shell, arguments: tuple[str, ..
 )
 def test_bad_input_is_one_line_with_a_hint(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
     files = {"wrong.yaml": "cluster: testnet", "bad.yaml": "[", "open.json": "[1]", "text.json": "hello"}
-    for name, text in {**files, "wrong.json": "{}", "big.json": '"' + "x" * (1 << 20) + '"'}.items():
+    for name, text in {**files, "wrong.json": '{"version": "0.1", "type": "container"}', "big.json": '"' + "x" * (1 << 20) + '"'}.items():
         (shell.home / name).write_text(text)
         (shell.home / name).chmod(0o600)
     (shell.home / "open.json").chmod(0o644)
@@ -141,13 +141,13 @@ def test_bad_input_is_one_line_with_a_hint(shell: Shell, arguments: tuple[str, .
     assert lines[1].startswith("  hint: ")
 
 
-def test_settings_named_anywhere_weigh_more_than_the_environment(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_named_anywhere_weigh_more_than_the_environment(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUNODE_SETTINGS", "/nowhere/environment.yaml")
     assert "environment.yaml" in shell("status").err
     assert "before.yaml" in shell("--settings", "/nowhere/before.yaml", "status").err
-    assert "after.yaml" in shell("--settings", "/nowhere/before.yaml", "status", "--settings", "/nowhere/after.yaml").err
+    assert (
+        "after.yaml" in shell("--settings", "/nowhere/before.yaml", "status", "--settings", "/nowhere/after.yaml").err
+    )
 
 
 def test_a_bug_is_said_in_one_line_with_a_report(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,18 @@ def test_tasks_that_fail_together_speak_with_one_voice(shell: Shell, monkeypatch
 
 def test_ctrl_c_is_clean(tmp_path: Path) -> None:
     environment = {**os.environ, "HOME": str(tmp_path)}
-    arguments = (sys.executable, "-m", "node.cli", "localnet", "start", "--rpc-port", "0", "--content-port", "0", "--json")
+    arguments = (
+        sys.executable,
+        "-m",
+        "node.cli",
+        "localnet",
+        "start",
+        "--rpc-port",
+        "0",
+        "--content-port",
+        "0",
+        "--json",
+    )
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:

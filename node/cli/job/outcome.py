@@ -31,7 +31,9 @@ def show_result(result: dict[str, Any]) -> None:
     _show_violations(result)
     states = [state for state in _list(result.get("opStates")) if isinstance(state, dict)]
     if states:
-        rows = [[state.get("operationId"), state.get("status"), state.get("exitCode"), _took(state)] for state in states]
+        rows = [
+            [state.get("operationId"), state.get("status"), state.get("exitCode"), _took(state)] for state in states
+        ]
         output.table(["operation", "status", "exit", "took"], rows)
     for state in states:
         for reason in reasons(state):
