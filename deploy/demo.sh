@@ -3,5 +3,17 @@
 # (--json prints one JSON object as the last line of stdout). Set-up speaks on stderr only.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-bash deploy/setup.sh
+
+status=0
+bash deploy/setup.sh || status=$?
+if [ "$status" -ne 0 ]; then
+    case " $* " in
+        *" --json "*)
+            # Whoever parses the last line gets one here too; what went wrong was said on stderr.
+            printf '{"ok": false, "error": {"kind": "SetupFailed", "message": "set-up failed", "hint": "%s"}}\n' \
+                "see what deploy/setup.sh said on stderr"
+            ;;
+    esac
+    exit "$status"
+fi
 exec .venv/bin/gpunode demo "$@"

@@ -59,7 +59,7 @@ any_python() { find_python || command -v python3.11 || command -v python3; }
 engine_state() {
     local python
     python="$(any_python)" || { echo down; return; }
-    "$python" - <<'PYTHON'
+    "$python" - 2>/dev/null <<'PYTHON' || echo down
 import os
 import socket
 from urllib.parse import urlsplit
@@ -171,6 +171,7 @@ ensure_environment() {
     echo "$wanted" >"$venv/gpunode.stamp"
 }
 
+trap 'echo; say "interrupted; the next run goes on from here"; exit 130' INT
 export PATH="$PATH:/usr/sbin:/sbin"
 ensure_packages
 ensure_engine
