@@ -9,7 +9,6 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from node.agent.lane import Lane
 from node.agent.readiness import Inventory
@@ -28,69 +27,9 @@ from node.records import (
 )
 
 
-class AgentPort(Protocol):
-    """What may be asked of a running agent. A lane named None means every lane.
-
-    Commands are durable when they return: a restart does not forget them. They raise ControlError for an
-    unknown lane.
-    """
-
-    async def status(self) -> AgentStatus:
-        """The agent, its GPUs and every lane's state with its reason."""
-        ...
-
-    async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
-        """The latest runs, newest first."""
-        ...
-
-    async def job(self, address: str) -> tuple[JobSummary, ...]:
-        """All runs of one job (by job or run address), newest first; empty when unknown."""
-        ...
-
-    async def operations(self, run: str) -> tuple[OperationState, ...]:
-        """The operation states of one run, in order."""
-        ...
-
-    async def events(self, after: int = 0, limit: int = 200) -> tuple[JournalEvent, ...]:
-        """Journal events with an id greater than `after`, oldest first."""
-        ...
-
-    async def log_paths(self, address: str) -> tuple[Path, ...]:
-        """Log files of a job's newest run (by job or run address), one per operation, in order."""
-        ...
-
-    async def gpus(self) -> tuple[Gpu, ...]:
-        """The host's GPUs as the provider reports them now."""
-        ...
-
-    async def drain(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
-        """Finish the job at hand, leave the queue, take no more; until `resume`."""
-        ...
-
-    async def pause(self, lane: str | None = None, seconds: float | None = None) -> tuple[LaneStatus, ...]:
-        """As drain, and join again by itself after `seconds` (None: only after `resume`)."""
-        ...
-
-    async def resume(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
-        """Undo drain or pause, and check a degraded lane again."""
-        ...
-
-    async def adopt(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
-        """As resume, and take over a queue place or run that the journal did not ask for."""
-        ...
-
-    async def stop(self) -> None:
-        """Detach and end the agent: containers run on, the next start adopts them."""
-        ...
-
-    async def stop_and_quit(self) -> None:
-        """Quit the jobs at hand (not billed), leave the queues, then end the agent."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class RunningAgent:
-    """The AgentPort of an agent that runs."""
+    """The ControlPort of an agent that runs. Commands are durable when they return: a restart does not forget them."""
 
     version: str
     cluster: str

@@ -90,10 +90,11 @@ async def standing(
     context: MarketContext, market_address: Address, *, min_context_slot: int | None = None
 ) -> JoinResult | None:
     """Where the node stands in this market: at a run, in the queue, or nowhere (None)."""
+    # The queue first: a node that is given a job between the two reads then shows in both, never in neither.
+    market = await context.ledger.market(market_address, min_context_slot=min_context_slot)
     runs = await runs_of(context, min_context_slot=min_context_slot)
     if runs:
         return JoinResult(JoinKind.ASSIGNED, runs[0], None, None)
-    market = await context.ledger.market(market_address, min_context_slot=min_context_slot)
     if is_queued(market, context.node):
         return JoinResult(JoinKind.QUEUED, None, market.queue.index(context.node) + 1, None)
     return None

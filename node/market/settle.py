@@ -60,7 +60,7 @@ class Settler:
         """Give the job back unpaid. A run that is gone already is no error: somebody else ended it."""
         sight = await self._look(assignment)
         if sight.run is None:
-            return self._lost(assignment, f"{reason}; the run was gone already")
+            return await self._gone(assignment, sight.job, reason)
         run = sight.run
         landed = await self._send(
             assignment,
@@ -84,6 +84,21 @@ class Settler:
             payout=None,
             reason=reason,
             fee=landed.fee,
+        )
+
+    async def _gone(self, assignment: Assignment, job: Job | None, reason: str) -> Settlement:
+        """The run that was to be quit is closed: by a `quit` of ours that landed unseen, or by somebody else."""
+        if job is None or job.state is not JobState.STOPPED:
+            return self._lost(assignment, f"{reason}; the run was gone already")
+        # Only the run's own node can bring its job into state 3 (Nosana jobs program, `quit`).
+        return Settlement(
+            job=assignment.job.address,
+            kind=SettleKind.QUIT,
+            signature=await settling_signature(self.context, assignment.run.address),
+            slot=None,
+            pay=0,
+            payout=None,
+            reason=reason,
         )
 
     async def _look(self, assignment: Assignment) -> Sight:

@@ -12,10 +12,8 @@ import httpx
 import pytest
 from aiohttp import web
 
-from node.agent.port import AgentPort
 from node.api.client import ControlClient, NoAgent
 from node.api.control import BODY_LIMIT, LOG_CHUNK, ControlServer, answers
-from node.api.port import ControlPort
 from node.errors import ControlError
 from tests.api.double import GPU, JOB, RUN, DoublePort
 
@@ -38,11 +36,6 @@ async def port(place: Path, tmp_path: Path) -> AsyncIterator[DoublePort]:
 async def client(port: DoublePort, place: Path) -> AsyncIterator[ControlClient]:
     async with ControlClient(place) as client:
         yield client
-
-
-def agent_port_is_a_control_port(port: AgentPort) -> ControlPort:
-    """Checked by mypy: what the agent offers is what the socket needs."""
-    return port
 
 
 async def test_socket_and_folder_are_private(port: DoublePort, place: Path) -> None:

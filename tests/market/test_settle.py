@@ -23,7 +23,7 @@ from node.market.join import JoinKind, join, leave, standing
 from node.market.poster import Poster
 from node.market.settle import Settler
 from node.market.watch import Assigned, JobEnded, JobExtended, JobWatch, LaneWatch, NotQueued, Queued, RunGone
-from node.records import Address, Assignment, JobState, SettleKind, Settlement
+from node.records import Address, Assignment, JobState, SettleKind
 from tests.market.conftest import Town
 
 RESULT = file_cid(b"a result")
@@ -302,14 +302,16 @@ async def test_quit_bills_nothing_and_says_why(town: Town) -> None:
     lost = await Settler(host).settle(given, RESULT, None)
     assert lost.kind is SettleKind.LOST
     assert "state 3" in lost.reason
-    again: Settlement = await Settler(host).quit(given, "once more")
-    assert again.kind is SettleKind.LOST
+    # A restart that lost the answer: found, not lost, and not sent again.
+    again = await Settler(host).quit(given, "once more")
+    assert (again.kind, again.signature) == (SettleKind.QUIT, settled.signature)
     async with asyncio.timeout(10), JobWatch(host, given, subscriptions(town)).events() as events:
         event = await anext(events)
     assert isinstance(event, RunGone)
     await Poster(poster).recover(given.job.address)
     gone = await Settler(host).settle(given, RESULT, None)
     assert "cleaned" in gone.reason
+    assert (await Settler(host).quit(given, "too late")).kind is SettleKind.LOST
 
 
 async def test_the_tokens_helper_creates_once(town: Town) -> None:
