@@ -64,7 +64,7 @@ class StepScreen:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._live = stream.isatty()
-        self._passing = False
+        self._passing = ""
 
     def step(self, text: str) -> None:
         """A step begins."""
@@ -79,17 +79,17 @@ class StepScreen:
 
     def progress(self, text: str) -> None:
         """A passing line on long work."""
-        if not self._live:
+        if not self._live or text == self._passing:
             return
         room = shutil.get_terminal_size((80, 24)).columns - 6
         print(f"\r\x1b[2K    {output.printable(text)[:room]}", end="", file=self._stream, flush=True)
-        self._passing = True
+        self._passing = text
 
     def clear(self) -> None:
         """Take back a passing line."""
         if self._passing:
             print("\r\x1b[2K", end="", file=self._stream, flush=True)
-            self._passing = False
+            self._passing = ""
 
 
 def show(job: str, summary: dict[str, Any]) -> None:

@@ -188,9 +188,14 @@ def _engine(engine_url: str | None) -> Iterator[docker.DockerClient]:
     except APIError:
         raise
     except DockerException as error:
+        address = engine_url or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+        if "PermissionError" in str(error):
+            raise EngineUnavailable(
+                f"this user may not use the container engine at {address}",
+                hint="join the group docker (usermod -aG docker USER) and log in again",
+            ) from error
         raise EngineUnavailable(
-            f"the container engine does not answer: {error}",
-            hint="start Docker, and see that this user may use its socket (group docker)",
+            f"no container engine answers at {address}", hint="start Docker, or set DOCKER_HOST to one that runs"
         ) from error
     finally:
         if client is not None:

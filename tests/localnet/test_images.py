@@ -70,6 +70,7 @@ async def test_no_engine_is_said_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable) as caught:
         await images.ensure_image("spam", engine_url=f"unix://{tmp_path}/none.sock")
     assert "start Docker" in caught.value.hint
+    assert str(tmp_path) in caught.value.message
 
 
 def test_no_message_is_in_both_sets() -> None:
