@@ -50,8 +50,24 @@ def unavailable(socket: Path, error: BaseException) -> EngineUnavailable:
         hint = f"{socket} does not exist: install Docker or start it (`systemctl start docker`)"
     else:
         hint = "see whether the engine runs (`systemctl status docker`)"
-    reason = str(error) or type(error).__name__
-    return EngineUnavailable(f"the container engine does not answer: {reason}", hint=hint)
+    return EngineUnavailable(f"the container engine at {socket} does not answer: {_reason(error)}", hint=hint)
+
+
+def _reason(error: BaseException) -> str:
+    """The operating system's words, which HTTP clients wrap in several errors of their own."""
+    seen: BaseException | None = error
+    while seen is not None:
+        nested = next((each for each in (seen, *_nested(seen)) if isinstance(each, OSError) and each.strerror), None)
+        if nested is not None:
+            return str(nested.strerror)
+        seen = seen.__cause__ or seen.__context__
+    return str(error) or type(error).__name__
+
+
+def _nested(error: BaseException) -> list[BaseException]:
+    """Errors among an error's arguments, at any depth."""
+    inner = [each for each in error.args if isinstance(each, BaseException)]
+    return [*inner, *(deeper for each in inner for deeper in _nested(each))]
 
 
 class EngineTransport:
