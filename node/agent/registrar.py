@@ -35,7 +35,7 @@ class Registrar:
     make_card: Callable[[HostFacts, tuple[Gpu, ...]], bytes]
     """The signed host card of these GPUs."""
 
-    async def ensure(self, context: MarketContext, gpus: tuple[Gpu, ...]) -> None:
+    async def ensure(self, context: MarketContext, gpus: tuple[Gpu, ...]) -> register.RegisterResult:
         """Register the host with its card, or update both when the hardware has changed.
 
         Raises ContentError when the card cannot be uploaded, and the errors of the chain branch.
@@ -45,6 +45,7 @@ class Registrar:
         result = await register.ensure(context, profile, card)
         if result.changed:
             log.info("registered this host as %s (host card %s)", result.address, card)
+        return result
 
     async def _profile(self, context: MarketContext, gpus: tuple[Gpu, ...]) -> NodeProfile:
         profile = self.facts.profile(

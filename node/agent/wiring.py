@@ -39,8 +39,10 @@ from node.errors import ContainerError, RpcUnavailable
 from node.gpu.provider import GpuProvider, choose_provider
 from node.journal.journal import Journal
 from node.journal.lock import claim
+from node.market import funds
 from node.market.context import MarketContext
 from node.market.effects import effect_of_row
+from node.market.register import RegisterResult
 from node.records import Address
 from node.retry import Clock, SystemClock
 from node.settings import LaneSettings, Settings
@@ -146,24 +148,8 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
     settings = host.settings
     market = Address(lane.market)
     signer = _signer(host, lane.name, wallet)
-    context = MarketContext(
-        cluster=host.cluster,
-        rpc=host.rpc,
-        outbox=_outbox(host, signer),
-        lane=lane.name,
-        node=wallet.address,
-        payout=None if lane.payout is None else Address(lane.payout),
-        stake=settings.stake,
-        clock=host.clock,
-    )
-    registrar = Registrar(
-        facts=host.facts,
-        host=settings.host,
-        version=__version__,
-        publisher=host.library,
-        journal=host.journal,
-        make_card=lambda facts, gpus: host_card(signer, facts, gpus),
-    )
+    context = _context(host, lane, signer)
+    registrar = _registrar(host, signer)
     gpus = LaneGpus(host.gpus, lane.gpus)
     jobs = JobServices(
         market=MarketCounter(context, market, host.subscriptions, registrar),
@@ -179,6 +165,48 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         clock=host.clock,
     )
     return Lane(lane.name, market, LaneServices(jobs=jobs, check=host.check.run, gpus=gpus.current))
+
+
+async def register_lane(settings: Settings, lane: LaneSettings) -> RegisterResult:
+    """Register one lane's key as this host, or bring its account and host card up to date, without serving jobs.
+
+    Raises JournalError while an agent runs on the same data folder (it does this by itself), and what registering
+    raises: FundsMissing, ContentError, TransactionFailed, GpuError.
+    """
+    async with AsyncExitStack() as stack:
+        wallet = Wallet.load(lane.wallet.expanduser())
+        stack.enter_context(claim(settings.locations.journal))
+        host = await open_host(settings, stack)
+        await host.check.check_cluster()
+        signer = _signer(host, lane.name, wallet)
+        context = _context(host, lane, signer)
+        await context.outbox.resume(lane.name)
+        funds.require_lamports(await funds.check(context, await context.ledger.market(Address(lane.market))))
+        return await _registrar(host, signer).ensure(context, await LaneGpus(host.gpus, lane.gpus).current())
+
+
+def _context(host: Host, lane: LaneSettings, signer: Signer) -> MarketContext:
+    return MarketContext(
+        cluster=host.cluster,
+        rpc=host.rpc,
+        outbox=_outbox(host, signer),
+        lane=lane.name,
+        node=signer.address,
+        payout=None if lane.payout is None else Address(lane.payout),
+        stake=host.settings.stake,
+        clock=host.clock,
+    )
+
+
+def _registrar(host: Host, signer: Signer) -> Registrar:
+    return Registrar(
+        facts=host.facts,
+        host=host.settings.host,
+        version=__version__,
+        publisher=host.library,
+        journal=host.journal,
+        make_card=lambda facts, gpus: host_card(signer, facts, gpus),
+    )
 
 
 def _signer(host: Host, lane: str, wallet: Wallet) -> Signer:
