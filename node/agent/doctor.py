@@ -5,6 +5,8 @@ A row that cannot be looked at because an earlier one failed says so, and is nei
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 import time
 from collections.abc import Awaitable, Callable
@@ -16,21 +18,23 @@ import httpx
 from solders.keypair import Keypair
 
 from node.api.client import ControlClient, NoAgent
-from node.chain.clusters import Cluster, cluster_named
+from node.chain.clusters import DEVNET, MAINNET, Cluster, cluster_named
 from node.chain.outbox import MemoryStore, Outbox
 from node.chain.policy import SpendingPolicy
 from node.chain.rpc import Rpc
+from node.chain.token_accounts import decode_token_account
+from node.chain.transport import shown
 from node.chain.wallet import Wallet
 from node.container.docker import DockerEngine
-from node.errors import AccessKeyMissing, ControlError, GpunodeError
+from node.errors import AccessKeyMissing, ControlError, GpunodeError, RpcUnavailable
 from node.gpu.provider import choose_provider
 from node.journal.reader import JournalReader
 from node.market import funds
 from node.market.access_key import asks_key, find_access_token
 from node.market.context import MarketContext
-from node.records import Address, Market
+from node.records import Address, Gpu, Market
 from node.retry import SystemClock
-from node.settings import LaneSettings, Settings
+from node.settings import LaneSettings, Settings, StoreSettings
 
 GIB = 1024**3
 LAMPORTS_PER_SOL = 1_000_000_000
@@ -64,6 +68,7 @@ class _Doctor:
         self._cluster = cluster
         self._rpc = rpc
         self._genesis: str | None = None
+        self._gpus: tuple[Gpu, ...] | None = None
         self.findings: list[Finding] = []
 
     async def look(self) -> None:
@@ -72,8 +77,10 @@ class _Doctor:
         await self._row("disk", self._disk)
         await self._row("Solana endpoint", self._endpoint)
         await self._row("journal", self._journal)
-        for address in self._addresses():
-            await self._row(f"content {address}", lambda address=address: self._reach(address))  # type: ignore[misc]
+        for store in self._settings.content.stores:
+            self.findings.append(await self._store(store))
+        for url in self._settings.content.gateways:
+            self.findings.append(await self._reach(f"gateway {shown(url)}", "GET", url))
         if not self._settings.content.stores:
             self._add("content store", False, "none is set", "name one in content.stores")
         for lane in self._settings.lanes:
@@ -112,6 +119,7 @@ class _Doctor:
             found = await provider.inventory()
         finally:
             await provider.aclose()
+        self._gpus = found
         names = ", ".join(gpu.name for gpu in found)
         if provider.name == "simulated":
             return Finding("GPU", True, f"{names} (simulated: no NVIDIA GPU here, and only a localnet accepts it)")
@@ -119,6 +127,8 @@ class _Doctor:
 
     async def _disk(self) -> Finding:
         folder = _existing(self._settings.locations.data)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return Finding("disk", False, f"{folder} cannot be written by this user", "chown it, or set paths.data")
         free = shutil.disk_usage(folder).free
         wanted = self._settings.limits.disk_free_bytes
         seen = f"{free / GIB:.1f} GiB free at {folder}, {wanted / GIB:.1f} GiB asked"
@@ -135,7 +145,7 @@ class _Doctor:
                 "journal",
                 False,
                 f"{path} belongs to another chain ({kept})",
-                "use another data folder for this chain (paths.data)",
+                "use another data folder for this chain (paths.data)" + _kept_chain(self._settings.cluster),
             )
         return Finding("journal", True, str(path))
 
@@ -154,14 +164,18 @@ class _Doctor:
 
     async def _endpoint(self) -> Finding:
         began = time.monotonic()
-        genesis = await self._rpc.get_genesis_hash()
+        try:
+            genesis = await self._rpc.get_genesis_hash()
+        except RpcUnavailable as error:
+            localnet = self._settings.cluster == "localnet"
+            fix = "gpunode localnet start (where it should run on this host), or correct rpc.urls"
+            return Finding("Solana endpoint", False, error.message, fix if localnet else error.hint)
         took = time.monotonic() - began
         slot = await self._rpc.get_slot()
-        expected = self._cluster.genesis_hash
-        if expected is not None and genesis != expected:
-            return Finding(
-                "Solana endpoint", False, f"serves another chain ({genesis})", "check `cluster` and `rpc.urls`"
-            )
+        served = next((known.name for known in (MAINNET, DEVNET) if known.genesis_hash == genesis), "localnet")
+        if served != self._settings.cluster:
+            seen = f"serves {served} (genesis {genesis}), not {self._settings.cluster}"
+            return Finding("Solana endpoint", False, seen, "correct `cluster` or rpc.urls")
         self._genesis = genesis
         slow = took > SLOW_RPC
         return Finding(
@@ -171,19 +185,24 @@ class _Doctor:
             "add a nearer endpoint to rpc.urls" if slow else "",
         )
 
-    def _addresses(self) -> tuple[str, ...]:
-        content = self._settings.content
-        return tuple(dict.fromkeys([*(store.url for store in content.stores), *content.gateways]))
+    async def _store(self, store: StoreSettings) -> Finding:
+        name = f"content store {shown(store.url)}"
+        if store.kind == "pinata":
+            return await self._reach(name, "GET", store.url)
+        return await self._reach(name, "POST", f"{store.url.rstrip('/')}/api/v0/version")
 
-    async def _reach(self, address: str) -> Finding:
-        name = f"content {address}"
+    async def _reach(self, name: str, method: str, address: str) -> Finding:
+        """Whether something useful answers: any answer but a server's failure, since a gateway's root may be empty."""
+        fix = "start it, or correct `content` in the settings"
         try:
             async with httpx.AsyncClient(timeout=REACH_TIMEOUT) as client:
-                response = await client.get(address)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            reason = str(error) or type(error).__name__
-            return Finding(name, False, f"does not answer: {reason}", "start it, or change `content` in the settings")
-        return Finding(name, True, f"answers (HTTP {response.status_code})")
+                response = await client.request(method, address)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            return Finding(name, False, f"does not answer: {str(error) or type(error).__name__}", fix)
+        # A Kubo node answers POST only with success; another server's "not found" is no Kubo node.
+        if response.status_code >= 500 or (method == "POST" and not response.is_success):
+            return Finding(name, False, f"answers HTTP {response.status_code}", fix)
+        return Finding(name, True, "answers")
 
     # --- a lane ---
 
@@ -194,6 +213,7 @@ class _Doctor:
             self._add(f"wallet of {lane.name}", False, error.message, error.hint)
             return
         self._add(f"wallet of {lane.name}", True, f"{wallet.address}, mode 0600")
+        self._gpus_of(lane)
         if self._genesis is None:
             self._add(f"market of {lane.name}", None, "not looked at: the endpoint does not serve", "")
             return
@@ -203,15 +223,29 @@ class _Doctor:
         async def see_market() -> Finding:
             market.append(await context.ledger.market(Address(lane.market)))
             price = market[0].job_price * 3600 / funds.MICRO_NOS
-            waiting = len(market[0].queue)
-            kind = market[0].queue_type.name.lower()
-            return Finding(f"market of {lane.name}", True, f"{price:.6f} NOS an hour, {waiting} {kind} in the queue")
+            return Finding(f"market of {lane.name}", True, f"{price:g} NOS an hour, {_queue(market[0])}")
 
         if not await self._row(f"market of {lane.name}", see_market):
             return
         await self._row(f"SOL of {lane.name}", lambda: self._sol(lane, context, market[0]))
         await self._row(f"stake of {lane.name}", lambda: self._stake(lane, context, market[0]))
         await self._row(f"access key of {lane.name}", lambda: self._key(lane, context, market[0]))
+        if lane.payout is not None:
+            payout = Address(lane.payout)
+            await self._row(f"payout of {lane.name}", lambda: self._payout(f"payout of {lane.name}", payout))
+
+    def _gpus_of(self, lane: LaneSettings) -> None:
+        if lane.gpus == "all" or self._gpus is None:
+            return
+        known = {gpu.uuid for gpu in self._gpus}
+        missing = [uuid for uuid in lane.gpus if uuid not in known]
+        name = f"GPUs of {lane.name}"
+        if missing:
+            self._add(
+                name, False, f"not there: {', '.join(missing)}", "see gpunode gpus, and correct the lane's `gpus`"
+            )
+        else:
+            self._add(name, True, f"{len(lane.gpus)} of {len(known)}")
 
     def _context(self, lane: LaneSettings, node: Address) -> MarketContext:
         # Reads only: the key behind this outbox is nobody's and its policy signs nothing.
@@ -231,7 +265,8 @@ class _Doctor:
         report = await funds.check(context, market)
         seen = f"{report.lamports / LAMPORTS_PER_SOL:.6f} SOL; needed {report.sum_of_needs()}"
         if report.missing:
-            missing = report.missing / LAMPORTS_PER_SOL
+            # Rounded up: whoever sends what is asked for must not be asked again.
+            missing = math.ceil(report.missing / 1000) * 1000 / LAMPORTS_PER_SOL
             return Finding(f"SOL of {lane.name}", False, seen, f"send {missing:.6f} SOL to {context.node}")
         return Finding(f"SOL of {lane.name}", True, seen)
 
@@ -245,7 +280,8 @@ class _Doctor:
             return Finding(name, False, seen, funds.raise_stake(report))
         if report.stake is None:
             return Finding(name, False, "none, and stake.create is off", "gpunode stake create")
-        return Finding(name, True, f"{report.xnos / funds.MICRO_NOS:.6f} xNOS")
+        asked = f" of {report.xnos_minimum / funds.MICRO_NOS:g} asked" if report.xnos_minimum else ", none asked"
+        return Finding(name, True, f"{report.xnos / funds.MICRO_NOS:g} xNOS{asked}")
 
     async def _key(self, lane: LaneSettings, context: MarketContext, market: Market) -> Finding:
         name = f"access key of {lane.name}"
@@ -256,6 +292,26 @@ class _Doctor:
         except AccessKeyMissing as error:
             return Finding(name, False, error.message, error.hint)
         return Finding(name, True, f"token account {token.account}")
+
+    async def _payout(self, name: str, payout: Address) -> Finding:
+        raw = await self._rpc.get_account(payout)
+        if raw is None or raw.owner != self._cluster.token:
+            return Finding(name, True, f"the NOS account of {payout}")
+        account = decode_token_account(raw, self._cluster)
+        if account.mint != self._cluster.nos_mint:
+            seen = f"{payout} holds tokens of {account.mint}, not NOS"
+            return Finding(name, False, seen, "name a NOS account or its owner as the lane's `payout`")
+        return Finding(name, True, f"NOS account {payout}")
+
+
+def _queue(market: Market) -> str:
+    count, kind = len(market.queue), market.queue_type.name.lower().removesuffix("s")
+    return "nobody in the queue" if not count else f"{count} {kind}{'' if count == 1 else 's'} in the queue"
+
+
+def _kept_chain(cluster: str) -> str:
+    """A localnet is another chain at each start, unless it is told to keep itself."""
+    return ", or keep one chain: gpunode localnet start --state FILE" if cluster == "localnet" else ""
 
 
 def _existing(folder: Path) -> Path:
