@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from solders.instruction import Instruction
 
 from node.chain import accounts, addresses
+from node.chain.accounts import RawAccount
+from node.chain.clusters import Cluster
 from node.chain.instructions import staking, tokens
-from node.errors import FundsMissing, StakeMissing
+from node.chain.token_accounts import decode_token_account
+from node.errors import AccountMalformed, FundsMissing, MarketError, StakeMissing
 from node.market.access_key import find_access_token
 from node.market.context import MarketContext
 from node.records import Address, Market, Stake
@@ -103,9 +106,11 @@ async def check(context: MarketContext, market: Market) -> FundsReport:
 async def prepare(context: MarketContext, market: Market) -> FundsReport:
     """Make what is missing and may be made: the NOS token account and an empty (or configured) stake.
 
-    Raises FundsMissing with the sum of what is missing, StakeMissing, or AccessKeyMissing.
+    Raises FundsMissing with the sum of what is missing, StakeMissing, AccessKeyMissing, or MarketError for a payout
+    that could not be paid.
     """
     await find_access_token(context, market)
+    await check_payout(context)
     report = await check(context, market)
     require_lamports(report)
     if report.stake is None and not context.stake.create:
@@ -122,6 +127,35 @@ async def prepare(context: MarketContext, market: Market) -> FundsReport:
             hint=raise_stake(report),
         )
     return report
+
+
+async def check_payout(context: MarketContext) -> None:
+    """See that `payout` can be paid in NOS, before a job is done and not after. Raises MarketError."""
+    if context.payout is None:
+        return
+    named = await context.rpc.get_account(context.payout)
+    if named is None or named.owner == context.cluster.system:
+        # A wallet, perhaps a new one: its own NOS account is paid, and made with the first pay. An address without
+        # a key is no wallet, but most likely a token account that does not exist yet: nobody could spend from it.
+        if addresses.to_key(context.payout).is_on_curve():
+            return
+        reason = "does not exist, and no key can own it"
+    elif named.owner != context.cluster.token:
+        reason = "is neither a wallet nor a token account"
+    else:
+        reason = _payout_trouble(named, context.cluster)
+    if reason:
+        raise MarketError(
+            f"payout {context.payout} {reason}", hint="name a wallet, or a NOS token account, in the lane's `payout`"
+        )
+
+
+def _payout_trouble(named: RawAccount, cluster: Cluster) -> str:
+    try:
+        mint = decode_token_account(named, cluster).mint
+    except AccountMalformed:
+        return "is no token account"
+    return "" if mint == cluster.nos_mint else f"holds tokens of {mint}, not NOS"
 
 
 def require_lamports(report: FundsReport) -> None:

@@ -11,7 +11,7 @@ from node.chain import accounts, addresses
 from node.chain.instructions import rewards, staking, tokens
 from node.chain.intents import Effect, Intent
 from node.chain.rpc import Rpc
-from node.errors import FundsMissing, StakeMissing
+from node.errors import FundsMissing, StakeMissing, StakeRefused
 from node.market.context import MarketContext
 from node.records import Signature, Stake
 
@@ -67,7 +67,7 @@ class Stakes:
         """Make a stake of `amount` micro-NOS (0 is allowed), locked for `duration` seconds after unstaking."""
         context = self._context
         if (found := await self.view()) is not None:
-            raise StakeMissing(
+            raise StakeRefused(
                 f"wallet {context.node} has a stake of {found.stake.amount / MICRO_NOS:.6f} NOS already",
                 hint="add to it with `gpunode stake topup`",
             )
@@ -82,7 +82,7 @@ class Stakes:
 
     async def top_up(self, amount: int) -> StakeChange:
         """Add `amount` micro-NOS."""
-        before = await self._existing()
+        before = await self._locked()
         await self._require(amount)
         instruction = staking.topup(self._context.cluster, authority=self._context.node, amount=amount)
 
@@ -94,7 +94,7 @@ class Stakes:
 
     async def extend(self, seconds: int) -> StakeChange:
         """Lengthen the lock by `seconds`, which raises the stake's weight."""
-        before = await self._existing()
+        before = await self._locked()
         instruction = staking.extend(self._context.cluster, authority=self._context.node, duration=seconds)
 
         async def effect(rpc: Rpc) -> bool:
@@ -105,7 +105,7 @@ class Stakes:
 
     async def unstake(self) -> StakeChange:
         """Begin to take the stake out: its weight becomes 0 at once, the NOS unlocks over the lock's time."""
-        await self._existing()
+        await self._locked()
         context = self._context
         opening: list[Instruction] = []
         reward = await context.rpc.get_account(addresses.reward_account(context.cluster, context.node))
@@ -123,6 +123,11 @@ class Stakes:
     async def withdraw(self) -> StakeChange:
         """Take out what has been unlocked so far."""
         before = await self._existing()
+        if before.unlocks_at is None:
+            raise StakeRefused(
+                f"the stake of wallet {self._context.node} is locked",
+                hint="begin to unlock it with `gpunode stake unstake`",
+            )
         context = self._context
         opening = tokens.create_token_account(context.cluster, payer=context.node, owner=context.node)
         instruction = staking.withdraw(context.cluster, authority=context.node)
@@ -138,6 +143,15 @@ class Stakes:
         if found is None:
             raise StakeMissing(
                 f"wallet {self._context.node} has no stake account", hint="make one with `gpunode stake create`"
+            )
+        return found
+
+    async def _locked(self) -> StakeView:
+        found = await self._existing()
+        if found.unlocks_at is not None:
+            raise StakeRefused(
+                f"the stake of wallet {self._context.node} is being taken out already",
+                hint="see `gpunode stake show`, and take what is unlocked with `gpunode stake withdraw`",
             )
         return found
 

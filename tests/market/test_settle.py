@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from solders.instruction import Instruction
+from solders.keypair import Keypair
 from spl.token.instructions import close_account
 from spl.token.models import CloseAccountParams
 
@@ -16,7 +17,7 @@ from node.chain.instructions import jobs, tokens
 from node.chain.memo import memos
 from node.chain.subscription import Subscriptions
 from node.content.cid import file_cid
-from node.errors import AccountMissing, FundsMissing, LaneDegraded, StakeMissing
+from node.errors import AccountMissing, FundsMissing, LaneDegraded, MarketError, StakeMissing
 from node.market import funds
 from node.market.context import MarketContext
 from node.market.join import JoinKind, join, leave, standing
@@ -86,6 +87,22 @@ async def test_no_stake_where_none_may_be_made(town: Town) -> None:
     careful = replace(host, stake=host.stake.model_copy(update={"create": False}))
     with pytest.raises(StakeMissing, match="no stake account"):
         await funds.prepare(careful, await host.ledger.market(town.market))
+
+
+async def test_a_payout_that_could_not_be_paid_is_refused_before_any_job(town: Town) -> None:
+    cold, cluster = await town.person(nos=1), town.net.cluster
+    missing = addresses.token_account(cluster, (await town.person()).node)
+    for payout, said in (
+        (town.market, "neither a wallet nor a token account"),
+        (cluster.nos_mint, "is no token account"),
+        (missing, "does not exist, and no key can own it"),
+    ):
+        host = await town.person(payout=payout)
+        with pytest.raises(MarketError, match=said):
+            await funds.prepare(host, await host.ledger.market(town.market))
+    for payout in (cold.node, addresses.token_account(cluster, cold.node), Address(str(Keypair().pubkey()))):
+        host = await town.person(payout=payout)
+        await funds.prepare(host, await host.ledger.market(town.market))
 
 
 async def test_an_unknown_market(town: Town) -> None:
