@@ -212,9 +212,11 @@ def _find(client: docker.DockerClient, tag: str) -> tuple[int, str] | None:
 
 def _forget_older(client: docker.DockerClient, wanted: Recipe, progress: Progress) -> None:
     """Untag what earlier recipes of this name built; an image that a container still uses stays."""
-    for image in client.images.list(name=f"gpunode/{wanted.name}"):
+    repository = f"gpunode/{wanted.name}"
+    for image in client.images.list(name=repository):
+        # An image is listed with all its tags, those of other repositories included: they are not ours to remove.
         for tag in image.tags:
-            if tag != wanted.tag:
+            if tag.startswith(f"{repository}:") and tag != wanted.tag:
                 with suppress(APIError):
                     client.api.remove_image(tag)
                     progress(f"removed {tag}, of an earlier recipe")

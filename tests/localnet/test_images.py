@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -137,3 +138,36 @@ async def test_the_image_is_built_once_and_tells_spam_from_mail_offline(client: 
     assert 20 <= len(matches["spam"]) <= 40
     ((rate,),) = matches["throughput"]
     assert float(rate) > 0
+
+
+@pytest.mark.docker
+def test_older_images_of_a_recipe_go_but_not_those_of_others_or_in_use(
+    client: docker.DockerClient, tmp_path: Path
+) -> None:
+    name = f"older-{secrets.token_hex(4)}"
+    recipe = replace(images.recipe("spam"), name=name)
+    other = f"gpunode-test/{name}:kept"
+    ids = [imported(client, tmp_path / f"{number}", f"gpunode/{name}:{number}") for number in range(3)]
+    held = client.api.create_container(ids[1], "true")
+    try:
+        client.api.tag(ids[0], "gpunode-test/" + name, "kept")
+        client.api.tag(ids[2], f"gpunode/{name}", recipe.hash)
+        client.api.remove_image(f"gpunode/{name}:2")
+        said: list[str] = []
+        images._forget_older(client, recipe, said.append)
+        left = {tag for image in client.images.list() for tag in image.tags if name in tag}
+        assert left == {other, f"gpunode/{name}:1", recipe.tag}
+        assert said == [f"removed gpunode/{name}:0, of an earlier recipe"]
+    finally:
+        client.api.remove_container(held["Id"], force=True)
+        for image_id in ids:
+            client.api.remove_image(image_id, force=True)
+
+
+def imported(client: docker.DockerClient, folder: Path, tag: str) -> str:
+    """Id of a new image with one file in it."""
+    folder.mkdir()
+    (folder / "file").write_text(tag)
+    rootfs.pack_root(folder, folder.with_suffix(".tar"))
+    client.api.import_image(str(folder.with_suffix(".tar")), *tag.split(":"))
+    return str(client.images.get(tag).id)
