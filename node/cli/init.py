@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,7 @@ from node.cli import output
 from node.cli.options import JsonOption, SettingsOption
 
 if TYPE_CHECKING:
+    from node.cli.starter import Starter
     from node.records import Address
 
 
@@ -39,13 +41,17 @@ def init(
     country: Annotated[
         str | None, typer.Option("--country", metavar="CC", help="Where the host stands: NL, US, ...")
     ] = None,
-    market: Annotated[str | None, typer.Option("--market", metavar="ADDRESS", help="Which market to join.")] = None,
+    market: Annotated[
+        str | None,
+        typer.Option("--market", metavar="ADDRESS", help="Which market to join; default on a localnet: its own."),
+    ] = None,
     rpc: Annotated[
         str | None, typer.Option("--rpc", metavar="URL", help="Solana endpoint; default: the cluster's.")
     ] = None,
     ids: Annotated[
-        IdsChoice, typer.Option("--ids", help="On a localnet: which program addresses it has.")
-    ] = IdsChoice.DEVNET,
+        IdsChoice | None,
+        typer.Option("--ids", help="On a localnet: which program addresses it has.", show_default=False),
+    ] = None,
     wallet: Annotated[
         Path | None,
         typer.Option("--wallet", metavar="FILE", help="Key file to use, or to write if there is none."),
@@ -63,34 +69,60 @@ def init(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a wallet and a settings file."""
+    """Write a wallet and a settings file.
+
+    JSON: `settings`, `wallet` (files), `address`, `wallet_created`, `cluster`, `market`, `rpc`.
+    """
     from node.cli import place
-    from node.cli.starter import Starter, check, write
+    from node.cli.starter import RPC, Starter, check, write
     from node.paths import default_paths
 
-    file, _ = place.settings_file(settings)
+    file, named = place.settings_file(settings)
     key_file = (wallet or default_paths().keys / "main.json").expanduser()
+    endpoint = rpc or RPC[cluster.value]
+    known = _ask_localnet(endpoint) if cluster is ClusterChoice.LOCALNET and market is None else {}
     starter = Starter(
         cluster=cluster.value,
-        ids=ids.value,
-        country=country if country is not None else _ask("Country the host stands in (two letters)", "--country"),
-        market=market if market is not None else _ask("Address of the market to join", "--market"),
+        ids=ids.value if ids is not None else known.get("ids") or IdsChoice.DEVNET.value,
+        country=country if country is not None else _ask("Country the host stands in (two letters)", "--country NL"),
+        market=market or known.get("market") or _ask("Address of the market to join", _market_hint(cluster, endpoint)),
         wallet=key_file,
-        rpc=rpc,
-        content=content,
+        rpc=endpoint,
+        content=content or known.get("content_url"),
         data=data,
     )
     check(starter, file, replace=force)
     address, made = _wallet(key_file)
     write(starter, file)
-    known = {
+    answer = {
         "settings": str(file),
         "wallet": str(key_file),
         "address": address,
         "wallet_created": made,
         "cluster": starter.cluster,
+        "market": starter.market,
+        "rpc": endpoint,
     }
-    output.emit(known, as_json, lambda: _show(known))
+    flag = f" --settings {shlex.quote(str(file))}" if named and file != default_paths().settings else ""
+    output.emit(answer, as_json, lambda: _show(answer, starter, flag))
+
+
+def _ask_localnet(endpoint: str) -> dict[str, Any]:
+    """What a localnet says of itself; nothing where none answers."""
+    from node.cli import place
+    from node.errors import ChainError
+    from node.localnet.client import ask_info
+
+    try:
+        return place.run(ask_info(endpoint))
+    except ChainError:
+        return {}
+
+
+def _market_hint(cluster: ClusterChoice, endpoint: str) -> str:
+    if cluster is ClusterChoice.LOCALNET:
+        return f"--market ADDRESS; or start a localnet (gpunode localnet start), none answers at {endpoint}"
+    return f"--market ADDRESS; see `gpunode market list --cluster {cluster.value}`"
 
 
 def _wallet(file: Path) -> tuple[Address, bool]:
@@ -102,30 +134,36 @@ def _wallet(file: Path) -> tuple[Address, bool]:
     return Wallet.create(file).address, True
 
 
-def _ask(question: str, option: str) -> str:
+def _ask(question: str, hint: str) -> str:
+    """Ask on a terminal; elsewhere a UsageError whose hint begins with the option to give."""
     from node.errors import UsageError
 
     if not sys.stdin.isatty():
-        raise UsageError(f"{option} is required", hint=f"{question.lower()}, e.g. {_EXAMPLES[option]}")
+        raise UsageError(f"{hint.split()[0]} is required", hint=f"{question.lower()}: {hint}")
     return str(typer.prompt(question))
 
 
-_EXAMPLES = {
-    "--country": "--country NL",
-    "--market": "--market 7nxXoihx65yRGZiGzWZsFMz8D7qwxFePNKvDBWZnxc41 (see `gpunode market list`)",
-}
-
-
-def _show(known: dict[str, object]) -> None:
+def _show(known: dict[str, Any], starter: Starter, flag: str) -> None:
     output.fields(
         [
             ("settings", known["settings"]),
             ("wallet", f"{known['wallet']} ({'new' if known['wallet_created'] else 'was there, kept'})"),
             ("address", known["address"]),
-            ("cluster", known["cluster"]),
+            ("cluster", known["cluster"] + (" (real money)" if known["cluster"] == "mainnet" else "")),
+            ("market", known["market"]),
         ]
     )
     output.line()
     if known["wallet_created"]:
         output.line("Keep a copy of the wallet file: whoever has it owns what it earns.")
-    output.line("Next: send the address some SOL, then gpunode doctor, then gpunode run")
+        output.line()
+    output.line("Next:")
+    if starter.cluster == "localnet":
+        elsewhere = f" --rpc {known['rpc']}" if starter.rpc != "http://127.0.0.1:8899" else ""
+        output.line(f"  gpunode localnet faucet {known['address']} --sol 1{elsewhere}")
+    else:
+        output.line(f"  send SOL to {known['address']} (gpunode doctor says how much)")
+    if starter.cluster != "localnet" and starter.content is None:
+        output.line(f"  name in {known['settings']} where results are uploaded: content.stores")
+    output.line(f"  gpunode doctor{flag}")
+    output.line(f"  gpunode run{flag}")

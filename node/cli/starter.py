@@ -10,11 +10,12 @@ from typing import Any
 
 from node.errors import SettingsError
 
-_RPC = {
+RPC = {
     "localnet": "http://127.0.0.1:8899",
     "devnet": "https://api.devnet.solana.com",
     "mainnet": "https://api.mainnet-beta.solana.com",
 }
+"""Endpoints that settings begin with."""
 _LOCALNET_CONTENT = "http://127.0.0.1:8901"
 _GATEWAY = "https://ipfs.io/ipfs/"
 
@@ -28,7 +29,7 @@ class Starter:
     country: str
     market: str
     wallet: Path
-    rpc: str | None
+    rpc: str
     content: str | None
     data: Path | None
 
@@ -69,7 +70,7 @@ def _tree(starter: Starter, file: Path) -> dict[str, Any]:
     tree: dict[str, Any] = {"cluster": starter.cluster}
     if starter.cluster == "localnet":
         tree["ids"] = starter.ids
-    tree["rpc"] = {"urls": [starter.rpc or _RPC[starter.cluster]]}
+    tree["rpc"] = {"urls": [starter.rpc]}
     tree["content"] = {"stores": [{"kind": "kubo", "url": content}] if content else [], "gateways": gateways}
     tree["host"] = {"country": starter.country.upper()}
     if starter.data is not None:

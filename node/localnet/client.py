@@ -30,6 +30,18 @@ async def ask_faucet(url: str, address: Address, *, lamports: int, nos: int) -> 
     return gift
 
 
+async def ask_info(url: str) -> dict[str, Any]:
+    """What the localnet at `url` says of itself: `market`, `ids`, `content_url` and more (see `Localnet.describe`).
+
+    Raises RpcUnavailable where nothing answers, and RpcRejected where what answers is no localnet.
+    """
+    async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+        info = await _call(client, url, "localnet_info", [])
+    if not isinstance(info, dict):
+        raise RpcUnavailable(f"what answers at {url} is no localnet", hint="Name a localnet with --rpc.")
+    return info
+
+
 async def _confirmed(client: httpx.AsyncClient, url: str, signature: str) -> None:
     try:
         async with asyncio.timeout(_CONFIRM_SECONDS):

@@ -86,7 +86,7 @@ def test_version(shell: Shell) -> None:
         ("market", "list"),
         ("wallet", "show"),
         ("init", "--cluster", "testnet"),
-        ("init", "--country", "NL"),
+        ("init", "--country", "NL", "--rpc", "http://127.0.0.1:9"),
         ("verify",),
         ("localnet", "start", "--ids", "x"),
     ],
