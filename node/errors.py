@@ -15,6 +15,7 @@ GpunodeError
 ├── MarketError                the market cannot be joined or a job cannot be settled
 │   ├── FundsMissing           not enough SOL or NOS; says how much of what
 │   ├── StakeMissing           no stake account, or less stake than the market asks
+│   ├── StakeRefused           the stake is in a state that does not allow what was asked
 │   └── AccessKeyMissing       the market asks for a key token this wallet does not hold
 ├── ContentError               content-addressed bytes
 │   ├── ContentUnavailable     no source had the bytes; worth trying again
@@ -128,6 +129,10 @@ class FundsMissing(MarketError):
 
 class StakeMissing(MarketError):
     """No stake account, or less stake than the market asks."""
+
+
+class StakeRefused(MarketError):
+    """The stake is in a state that does not allow what was asked (locked, or being taken out)."""
 
 
 class AccessKeyMissing(MarketError):
