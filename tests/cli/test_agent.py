@@ -61,7 +61,9 @@ def test_status_for_people_and_programs(shell: Shell, settings: Path, port: Doub
     assert "working (run)" in answer.out
     assert JOB in answer.out
     known = shell("status", "--settings", settings, "--json").document
-    assert {"running", "version", "cluster", "pid", "started_at", "gpu_provider", "gpus", "lanes", "recent"} <= set(known)
+    assert {"running", "version", "cluster", "pid", "started_at", "gpu_provider", "gpus", "lanes", "recent"} <= set(
+        known
+    )
     assert known["recent"][0]["run"] == RUN
 
 
@@ -163,7 +165,9 @@ def test_a_second_agent_on_the_same_data_is_refused(shell: Shell, settings: Path
         "import sys, time; from pathlib import Path; from node.journal.lock import claim\n"
         "with claim(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", holder, str(data / "journal.sqlite")], stdout=subprocess.PIPE) as first:
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(data / "journal.sqlite")], stdout=subprocess.PIPE
+    ) as first:
         assert first.stdout is not None
         first.stdout.readline()
         answer = shell("run", "--settings", settings)

@@ -25,7 +25,17 @@ def test_init_writes_a_private_wallet_and_settings_that_load(shell: Shell) -> No
 def test_init_keeps_a_wallet_and_replaces_settings_only_by_force(shell: Shell) -> None:
     file = shell.init()
     key = (shell.home / "main.json").read_bytes()
-    arguments = ("init", "--settings", file, "--country", "US", "--market", MARKET, "--wallet", shell.home / "main.json")
+    arguments = (
+        "init",
+        "--settings",
+        file,
+        "--country",
+        "US",
+        "--market",
+        MARKET,
+        "--wallet",
+        shell.home / "main.json",
+    )
     again = shell(*arguments)
     assert again.status == 1
     assert "is there already" in again.err

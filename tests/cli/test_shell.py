@@ -127,7 +127,8 @@ def test_wrong_usage_is_a_line_and_a_hint(shell: Shell, arguments: tuple[str, ..
 )
 def test_bad_input_is_one_line_with_a_hint(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
     files = {"wrong.yaml": "cluster: testnet", "bad.yaml": "[", "open.json": "[1]", "text.json": "hello"}
-    for name, text in {**files, "wrong.json": '{"version": "0.1", "type": "container"}', "big.json": '"' + "x" * (1 << 20) + '"'}.items():
+    files |= {"wrong.json": '{"version": "0.1", "type": "container"}', "big.json": '"' + "x" * (1 << 20) + '"'}
+    for name, text in files.items():
         (shell.home / name).write_text(text)
         (shell.home / name).chmod(0o600)
     (shell.home / "open.json").chmod(0o644)
