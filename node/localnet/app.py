@@ -180,6 +180,8 @@ async def _running(application: web.Application) -> AsyncIterator[web.AppRunner]
 
 def _make(options: LocalnetOptions, content: Path) -> Localnet:
     loaded = None
+    if options.state is not None:
+        snapshots.require_place(options.state)
     if options.state is not None and options.state.exists():
         loaded = snapshots.load(options.state, content)
         if loaded.ids != options.ids:

@@ -85,10 +85,25 @@ def save(path: Path, snapshot: Snapshot, content: Path) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise LocalnetError(
-            f"the chain cannot be saved to {path}: {error.strerror or error}",
-            hint="Choose a file in a folder you may write to.",
-        ) from None
+        raise _unsaved(path, error) from None
+
+
+def require_place(path: Path) -> None:
+    """See that the file could be saved, while nothing is lost yet. Raises LocalnetError where it could not."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as error:
+        raise _unsaved(path, error) from None
+
+
+def _unsaved(path: Path, error: OSError) -> LocalnetError:
+    return LocalnetError(
+        f"the chain cannot be saved to {path}: {error.strerror or error}",
+        hint="Choose a file in a folder you may write to.",
+    )
 
 
 def load(path: Path, content: Path) -> Snapshot:

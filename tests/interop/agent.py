@@ -63,7 +63,7 @@ async def running_agent(net: Localnet, folder: Path) -> AsyncIterator[Agent]:
     """Make a host with `gpunode init`, give it SOL, and run it until the block ends."""
     settings, log = folder / "node.yaml", folder / "agent.log"
     made = await gpunode(
-        *("init", "--settings", str(settings), "--cluster", "localnet", "--country", "NL"),
+        *("init", "--settings", str(settings), "--cluster", "localnet", "--ids", net.cluster.ids, "--country", "NL"),
         *("--market", str(net.market), "--rpc", net.rpc_url, "--content", net.content_url),
         *("--wallet", str(folder / "host.json"), "--data", str(folder / "data")),
     )

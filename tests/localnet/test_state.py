@@ -138,3 +138,12 @@ async def test_an_error_of_the_caller_comes_out_as_it_is() -> None:
     with pytest.raises(KeyError):
         async with Localnet.start(QUIET):
             raise KeyError("mine")
+
+
+async def test_a_place_where_nothing_can_be_saved_is_refused_at_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LocalnetError, match="cannot be saved to"):
+        async with Localnet.start(replace(QUIET, state=tmp_path / "file" / "chain.zip")):
+            pass
+    async with Localnet.start(replace(QUIET, state=tmp_path / "new" / "chain.zip")):
+        assert list((tmp_path / "new").iterdir()) == [], "the trial leaves nothing"

@@ -69,6 +69,9 @@ const methods = {
   async finish({ job, cid }) {
     return { signature: await send(await client.jobs.finish({ job: address(job), ipfsResultsHash: cid })) };
   },
+  async complete({ job, cid }) {
+    return { signature: await send(await client.jobs.complete({ job: address(job), ipfsResultsHash: cid })) };
+  },
   async quit({ run }) {
     return { signature: await send(await client.jobs.quit({ run: address(run) })) };
   },
