@@ -12,7 +12,7 @@ from node.cli.options import SettingsOption
 def run(
     settings: SettingsOption = None,
     as_json: Annotated[bool, typer.Option("--json", "--log-json", help="Log JSON lines instead of text.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, and repeated lines too.")] = False,
 ) -> None:
     """Serve jobs until stopped; logs go to stderr.
 
@@ -23,7 +23,11 @@ def run(
     from node.agent.logs import JsonFormatter, PlainFormatter, set_up_logging
     from node.agent.wiring import run_agent
     from node.cli import place
+    from node.cli.repeats import Repeats
 
     loaded = place.load(settings)
     set_up_logging(JsonFormatter() if as_json else PlainFormatter(), logging.DEBUG if verbose else logging.INFO)
+    if not verbose:
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(Repeats())
     place.run(run_agent(loaded))
