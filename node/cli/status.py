@@ -91,6 +91,9 @@ def run_end(run: dict[str, Any]) -> str:
 
 def _lane(lane: dict[str, Any], runs: list[dict[str, Any]]) -> list[object]:
     state = lane["phase"] if lane["stage"] is None else f"{lane['phase']} ({lane['stage']})"
+    if not running:
+        # The journal holds what was last shown; nobody is in that state now.
+        state = f"was {state}"
     spot = None if lane["position"] is None else f"{lane['position']} of {lane['queue_length'] or '?'}"
     spent = amounts.duration(max(0, int(time.time() - lane["since"])))
     return [lane["lane"], state, spent, spot, lane["job"], lane["progress"] or _reason(lane, runs)]

@@ -148,6 +148,7 @@ def test_without_an_agent_the_journal_answers_and_says_so(shell: Shell, settings
     assert answer.status == 3
     assert "no agent is running" in answer.err
     assert "waits in the queue" in answer.out
+    assert "was queued" in answer.out
     known = shell("status", "--settings", settings, "--json").document
     assert (known["running"], known["lanes"][0]["phase"]) == (False, "queued")
     assert shell("jobs", "--settings", settings, "--json").document == {"running": False, "jobs": []}
