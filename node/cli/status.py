@@ -48,7 +48,7 @@ def show(known: dict[str, Any]) -> None:
     else:
         output.note("no agent is running; this is what its journal holds (start it: gpunode run)")
     output.line()
-    rows = [_lane(lane, known["recent"]) for lane in known["lanes"]]
+    rows = [_lane(lane, known["recent"], known["running"]) for lane in known["lanes"]]
     output.table(["lane", "state", "for", "place", "job", "what"], rows, "no lanes")
     if known["recent"]:
         output.line()
@@ -89,7 +89,7 @@ def run_end(run: dict[str, Any]) -> str:
     return _ENDS.get(str(run["cause"]), str(run["cause"] or settled["kind"]))
 
 
-def _lane(lane: dict[str, Any], runs: list[dict[str, Any]]) -> list[object]:
+def _lane(lane: dict[str, Any], runs: list[dict[str, Any]], running: bool) -> list[object]:
     state = lane["phase"] if lane["stage"] is None else f"{lane['phase']} ({lane['stage']})"
     if not running:
         # The journal holds what was last shown; nobody is in that state now.
