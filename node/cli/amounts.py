@@ -35,8 +35,8 @@ def parse_duration(text: str) -> int:
         seconds = Decimal(digits) * unit
     except InvalidOperation:
         raise UsageError(f"{text!r} is not a length of time", hint="write 90s, 15m, 2h or 14d") from None
-    if not seconds.is_finite() or seconds <= 0 or seconds > 100 * 365 * DAY:
-        raise UsageError(f"{text!r} is not a length of time", hint="it must be more than 0: 90s, 15m, 2h, 14d")
+    if not seconds.is_finite() or seconds < 1 or seconds > 100 * 365 * DAY:
+        raise UsageError(f"{text!r} is not a length of time here", hint="at least a second: 90s, 15m, 2h, 14d")
     return int(seconds)
 
 

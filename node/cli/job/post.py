@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli import amounts, output
-from node.cli.failure import FAILED
+from node.cli.failure import FAILED, INTERRUPTED
 from node.cli.options import (
     ClusterOption,
     ContentOption,
@@ -45,7 +45,13 @@ def post(
     gateway: GatewayOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Upload a definition and post it as a job."""
+    """Upload a definition and post it as a job.
+
+    JSON: `job`, `run`, `market`, `poster`, `cluster`, `definition_cid`, `stores`, `timeout` (seconds), `price`
+    (micro-NOS a second), `deposit` (micro-NOS), `signature`, `fee` (lamports), `warnings`; with --wait also `outcome`
+    (as `job get` prints it), `succeeded` and `ending` (done, stopped, gone, interrupted). Ctrl-C while waiting leaves
+    the job alone.
+    """
     from node.cli import place
     from node.cli.job.files import read_definition
     from node.cli.market import parse_address
@@ -71,7 +77,14 @@ def post(
     )
     for warning in warnings:
         output.note(f"warning: the definition is public, and {warning}")
-    known = {**place.run(order.carry_out(quiet=as_json)), "warnings": warnings}
+    try:
+        known = {**place.run(order.carry_out(quiet=as_json)), "warnings": warnings}
+    except KeyboardInterrupt:
+        if order.posted is None:
+            raise
+        answer = {**order.posted, "outcome": None, "succeeded": False, "ending": "interrupted", "warnings": warnings}
+        output.emit(answer, as_json, lambda: output.note(_left_alone(answer["job"])))
+        raise typer.Exit(INTERRUPTED) from None
     output.emit(known, as_json, lambda: _show(known))
     if wait and not known["succeeded"]:
         raise typer.Exit(FAILED)
@@ -104,6 +117,8 @@ class _Order:
         self._target = target
         self._content = content
         self._gateway = gateway
+        self.posted: dict[str, Any] | None = None
+        """The command's document once the job is on the chain."""
 
     async def carry_out(self, quiet: bool) -> dict[str, Any]:
         """Upload, list, and wait if asked; returns the command's document."""
@@ -126,7 +141,7 @@ class _Order:
             cid, stores = await shelf.publish(self._name, self._body)
             poster = Poster(context)
             posted = await poster.post(market, cid, self._seconds)
-            known: dict[str, Any] = {
+            self.posted = known = {
                 "job": posted.job,
                 "run": posted.run,
                 "market": market.address,
@@ -157,6 +172,10 @@ def _look_at(body: bytes) -> list[str]:
     document = parse_json(body)
     validate(document)
     return list(find_secrets(document))
+
+
+def _left_alone(job: str) -> str:
+    return f"not waited for any more; job {job} goes on: gpunode job get shows it, gpunode job stop ends it"
 
 
 def _show(known: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ async def follow(poster: Poster, job: Address, library: Library, tell: Callable[
     known: dict[str, Any] | None = None
     phase: Phase | None = None
     done_at: float | None = None
+    away = False
     while True:
         try:
             view = await poster.view(job)
@@ -38,9 +39,12 @@ async def follow(poster: Poster, job: Address, library: Library, tell: Callable[
             return {"outcome": known, "succeeded": False, "ending": "gone"}
         except RpcUnavailable as error:
             # The job goes on without us, so we go on without the endpoint for a while.
-            tell(f"{error.message}; asking again")
+            if not away:
+                tell(f"{error.message}; asking again until it answers")
+            away = True
             await asyncio.sleep(POLL_SECONDS)
             continue
+        away = False
         known = report.job_document(view)
         if view.phase is not phase:
             phase = view.phase
