@@ -1,4 +1,4 @@
-"""`gpunode register`: what the chain says of a host."""
+"""`gpunode register`: tell the chain what this host is, and show what it says of one."""
 
 from __future__ import annotations
 
@@ -23,9 +23,33 @@ if TYPE_CHECKING:
     from node.market.context import MarketContext
     from node.records import Address
 
-group = typer.Typer(help="Show what is registered of a host; `gpunode run` registers it.", no_args_is_help=True)
+group = typer.Typer(help="Register this host, or show what is registered of one.", invoke_without_command=True)
 CARD_LIMIT = 1 << 20
 """Bytes of a host card."""
+
+
+@group.callback()
+def register(
+    context: typer.Context, settings: SettingsOption = None, lane: LaneOption = None, as_json: JsonOption = False
+) -> None:
+    """Register this host, or bring what is registered up to date; `gpunode run` does so by itself.
+
+    JSON: `account`, `changed`, `signature` (null when nothing had to change).
+    """
+    if context.invoked_subcommand is not None:
+        return
+    import logging
+
+    from node.agent.logs import PlainFormatter, set_up_logging
+    from node.agent.wiring import register_lane
+    from node.cli import place
+
+    loaded = place.load(settings)
+    set_up_logging(PlainFormatter(), logging.WARNING)
+    done = place.run(register_lane(loaded, place.lane_of(loaded, lane)))
+    known = {"account": done.address, "changed": done.changed, "signature": done.signature}
+    said = f"registered by {done.signature}" if done.changed else "registered already, and nothing has changed"
+    output.emit(known, as_json, lambda: output.fields([("account", done.address), ("state", said)]))
 
 
 @group.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,27 @@ def test_register_show_of_a_node_nobody_knows(shell: Shell, chain: Chain) -> Non
     address = _some_address(shell)
     answer = shell("register", "show", address, *chain.flags, "--content", chain.content_url)
     assert (answer.status, answer.out) == (0, f"node {address} is not registered\n")
+
+
+def test_register_this_host_and_read_its_signed_card(shell: Shell, chain: Chain) -> None:
+    settings = shell.init("--market", chain.market, "--rpc", chain.rpc_url, "--content", chain.content_url)
+    address = _address(shell.home / "main.json")
+    poor = shell("register", "--settings", settings)
+    assert poor.status == 1
+    assert "lacks" in poor.err
+    chain.do(lambda net: net.fund(address, sol=1))
+    time.sleep(0.3)
+    first = shell("register", "--settings", settings, "--json").document
+    assert first["changed"] is True
+    assert shell("register", "--settings", settings, "--json").document == {
+        **first,
+        "changed": False,
+        "signature": None,
+    }
+    shown = shell("register", "show", "--settings", settings, "--json").document
+    assert (shown["node"], shown["account"], shown["registered"]) == (address, first["account"], True)
+    assert shown["profile"]["gpu"] == len(shown["card"]["gpus"])
+    assert shown["card"]["node"] == address
 
 
 def test_verify_of_a_job_that_is_not_settled(shell: Shell, chain: Chain, poster: Path, definition: Path) -> None:
