@@ -18,11 +18,19 @@ FEE_ROOM = 10_000
 
 async def send_sol(context: MarketContext, to: Address, lamports: int) -> Landed:
     """Move lamports. Raises FundsMissing, TransactionFailed and what reads raise."""
-    held = await context.rpc.get_balance(context.node)
-    if held < lamports + FEE_ROOM:
+    rpc = context.rpc
+    held, least = await rpc.get_balance(context.node), await rpc.get_minimum_rent(0)
+    # The runtime lets no account fall below the rent of an empty one, and neither side may.
+    spare = held - FEE_ROOM - least
+    if lamports > spare:
         raise FundsMissing(
-            f"wallet {context.node} holds {held / 1e9:.9f} SOL, {(lamports + FEE_ROOM) / 1e9:.9f} are needed",
-            hint="send less: the fee comes on top",
+            f"wallet {context.node} holds {held / 1e9:.9f} SOL, {(lamports + FEE_ROOM + least) / 1e9:.9f} are needed",
+            hint=f"send at most {max(spare, 0) / 1e9:.9f} SOL: the fee and an account's least balance stay",
+        )
+    if lamports < least and await rpc.get_balance(to) == 0:
+        raise FundsMissing(
+            f"{to} holds no SOL yet, and {lamports / 1e9:.9f} SOL is less than an account may hold",
+            hint=f"send it at least {least / 1e9:.9f} SOL",
         )
     return await _send(context, [tokens.transfer_lamports(source=context.node, destination=to, lamports=lamports)])
 
@@ -33,7 +41,8 @@ async def send_nos(context: MarketContext, to: Address, amount: int) -> Landed:
     held = await context.rpc.get_token_amount(source)
     if held < amount:
         raise FundsMissing(
-            f"wallet {context.node} holds {held / 1e6:.6f} NOS, {amount / 1e6:.6f} are needed", hint="send less"
+            f"wallet {context.node} holds {held / 1e6:.6f} NOS, {amount / 1e6:.6f} are needed",
+            hint=f"send at most {held / 1e6:.6f} NOS",
         )
     destination = addresses.token_account(context.cluster, to)
     opening: list[Instruction] = []
