@@ -7,6 +7,18 @@ bash deploy/setup.sh
 
 bin="$PWD/.venv/bin"
 failed=()
+# What tests leave in the temporary folder goes with it. Its name is short because paths of sockets must be.
+TMPDIR="$(mktemp -d /tmp/gpn.XXXX)"
+export TMPDIR
+
+tidy() {
+    if [ "${#failed[@]}" -gt 0 ]; then
+        printf 'files of the tests are kept in %s\n' "$TMPDIR"
+    else
+        rm -rf "$TMPDIR"
+    fi
+}
+trap tidy EXIT
 
 step() {
     local name="$1" began=$SECONDS status=0
@@ -24,9 +36,10 @@ step "lint" "$bin/ruff" check .
 step "format" "$bin/ruff" format --check .
 step "types" "$bin/mypy"
 step "borders" "$bin/lint-imports"
-# Those that need no engine and no other program run on both cores; the others share one engine, so they take turns.
-step "tests" "$bin/pytest" -q -n 2 --dist loadfile -m "not docker and not interop" "$@"
-step "tests with the engine and the official clients" "$bin/pytest" -q -m "docker or interop" "$@"
+# Both cores work. A file's tests stay together: some share an engine of their own, or its answers to a whole machine.
+step "tests" "$bin/pytest" -q --durations=10 -n 2 --dist loadfile -m "not docker and not interop" "$@"
+step "tests with the engine and the official clients" \
+    "$bin/pytest" -q --durations=20 -n 2 --dist loadfile -m "docker or interop" "$@"
 
 printf '\n'
 if [ "${#failed[@]}" -gt 0 ]; then
