@@ -8,14 +8,17 @@ from contextlib import suppress
 from node.errors import LocalnetError
 
 _ATTEMPTS = 20
+_BACKLOG = 128
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket on the port, 0 for any free one. Raises LocalnetError where it cannot be had."""
+    """A socket that listens on the port, 0 for any free one. Raises LocalnetError where it cannot be had."""
     found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
+        # At once: until one of them listens, two processes can both bind a port whose address may be reused.
+        found.listen(_BACKLOG)
     except OSError as error:
         found.close()
         raise LocalnetError(

@@ -16,6 +16,7 @@ from node.errors import LocalnetError
 from node.localnet.app import Localnet
 from node.localnet.keys import KEY_NAMES
 from node.localnet.options import LocalnetOptions
+from node.localnet.ports import bind, bind_pair
 from tests.localnet.rpc import CONFIRMED, FINALIZED, PROCESSED, RpcClient, address, memo, signed, wallet, wire
 
 QUIET = LocalnetOptions(rpc_port=0, content_port=0, slot_ms=0)
@@ -147,3 +148,11 @@ async def test_a_place_where_nothing_can_be_saved_is_refused_at_start(tmp_path: 
             pass
     async with Localnet.start(replace(QUIET, state=tmp_path / "new" / "chain.zip")):
         assert list((tmp_path / "new").iterdir()) == [], "the trial leaves nothing"
+
+
+def test_a_port_belongs_to_the_first_who_binds_it() -> None:
+    first, second = bind_pair("127.0.0.1", 0)
+    with first, second:
+        for held in (first, second):
+            with pytest.raises(LocalnetError, match="cannot be used"):
+                bind("127.0.0.1", held.getsockname()[1])
