@@ -5,6 +5,7 @@ Not here: uploading the definition (node/content), and waiting for or printing a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,9 +21,12 @@ from node.chain.rpc import Rpc
 from node.errors import AccountMissing, FundsMissing, JobRefused, TransactionFailed
 from node.market.context import MarketContext
 from node.market.ledger import Ledger
-from node.records import Address, Cid, Job, JobState, Market, Run, Signature
+from node.records import Address, Cid, Job, JobState, Market, QueueType, Run, Signature
 
 MICRO_NOS = 1_000_000
+LAMPORTS_PER_SOL = 1_000_000_000
+FEE_ROOM = 50_000
+"""Lamports kept for the fee of a post: three signatures, and something to be quicker where it is busy."""
 
 
 class Phase(StrEnum):
@@ -90,6 +94,7 @@ class Poster:
         context = self._context
         deposit = market.job_price * seconds
         opening = await self._funded(deposit)
+        await self._require_lamports(market, token_account=not opening)
         job_key, run_key = Keypair(), Keypair()
         job, run = Address(str(job_key.pubkey())), Address(str(run_key.pubkey()))
         instruction = jobs.list_job(
@@ -260,6 +265,24 @@ class Poster:
         if held is not None:
             return []
         return [tokens.create_token_account(context.cluster, payer=context.node, owner=context.node)]
+
+    async def _require_lamports(self, market: Market, *, token_account: bool) -> None:
+        """Raise FundsMissing, with the sum of what is needed, unless the wallet can pay for a post."""
+        rpc = self._context.rpc
+        needs = [("job account", await rpc.get_minimum_rent(accounts.JOB_SIZE))]
+        if market.queue_type is QueueType.NODES:
+            needs.append(("run account", await rpc.get_minimum_rent(accounts.RUN_SIZE)))
+        if not token_account:
+            needs.append(("NOS token account", await rpc.get_minimum_rent(accounts.TOKEN_ACCOUNT_SIZE)))
+        needs.append(("fees and least balance", FEE_ROOM + await rpc.get_minimum_rent(0)))
+        needed, held = sum(lamports for _, lamports in needs), await rpc.get_balance(self._context.node)
+        if held < needed:
+            parts = " + ".join(f"{lamports / LAMPORTS_PER_SOL:.6f} {name}" for name, lamports in needs)
+            raise FundsMissing(
+                f"wallet {self._context.node} holds {held / LAMPORTS_PER_SOL:.6f} SOL and lacks "
+                f"{math.ceil((needed - held) / 1000) / 1_000_000:.6f} SOL",
+                hint=f"send it SOL; needed: {needed / LAMPORTS_PER_SOL:.6f} SOL = {parts}",
+            )
 
     def _gone(self, job: Address) -> Effect:
         async def gone(rpc: Rpc) -> bool:

@@ -65,7 +65,7 @@ def test_wallet_show_and_send(shell: Shell, chain: Chain, poster: Path) -> None:
     assert (known["lamports"], known["nos"], known["token_account_exists"]) == (500_000_000, 1_500_000, True)
     broke = shell("wallet", "send", friend, "--sol", "50", "--wallet", poster, *chain.flags)
     assert broke.status == 1
-    assert "50.00001" in broke.err
+    assert "50.000900880 are needed" in broke.err
     assert shell("wallet", "send", friend, "--nos", "500", "--wallet", poster, *chain.flags).status == 1
 
 

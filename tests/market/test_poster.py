@@ -67,6 +67,22 @@ async def test_missing_nos_are_told_as_a_sum_and_nothing_is_sent(town: Town) -> 
     assert await town.rpc.get_balance(poster.node) == before
 
 
+@pytest.mark.parametrize("node_waits", [False, True])
+async def test_missing_sol_is_told_as_a_sum_that_is_enough(town: Town, node_waits: bool) -> None:
+    if node_waits:
+        host = await town.person()
+        await funds.prepare(host, await host.ledger.market(town.market))
+        await join(host, town.market)
+    poster = await town.person(sol=0.001, nos=1)
+    with pytest.raises(FundsMissing, match="lacks") as caught:
+        await town.post(poster)
+    assert ("run account" in caught.value.hint) is node_waits
+    lacks = float(caught.value.message.split()[-2])
+    town.net.fund(poster.node, sol=lacks)
+    await asyncio.sleep(0.3)
+    await town.post(poster)
+
+
 async def test_stop_takes_a_waiting_job_out_and_gives_everything_back(town: Town) -> None:
     poster = await town.person(nos=1)
     posted = await town.post(poster)
