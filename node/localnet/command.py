@@ -27,9 +27,11 @@ class Command:
 
     @classmethod
     def isolated(cls) -> Command:
-        """A command that ignores the settings in this process's environment."""
+        """A command that ignores the settings in this process's environment, and its proxies on this host."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GPUNODE_")}
-        return cls(kept)
+        # What the children speak with is on this host; a proxy of the environment does not lead there.
+        direct = ",".join(filter(None, (kept.get("no_proxy") or kept.get("NO_PROXY"), "127.0.0.1,localhost")))
+        return cls({**kept, "no_proxy": direct, "NO_PROXY": direct})
 
     async def document(self, *arguments: str, timeout: float = 120.0) -> dict[str, Any]:
         """Run one command with `--json` to its end and return its document.

@@ -78,6 +78,14 @@ async def test_the_faucet_makes_the_token_account(localnet: Localnet) -> None:
         assert found.value.amount == "1500000"
 
 
+async def test_the_faucet_on_this_host_needs_no_proxy(localnet: Localnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    gift = await ask_faucet(localnet.rpc_url, Address(str(Pubkey.new_unique())), lamports=10**9, nos=0)
+    assert gift["lamports"] == 10**9
+
+
 async def test_the_faucet_says_what_is_wrong(localnet: Localnet) -> None:
     node = Address(str(Pubkey.new_unique()))
     with pytest.raises(RpcUnavailable, match="no localnet answers"):
