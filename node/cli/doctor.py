@@ -35,9 +35,9 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
 def _show(found: tuple[Finding, ...]) -> None:
     widest = max(len(finding.name) for finding in found)
     for finding in found:
-        print(f"{output.mark(finding.ok)} {finding.name.ljust(widest)}  {output.printable(finding.seen)}")
+        output.wrapped(f"{output.mark(finding.ok)} {finding.name.ljust(widest)}  ", finding.seen, widest + 4)
         if finding.fix and finding.ok is not True:
-            print(f"  {' ' * widest}  → {output.printable(finding.fix)}")
+            output.wrapped(f"  {' ' * widest}  → ", finding.fix, widest + 6)
     output.line()
     wrong = sum(finding.ok is False for finding in found)
     output.line("Everything needed is there." if not wrong else f"{wrong} to mend.")

@@ -7,5 +7,8 @@ from node.cli.options import JsonOption, LaneOption, SettingsOption
 
 
 def drain(lane: LaneOption = None, settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Finish the job at hand and take no more, until `resume`."""
+    """Finish the job at hand and take no more, until `resume`.
+
+    JSON: `lanes` (`lane`, `node`, `market`, `phase`, `reason`, `since` ...) as they then are.
+    """
     act(settings, lambda client: client.drain(lane), as_json)

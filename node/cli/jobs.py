@@ -18,14 +18,20 @@ LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help
 def jobs(
     context: typer.Context, settings: SettingsOption = None, limit: LimitOption = 20, as_json: JsonOption = False
 ) -> None:
-    """Show the jobs this host has run."""
+    """Show the jobs this host has run.
+
+    JSON: `running`, `jobs` (runs: `run`, `job`, `lane`, `stage`, `stages`, `cause`, `refusal`, `settlement` ...).
+    """
     if context.invoked_subcommand is None:
         _list(settings, limit, as_json)
 
 
 @group.command("list")
 def list_(settings: SettingsOption = None, limit: LimitOption = 20, as_json: JsonOption = False) -> None:
-    """List the latest jobs."""
+    """List the latest jobs.
+
+    JSON: `running`, `jobs` (runs: `run`, `job`, `lane`, `stage`, `stages`, `cause`, `refusal`, `settlement` ...).
+    """
     _list(settings, limit, as_json)
 
 
@@ -35,7 +41,11 @@ def show(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one job: stages, operations, result, receipt and pay."""
+    """Show one job: stages, operations, result, receipt and pay.
+
+    JSON: `running`, `job`, `runs` (as `jobs list` has them, with `operations`: `id`, `status`, `exit_code`, `errors`,
+    `log` ...).
+    """
     from node.cli import agent_state, place
 
     known = place.run(agent_state.read_job(place.load(settings), job))

@@ -36,7 +36,13 @@ def start(
     slot_ms: Annotated[int, typer.Option("--slot-ms", min=1, max=60_000, help="Milliseconds of one slot.")] = 400,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the chain until Ctrl-C. A market, a funded poster and a faucet exist from the start."""
+    """Run the chain until Ctrl-C.
+
+    A market, a funded poster and a faucet exist from the start.
+
+    JSON, one line when ready: `rpc_url`, `ws_url`, `content_url`, `cluster`, `ids`, `genesis_hash`, `programs`
+    (address -> SHA-256), `mint`, `market`, `keys` (name -> `address`, `path`).
+    """
     from node.cli import place
     from node.localnet.options import LocalnetOptions
     from node.localnet.serving import serve
@@ -67,7 +73,10 @@ def faucet(
     rpc: Annotated[str, typer.Option("--rpc", metavar="URL", help="The localnet.")] = "http://127.0.0.1:8899",
     as_json: JsonOption = False,
 ) -> None:
-    """Give an address SOL and NOS on a running localnet."""
+    """Give an address SOL and NOS on a running localnet.
+
+    JSON: `ok`, `address`, `signature`, `lamports`, `nos` (micro-NOS), `tokenAccount`.
+    """
     from node.chain.addresses import to_address, to_key
     from node.cli import place
     from node.localnet.client import ask_faucet

@@ -25,7 +25,10 @@ def market(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the markets of a cluster."""
+    """Show the markets of a cluster.
+
+    JSON: `markets`, each as `market show` has it.
+    """
     if context.invoked_subcommand is None:
         _list(settings, cluster, ids, rpc, as_json)
 
@@ -38,7 +41,10 @@ def list_(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List all markets with price and queue."""
+    """List all markets with price and queue.
+
+    JSON: `markets`, each as `market show` has it.
+    """
     _list(settings, cluster, ids, rpc, as_json)
 
 
@@ -53,7 +59,11 @@ def show(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one market: price, rules and who waits in its queue."""
+    """Show one market: price, rules and who waits in its queue.
+
+    JSON: `address`, `authority`, `price` (micro-NOS a second), `queue_type` (jobs, nodes, empty), `queue`,
+    `xnos_minimum` (micro-xNOS), `access_key` (null: none), `job_timeout` and `job_expiration` (seconds), `vault`.
+    """
     from node.cli import place
     from node.cli.reach import reach, target
     from node.market.ledger import Ledger

@@ -11,8 +11,11 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
+LEAST_ROOM = 40
+"""Columns below which a text is not set beside its name."""
 GAP = 2
 """Spaces between plain columns."""
 
@@ -85,6 +88,19 @@ def fields(pairs: Iterable[tuple[str, object]]) -> None:
     bold, plain = ("\x1b[1m", "\x1b[0m") if on_terminal() else ("", "")
     for name, value in shown:
         print(f"{bold}{name.ljust(widest)}{plain}  {value}")
+
+
+def wrapped(start: str, text: str, margin: int) -> None:
+    """A line that begins with `start` (`margin` columns wide); on a terminal its text goes on below itself."""
+    lines = [printable(text)]
+    if on_terminal():
+        if (room := width() - margin) < LEAST_ROOM:
+            print(start.rstrip())
+            start, margin, room = "    ", 4, width() - 4
+        lines = textwrap.wrap(lines[0], room, break_long_words=False, break_on_hyphens=False) or [""]
+    print(f"{start}{lines[0]}".rstrip())
+    for line_below in lines[1:]:
+        print(f"{' ' * margin}{line_below}")
 
 
 def mark(good: bool | None) -> str:

@@ -20,6 +20,9 @@ def pause(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Finish the job at hand and take no more for a while."""
+    """Finish the job at hand and take no more for a while.
+
+    JSON: `lanes` (`lane`, `node`, `market`, `phase`, `reason`, `since` ...) as they then are.
+    """
     seconds = None if length is None else float(amounts.parse_duration(length))
     act(settings, lambda client: client.pause(lane, seconds), as_json)

@@ -21,5 +21,7 @@ def resume(
     """Take jobs again after `drain` or `pause`.
 
     A degraded lane is checked anew.
+
+    JSON: `lanes` (`lane`, `node`, `market`, `phase`, `reason`, `since` ...) as they then are.
     """
     act(settings, lambda client: client.adopt(lane) if adopt else client.resume(lane), as_json)

@@ -17,6 +17,8 @@ def run(
     """Serve jobs until stopped; logs go to stderr.
 
     SIGTERM or Ctrl-C detach: a running job goes on in its container, and the next start takes it up again.
+
+    JSON: one line each, on stderr: `time`, `level`, `lane`, `logger`, `message`, and `traceback` for bugs.
     """
     import logging
 

@@ -50,7 +50,11 @@ def stake(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show or change the stake that every node needs."""
+    """Show or change the stake that every node needs.
+
+    JSON: `wallet`, `stake` (`address`, `authority`, `amount` and `held` in micro-NOS, `xnos`, `duration`,
+    `unstaked_at`, `unlocks_at`; null: none).
+    """
     if context.invoked_subcommand is None:
         _show(Who(settings, wallet, lane, cluster, ids, rpc), as_json)
 
@@ -65,7 +69,11 @@ def show(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the stake, its weight and when it unlocks."""
+    """Show the stake, its weight and when it unlocks.
+
+    JSON: `wallet`, `stake` (`address`, `authority`, `amount` and `held` in micro-NOS, `xnos`, `duration`,
+    `unstaked_at`, `unlocks_at`; null: none).
+    """
     _show(Who(settings, wallet, lane, cluster, ids, rpc), as_json)
 
 
@@ -83,7 +91,10 @@ def create(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a stake account (an empty one unless NOS are named)."""
+    """Make a stake account (an empty one unless NOS are named).
+
+    JSON: as `stake show`, with `signature` and `fee` (lamports).
+    """
     micro = amounts.parse_nos(amount)
     who = Who(settings, wallet, lane, cluster, ids, rpc)
     _change(who, lambda stakes: stakes.create(micro, days * amounts.DAY), as_json)
@@ -100,7 +111,10 @@ def topup(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add NOS to the stake."""
+    """Add NOS to the stake.
+
+    JSON: as `stake show`, with `signature` and `fee` (lamports).
+    """
     micro = amounts.parse_nos(amount)
     _change(Who(settings, wallet, lane, cluster, ids, rpc), lambda stakes: stakes.top_up(micro), as_json)
 
@@ -116,7 +130,10 @@ def extend(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Lengthen the lock, which raises the stake's weight."""
+    """Lengthen the lock, which raises the stake's weight.
+
+    JSON: as `stake show`, with `signature` and `fee` (lamports).
+    """
     seconds = amounts.parse_duration(length)
     _change(Who(settings, wallet, lane, cluster, ids, rpc), lambda stakes: stakes.extend(seconds), as_json)
 
@@ -131,7 +148,10 @@ def unstake(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Begin to take the stake out; its weight becomes 0 at once."""
+    """Begin to take the stake out; its weight becomes 0 at once.
+
+    JSON: as `stake show`, with `signature` and `fee` (lamports).
+    """
     _change(Who(settings, wallet, lane, cluster, ids, rpc), lambda stakes: stakes.unstake(), as_json)
 
 
@@ -145,7 +165,10 @@ def withdraw(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take out what has unlocked since `unstake`."""
+    """Take out what has unlocked since `unstake`.
+
+    JSON: as `stake show`, with `signature` and `fee` (lamports).
+    """
     _change(Who(settings, wallet, lane, cluster, ids, rpc), lambda stakes: stakes.withdraw(), as_json)
 
 

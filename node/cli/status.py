@@ -21,7 +21,11 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again whenever it changes.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the agent and each lane are doing, and why."""
+    """Show what the agent and each lane are doing, and why.
+
+    JSON: the agent (`running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus`, `lanes`) and `recent`
+    (runs). Exit status 3 when a person should act: no agent runs, or a lane is degraded.
+    """
     from node.cli import agent_state, place
 
     loaded = place.load(settings)

@@ -24,6 +24,8 @@ def stop(
     """End the agent; a running job goes on, unless --quit.
 
     The next start takes up what runs in its containers.
+
+    JSON: `stopped`, `quit`.
     """
     from node.api.client import ControlClient
     from node.api.control import answers

@@ -67,7 +67,7 @@ def show(known: dict[str, Any]) -> None:
     """One line a check: outcome, what it is worth, what was seen."""
     for check in known["checks"]:
         label = check["label"].replace("_", " ")
-        print(f"{output.mark(check['ok'])} {label:<11} {check['name']}: {output.printable(check['detail'])}")
+        output.wrapped(f"{output.mark(check['ok'])} {label:<11} ", f"{check['name']}: {check['detail']}", 14)
     output.line()
     if known["ok"]:
         output.line("Nothing failed. This does not show that a model's answer is right, nor which physical GPU worked.")

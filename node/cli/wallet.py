@@ -33,7 +33,10 @@ def wallet(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a wallet, make one, or send from one."""
+    """Show a wallet, make one, or send from one.
+
+    JSON: `wallet` (file), `address`, `cluster`, `lamports`, `token_account`, `token_account_exists`, `nos` (micro-NOS).
+    """
     if context.invoked_subcommand is None:
         _show(settings, key_file, lane, cluster, ids, rpc, as_json)
 
@@ -48,7 +51,10 @@ def show(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show address and balances."""
+    """Show address and balances.
+
+    JSON: `wallet` (file), `address`, `cluster`, `lamports`, `token_account`, `token_account_exists`, `nos` (micro-NOS).
+    """
     _show(settings, key_file, lane, cluster, ids, rpc, as_json)
 
 
@@ -57,7 +63,10 @@ def new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Key file to write; never one that exists.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new key file (Solana id.json format, mode 0600)."""
+    """Make a new key file (Solana id.json format, mode 0600).
+
+    JSON: `wallet` (file), `address`.
+    """
     from node.chain.wallet import Wallet
 
     made = Wallet.create(file.expanduser())
@@ -79,7 +88,10 @@ def send(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send SOL or NOS."""
+    """Send SOL or NOS.
+
+    JSON: `from`, `to`, `signature`, `fee` and `lamports` (lamports), `nos` (micro-NOS).
+    """
     from node.chain.policy import OWNER_KINDS
     from node.cli import place
     from node.cli.market import parse_address

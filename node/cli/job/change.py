@@ -40,7 +40,10 @@ def extend(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a job run longer, paying for it in advance."""
+    """Let a job run longer, paying for it in advance.
+
+    JSON: `job`, `did`, `signature`, `fee` (lamports), `timeout` (seconds, in all).
+    """
     more = amounts.parse_duration(seconds)
 
     async def act(poster: Poster, address: Any) -> dict[str, Any]:
@@ -68,6 +71,8 @@ def stop(
     """End a job; what was not used comes back.
 
     A waiting job is taken out of the queue, a running one is stopped and its node paid for the time used.
+
+    JSON: `job`, `did` (delist or end), `signature`, `fee` (lamports).
     """
     _simple(Who(settings, wallet, lane, cluster, ids, rpc), job, lambda poster, at: poster.stop(at), as_json)
 
@@ -82,7 +87,10 @@ def recover(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Get the deposit of a job that its node gave back."""
+    """Get the deposit of a job that its node gave back.
+
+    JSON: `job`, `did` (recover), `signature`, `fee` (lamports).
+    """
     _simple(Who(settings, wallet, lane, cluster, ids, rpc), job, lambda poster, at: poster.recover(at), as_json)
 
 
@@ -96,7 +104,10 @@ def clean(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Close a finished job's account and get its rent back."""
+    """Close a finished job's account and get its rent back.
+
+    JSON: `job`, `did` (clean), `signature`, `fee` (lamports).
+    """
     _simple(Who(settings, wallet, lane, cluster, ids, rpc), job, lambda poster, at: poster.clean(at), as_json)
 
 

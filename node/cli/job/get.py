@@ -30,7 +30,12 @@ def get(
     gateway: GatewayOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a job on the chain, and its result."""
+    """Show a job on the chain, and its result.
+
+    JSON: the job account (`address`, `definition_cid`, `result_cid`, `market`, `node`, `payer`, `project`, `price`,
+    `timeout`, `time_start`, `time_end`, `state`), `phase` (queued, running, done, stopped), `run`, `cost` (micro-NOS),
+    `result` and `result_error`.
+    """
     from contextlib import aclosing
 
     from node.cli import place

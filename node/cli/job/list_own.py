@@ -20,7 +20,10 @@ def list_(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the jobs that a wallet has on the chain."""
+    """List the jobs that a wallet has on the chain.
+
+    JSON: `wallet`, `jobs` (their accounts, as `job get` has them).
+    """
     from node.cli import place
     from node.cli.reach import reach, target
     from node.cli.spend import watching
