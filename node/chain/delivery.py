@@ -23,6 +23,10 @@ LANDED_LOOKUP = Retry(attempts=5, total=3.0, first=0.2, jitter=0.1)
 """How long the ledger is asked for a transaction that is known to have landed."""
 
 
+BLOCKHASH_BLOCKS = 150
+"""Blocks for which a new blockhash is good (Solana)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How often what is done, in seconds."""
@@ -42,6 +46,13 @@ class Pace:
 
 class _Missing(GpunodeError):
     """The ledger does not show the transaction yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Dropped:
+    """The row is forgotten: nothing of it can land any more, and it cannot be signed anew because of `error`."""
+
+    error: GpunodeError
 
 
 @dataclass(slots=True)
@@ -111,18 +122,20 @@ class Delivery:
         schedule = self._schedule()
         while True:
             try:
-                landed = await self._turn(row, effect, schedule)
-                if landed is not None:
-                    return landed
-                successor = await self._successor(row, effect, schedule)
-            except RpcUnavailable as error:
-                # The row is durable and the bytes may be under way: there is nothing to do but to go on.
+                found = await self._turn(row, effect, schedule) or await self._successor(row, effect, schedule)
+            except TransactionFailed:
+                raise
+            except ChainError as error:
+                # The row is durable and the bytes may be under way: whatever an endpoint says to a question about
+                # them, there is nothing to do but to go on.
                 _log.warning("transaction %s waits for an endpoint: %s", row.key, error)
-                successor = None
-            if isinstance(successor, Landed):
-                return successor
-            if successor is not None:
-                row, schedule = successor, self._schedule()
+                found = None
+            if isinstance(found, Landed):
+                return found
+            if isinstance(found, _Dropped):
+                raise found.error
+            if found is not None:
+                row, schedule = found, self._schedule()
                 continue
             await self._clock.sleep(schedule.pause)
             schedule.pause = min(self._pace.poll_longest, schedule.pause * 1.3)
@@ -157,7 +170,9 @@ class Delivery:
             return await self._confirm(row, signature, status.slot)
         raise await self._fail(row, signature, status)
 
-    async def _successor(self, row: OutboxRow, effect: Effect | None, schedule: _Schedule) -> OutboxRow | Landed | None:
+    async def _successor(
+        self, row: OutboxRow, effect: Effect | None, schedule: _Schedule
+    ) -> OutboxRow | Landed | _Dropped | None:
         """A new signature where the rules allow one; Landed where the effect is there; None: go on waiting."""
         now = self._clock.monotonic()
         if now < schedule.expiry:
@@ -169,17 +184,21 @@ class Delivery:
                 return None
             schedule.renew = now + self._pace.renew
             return await self._renew(row, effect, over=over)
-        if await self._rpc.get_block_height(commitment="finalized") <= row.last_valid_block_height:
+        # Height and slot in one answer: of two, the second could come from an endpoint that lags behind the first, and
+        # the effect be looked for in a view in which the transaction could still land.
+        head = await self._rpc.get_latest_blockhash(commitment="finalized")
+        if head.last_valid_block_height - BLOCKHASH_BLOCKS <= row.last_valid_block_height:
             return None
-        slot = await self._rpc.get_slot(commitment="finalized")
         landed = await self._look(row, effect, search_history=True)
         if landed is not None:
             return landed
-        if effect is not None and await effect(self._rpc.pinned("finalized", slot)):
-            return await self._confirm(row, row.signature, slot)
+        if effect is not None and await effect(self._rpc.pinned("finalized", head.slot)):
+            return await self._confirm(row, row.signature, head.slot)
         return await self._renew(row, effect, over=True)
 
-    async def _renew(self, row: OutboxRow, effect: Effect | None, *, over: bool) -> OutboxRow | Landed | None:
+    async def _renew(
+        self, row: OutboxRow, effect: Effect | None, *, over: bool
+    ) -> OutboxRow | Landed | _Dropped | None:
         """Sign the same thing anew. `over`: the signature at hand can no longer land."""
         recipe = Recipe.decode(row.recipe)
         try:
@@ -194,7 +213,7 @@ class Delivery:
             )
         except RpcUnavailable:
             raise
-        except GpunodeError:
+        except GpunodeError as refused:
             # Refused now: most likely because an earlier signature has landed since we looked.
             slot = await self._rpc.get_slot()
             landed = await self._look(row, effect, search_history=True)
@@ -205,7 +224,7 @@ class Delivery:
             if not over:
                 return None
             await self._store.delete(row.key)
-            raise
+            return _Dropped(refused)
         await self._store.put(successor)
         return successor
 

@@ -84,6 +84,13 @@ class Outbox:
         self._effects = effects
         self._delivery = Delivery(rpc, signer, store, fees or FeePolicy(), self._clock, self._pace, book)
         self._turns: dict[str, _Turn] = {}
+        self._newest = 0
+
+    @property
+    def newest_slot(self) -> int:
+        """The newest slot at which a transaction of ours is known to have landed; 0 for none. A view of the chain from
+        before it does not show what we did."""
+        return self._newest
 
     async def send(self, intent: Intent) -> Landed:
         """Bring an intent about; returns when it is confirmed.
@@ -102,14 +109,20 @@ class Outbox:
                 key=intent.key, lane=intent.lane, kind=intent.kind, recipe=intent.recipe, attempt=1
             )
             await self._store.put(row)
-            return await self._delivery.deliver(row, intent.effect)
+            return await self._deliver(row, intent.effect)
 
-    async def resume(self, lane: str) -> tuple[Resumed, ...]:
-        """See through what an earlier process left under way."""
-        rows = [row for row in await self._store.pending(lane) if row.state is OutboxState.SENDING]
+    async def resume(self, lane: str, kind: str | None = None) -> tuple[Resumed, ...]:
+        """See through what an earlier process, or a call that was given up, left under way: all of a lane, or what is
+        of one kind."""
+        rows = await self._store.pending(lane)
+        self._newest = max((self._newest, *(row.slot or 0 for row in rows)))
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._resume_row(row)) for row in rows]
-        return tuple(task.result() for task in tasks)
+            tasks = [
+                group.create_task(self._resume_row(row.key))
+                for row in rows
+                if row.state is OutboxState.SENDING and kind in (None, row.kind)
+            ]
+        return tuple(ended for ended in (task.result() for task in tasks) if ended is not None)
 
     async def tend(self, lane: str) -> NoReturn:
         """Watch landed transactions until they are finalized, for as long as the agent runs."""
@@ -118,12 +131,17 @@ class Outbox:
             await self.tidy(lane)
 
     async def tidy(self, lane: str) -> None:
-        """One round of `tend`: forget what is finalized, drive again what a fork has dropped."""
-        rows = [row for row in await self._store.pending(lane) if row.state is not OutboxState.SENDING]
+        """One round of `tend`: forget what is finalized, drive again what a fork has dropped or a caller gave up."""
+        rows = await self._store.pending(lane)
         async with asyncio.TaskGroup() as group:
             for row in rows:
                 if row.key not in self._turns:
-                    group.create_task(self._tidy_row(row))
+                    group.create_task(self._tidy_row(row.key))
+
+    async def _deliver(self, row: OutboxRow, effect: Effect | None) -> Landed:
+        landed = await self._delivery.deliver(row, effect)
+        self._newest = max(self._newest, landed.slot)
+        return landed
 
     async def _join(self, intent: Intent, row: OutboxRow) -> Landed | None:
         """Go on with a row of the same key; None when the intent is to be signed as a new transaction."""
@@ -135,30 +153,40 @@ class Outbox:
         if row.state is OutboxState.FAILED:
             return None
         if same:
-            return await self._delivery.deliver(row, intent.effect)
+            return await self._deliver(row, intent.effect)
         try:
             # Another thing under the same key: it must be out of the way first, whichever way it ends.
-            await self._delivery.deliver(row, self._effects(row))
+            await self._deliver(row, self._effects(row))
         except TransactionFailed:
             _log.info("the earlier transaction %s failed and is replaced", row.key)
         return None
 
-    async def _resume_row(self, row: OutboxRow) -> Resumed:
-        async with self._held(row.key):
+    async def _resume_row(self, key: str) -> Resumed | None:
+        async with self._held(key):
+            # Read when it is our turn: whoever had it before may have brought the row to its end.
+            row = await self._store.get(key)
+            if row is None or row.state is not OutboxState.SENDING:
+                return None
             try:
-                return Resumed(row, await self._delivery.deliver(row, self._effects(row)), None)
+                return Resumed(row, await self._deliver(row, self._effects(row)), None)
             except GpunodeError as error:
                 return Resumed(row, None, error)
 
-    async def _tidy_row(self, row: OutboxRow) -> None:
-        async with self._held(row.key):
+    async def _tidy_row(self, key: str) -> None:
+        async with self._held(key):
             try:
-                await self._look_after(row)
+                row = await self._store.get(key)
+                if row is not None:
+                    await self._look_after(row)
             except GpunodeError as error:
-                # The row stays; the next round looks again.
-                _log.warning("transaction %s: %s", row.key, error)
+                # The row stays, or its transaction came to nothing; whoever wanted it looks at the chain.
+                _log.warning("transaction %s: %s", key, error)
 
     async def _look_after(self, row: OutboxRow) -> None:
+        if row.state is OutboxState.SENDING:
+            # Its sender was cancelled, or could not write to the journal: nobody else sees it through.
+            await self._deliver(row, self._effects(row))
+            return
         (status,) = await self._rpc.get_signature_statuses([row.signature], search_history=True)
         if status is not None:
             await self._forget_finalized(row, status)
@@ -173,7 +201,7 @@ class Outbox:
         _log.warning("transaction %s was confirmed and is gone: a fork dropped it; driving it again", row.key)
         again = replace(row, state=OutboxState.SENDING, slot=None, fee=0)
         await self._store.put(again)
-        await self._delivery.deliver(again, self._effects(row))
+        await self._deliver(again, self._effects(row))
 
     async def _forget_finalized(self, row: OutboxRow, status: SignatureStatus) -> None:
         if status.reached("finalized"):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+from solders.hash import Hash, ParseHashError
 from solders.transaction import VersionedTransaction
 
 from node.chain.accounts import RawAccount
@@ -172,7 +173,12 @@ def keyed_accounts(answer: Any) -> Seen[tuple[RawAccount, ...]]:
 def latest_blockhash(answer: Any) -> LatestBlockhash:
     """The answer to getLatestBlockhash."""
     value = answer["value"]
-    return LatestBlockhash(text(value["blockhash"]), integer(value["lastValidBlockHeight"]), context_slot(answer))
+    blockhash = text(value["blockhash"])
+    try:
+        Hash.from_string(blockhash)
+    except ParseHashError as error:
+        raise ValueError("not a blockhash") from error
+    return LatestBlockhash(blockhash, integer(value["lastValidBlockHeight"]), context_slot(answer))
 
 
 def simulation(answer: Any) -> Simulation:

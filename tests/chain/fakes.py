@@ -76,8 +76,14 @@ class FakeChain:
     loses: Callable[[int], bool] = lambda _number: False
     """Whether the send with this number (from 1) never reaches a leader."""
     down: bool = False
+    refuses: dict[str, int] = field(default_factory=dict)
+    """Method -> how many more calls are answered with an error that no retry is declared for."""
+    views: Callable[[str], int] = lambda _method: 0
+    """Slots by which the endpoint that answers a method lags behind."""
     prices: list[int] = field(default_factory=list)
     rest: float = 0.0
+    lag: int = 0
+    """Of the call at hand."""
     accounts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,7 +131,8 @@ class FakeChain:
         return sum(data in entry.effects for entry in self.landed.values())
 
     def view(self, commitment: str) -> int:
-        return self.slot - {"processed": 0, "confirmed": CONFIRMED_DEPTH, "finalized": FINALIZED_DEPTH}[commitment]
+        depth = {"processed": 0, "confirmed": CONFIRMED_DEPTH, "finalized": FINALIZED_DEPTH}[commitment]
+        return self.slot - depth - self.lag
 
     # --- JSON-RPC -----------------------------------------------------------------------------------------
 
@@ -135,6 +142,11 @@ class FakeChain:
         call = json.loads(request.content)
         self.calls.append(call["method"])
         config = next((each for each in reversed(call["params"]) if isinstance(each, dict)), {})
+        if self.refuses.get(call["method"], 0) > 0:
+            self.refuses[call["method"]] -= 1
+            error = {"code": -32000, "message": "plan limit reached"}
+            return httpx.Response(200, json={"jsonrpc": "2.0", "id": call["id"], "error": error})
+        self.lag = self.views(call["method"])
         floor = config.get("minContextSlot")
         if floor is not None and self.view(config.get("commitment", "finalized")) < floor:
             error = {"code": -32016, "message": "Minimum context slot has not been reached"}

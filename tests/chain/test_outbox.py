@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,6 +89,12 @@ def noted(text: str, kind: str = "memo", key: str = "memo:1", **more: Any) -> In
 def transfer(lamports: int = 7, key: str = "transfer:1", **more: Any) -> Intent:
     made = tokens.transfer_lamports(source=ME, destination=MARKET, lamports=lamports)
     return Intent(key=key, lane="a", kind="transfer", instructions=(made,), **more)
+
+
+def work(key: Keypair = Keypair.from_seed(bytes(32)), **more: Any) -> Intent:  # noqa: B008
+    run = Address(str(key.pubkey()))
+    made = jobs.work(DEVNET, run=run, market=MARKET, authority=ME, nft=MARKET, nft_mint=None)
+    return Intent(key=f"work:{run}", lane="a", kind="work", instructions=(made,), extra_signers=(key,), **more)
 
 
 def data_of(intent: Intent) -> bytes:
@@ -299,6 +306,89 @@ async def test_an_outage_is_waited_out(booth: Booth) -> None:
     await booth.outbox.send(transfer())
     assert booth.clock.now > 1_700_000_060
     assert len(set(booth.chain.sends)) == 1
+
+
+@pytest.mark.parametrize("method", ["getSignatureStatuses", "getLatestBlockhash"])
+async def test_an_endpoint_that_refuses_a_question_does_not_end_the_delivery(booth: Booth, method: str) -> None:
+    """Were the row left where it is, the caller would ask for a second `work` while the first may still land."""
+    intent = work()
+    booth.chain.loses = lambda number: number <= 20
+
+    def refuse(_seconds: float) -> None:
+        if booth.chain.sends and method not in booth.chain.refuses:
+            booth.chain.refuses[method] = 3
+
+    booth.clock.listeners.append(refuse)
+    await booth.outbox.send(intent)
+    assert booth.chain.count(data_of(intent)) == 1
+    assert booth.chain.refuses[method] == 0
+
+
+async def test_a_row_whose_sender_was_cancelled_is_driven_by_tidy(booth: Booth) -> None:
+    """A send that is given up leaves its row; it must not wait for the next start of the agent."""
+    booth.chain.loses = lambda number: number <= 3
+    sending = asyncio.ensure_future(booth.outbox.send(work()))
+    while not booth.chain.sends:
+        await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    assert [row.state for row in await booth.store.pending("a")] == [OutboxState.SENDING]
+    await booth.outbox.tidy("a")
+    assert [row.state for row in await booth.store.pending("a")] == [OutboxState.CONFIRMED]
+    assert booth.outbox.newest_slot > 0
+
+
+async def test_resume_can_be_for_one_kind_and_reads_rows_when_it_is_their_turn(booth: Booth) -> None:
+    for intent in (work(), noted("x")):
+        booth.chain.loses = lambda number: True
+        sending = asyncio.ensure_future(booth.outbox.send(intent))
+        before = len(booth.chain.sends)
+        while len(booth.chain.sends) == before:
+            await asyncio.sleep(0)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    booth.chain.loses = lambda number: False
+    first, second = await asyncio.gather(booth.outbox.resume("a", "work"), booth.outbox.resume("a", "work"))
+    assert [ended.row.kind for ended in (*first, *second)] == ["work"]
+    assert [purpose for _, purpose, _ in booth.booked] == [work().key]
+    assert {row.kind: row.state for row in await booth.store.pending("a")} == {
+        "work": OutboxState.CONFIRMED,
+        "memo": OutboxState.SENDING,
+    }
+
+
+async def test_an_endpoint_that_lags_does_not_make_a_landed_work_look_lost(booth: Booth) -> None:
+    """One endpoint knows that the blockhash is too old, another still shows the chain from before the landing, and no
+    endpoint remembers the signature: only a view from after the blockhash's end may say that there is no effect."""
+    intent = work()
+    lagging = {"getSlot", "getBalance", "getLatestBlockhash"}
+
+    def lag(_seconds: float) -> None:
+        booth.chain.views = lambda method: 400 if method in lagging else 0
+
+    intent = replace(intent, effect=booth.effect_of(data_of(intent)))
+    booth.chain.do_getSignatureStatuses = (  # type: ignore[method-assign]
+        lambda params, _config: {"context": {"slot": booth.chain.slot}, "value": [None] * len(params[0])}
+    )
+    booth.clock.listeners.append(lag)
+    sending = asyncio.ensure_future(booth.outbox.send(intent))
+    for _ in range(3_000):
+        await asyncio.sleep(0)
+        if booth.chain.slot > 1_000 + 2 * BLOCKHASH_AGE + 40:
+            break
+    assert len(set(booth.chain.sends)) == 1
+    booth.clock.listeners.remove(lag)
+    booth.chain.views = lambda method: 0
+    await sending
+    assert [row.state for row in await booth.store.pending("a")] == [OutboxState.CONFIRMED]
+    assert booth.chain.count(data_of(intent)) == 1
+
+
+async def test_a_blockhash_that_is_none_is_an_outage_and_no_crash(booth: Booth) -> None:
+    answer = {"context": {"slot": 1}, "value": {"blockhash": "not a hash", "lastValidBlockHeight": 5}}
+    booth.chain.do_getLatestBlockhash = lambda _params, _config: answer  # type: ignore[method-assign,assignment]
+    with pytest.raises(RpcUnavailable, match="cannot be understood"):
+        await booth.outbox.send(noted("x"))
 
 
 async def test_nothing_is_stored_while_no_endpoint_answers(booth: Booth) -> None:
