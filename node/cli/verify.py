@@ -73,3 +73,5 @@ def show(known: dict[str, Any]) -> None:
         output.line("Nothing failed. This does not show that a model's answer is right, nor which physical GPU worked.")
     else:
         output.line("This job does not verify.")
+        if known["verified"].get("settled") is False:
+            output.line("Only a settled job can; gpunode job get says where it is.")

@@ -18,7 +18,7 @@ from node.chain.filters import Memcmp
 from node.chain.instructions import jobs, tokens
 from node.chain.intents import Effect, Intent, Landed
 from node.chain.rpc import Rpc
-from node.errors import AccountMissing, FundsMissing, JobRefused, TransactionFailed
+from node.errors import AccountMalformed, AccountMissing, FundsMissing, JobRefused, TransactionFailed
 from node.market.context import MarketContext
 from node.market.ledger import Ledger
 from node.records import Address, Cid, Job, JobState, Market, QueueType, Run, Signature
@@ -117,7 +117,12 @@ class Poster:
     async def view(self, job: Address) -> JobView:
         """The job as it stands. Raises AccountMissing where there is none (any more)."""
         context = self._context
-        found = await context.ledger.job(job)
+        try:
+            found = await context.ledger.job(job)
+        except AccountMalformed:
+            raise AccountMissing(
+                f"{job} is no job but an account of another kind", hint="name a job's address: gpunode job list"
+            ) from None
         if found is None:
             raise AccountMissing(
                 f"there is no job {job} on this cluster", hint="check the address; delisted and cleaned jobs are gone"

@@ -163,6 +163,8 @@ async def test_addresses_that_are_no_jobs(town: Town) -> None:
     for address in (Address(str(Keypair().pubkey())), town.net.mint):
         with pytest.raises(AccountMissing, match="there is no job"):
             await poster.view(address)
+    with pytest.raises(AccountMissing, match="an account of another kind"):
+        await poster.view(town.market)
 
 
 async def test_clean_waits_for_the_markets_time(town: Town) -> None:
