@@ -33,6 +33,7 @@ from node.container.engine import (
 from node.container.frames import FrameDecoder
 from node.container.profile import create_request, network_request
 from node.container.pull import pull_image
+from node.container.reference import is_named, is_reference
 from node.container.transport import EngineTransport, json_lines, rejection_hint, socket_path, unavailable
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
 from node.records import ContainerSpec
@@ -78,8 +79,15 @@ class DockerEngine:
 
     async def image(self, reference: str) -> ImageInfo | None:
         """The local image of that name, or None."""
-        raw = await self._missing_is_none(lambda client: client.inspect_image(reference))  # type: ignore[no-untyped-call]
-        if raw is None:
+        if not is_reference(reference):
+            return None
+        try:
+            raw = await self._missing_is_none(lambda client: client.inspect_image(reference))  # type: ignore[no-untyped-call]
+        except EngineRejected as error:
+            if error.status != 400:
+                raise
+            return None  # no name that this engine knows; pulling says so in its own words
+        if raw is None or not is_named(reference, (*(raw.get("RepoTags") or ()), *(raw.get("RepoDigests") or ()))):
             return None
         return ImageInfo(
             id=str(raw["Id"]),

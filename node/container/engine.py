@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from node.container.reference import familiar, split_reference
 from node.records import ContainerSpec
 
 NODE_LABEL = "gpunode.node"
@@ -56,7 +57,7 @@ class ImageInfo:
         repository = split_reference(reference)[0]
         for entry in self.repo_digests:
             name, _, digest = entry.partition("@")
-            if _familiar(name) == _familiar(repository):
+            if familiar(name) == familiar(repository):
                 return digest
         return self.id
 
@@ -194,22 +195,3 @@ class Engine(Protocol):
     async def aclose(self) -> None:
         """Let go of connections and threads."""
         ...
-
-
-def split_reference(reference: str) -> tuple[str, str]:
-    """Repository and tag (or `sha256:…`) of an image reference; `latest` where neither is given."""
-    repository, _, digest = reference.partition("@")
-    if digest:
-        head, _, tail = repository.rpartition("/")
-        return (f"{head}/" if head else "") + tail.split(":", 1)[0], digest
-    head, _, tail = reference.rpartition("/")
-    name, _, tag = tail.partition(":")
-    return (f"{head}/{name}" if head else name), tag or "latest"
-
-
-def _familiar(repository: str) -> str:
-    # The engine reports images of its default registry by their short names.
-    for prefix in ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/", "library/"):
-        if repository.startswith(prefix):
-            return repository.removeprefix(prefix)
-    return repository

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from node.container.engine import Engine, LogFrame
 from node.container.log import LogKeeper
 
+MAX_WAITING = 1024
+"""Frames (of at most 16 KiB with Docker) that may wait while others are written; then reading pauses."""
+
 
 async def follow(engine: Engine, container: str, keeper: LogKeeper) -> None:
     """Keep the container's output until it has ended or the log is full; goes on where the keeper stands.
@@ -28,18 +31,69 @@ async def _keep(engine: Engine, container: str, keeper: LogKeeper, *, live: bool
     if keeper.truncated:
         return
     since = keeper.resume()
-    async for frames in engine.logs(container, since, follow=live):
-        await _add(keeper, frames)
-        if keeper.truncated:
-            return
-
-
-async def _add(keeper: LogKeeper, frames: Sequence[LogFrame]) -> None:
-    # Encoding, hashing and writing happen in a thread. A cancelled follow waits for it: a second follow must never
-    # overtake a batch that the first one is still writing.
-    writing = asyncio.get_running_loop().run_in_executor(None, keeper.add, frames)
+    queue = _WriteQueue(keeper)
     try:
-        await asyncio.shield(writing)
+        async for frames in engine.logs(container, since, follow=live):
+            await queue.put(frames)
+            if keeper.truncated:
+                return
     except asyncio.CancelledError:
-        await asyncio.wait([writing])
+        queue.drop()
         raise
+    finally:
+        await queue.empty()
+
+
+class _WriteQueue:
+    """Frames on their way to the disk: encoded, hashed and written in a thread, one batch at a time.
+
+    Engines send a line at a time. All that came while one batch was written makes the next, so that a flood of short
+    lines costs few hand-overs between threads.
+    """
+
+    def __init__(self, keeper: LogKeeper) -> None:
+        self._keeper = keeper
+        self._waiting: list[LogFrame] = []
+        self._writing: asyncio.Future[None] | None = None
+        self._error: BaseException | None = None
+
+    async def put(self, frames: Sequence[LogFrame]) -> None:
+        """Take frames; waits while too many are on their way."""
+        self._waiting += frames
+        self._write()
+        while len(self._waiting) > MAX_WAITING:
+            await self.idle()
+        self._check()
+
+    async def empty(self) -> None:
+        """Wait until all frames are kept."""
+        while self._waiting:
+            await self.idle()
+        await self.idle()
+        self._check()
+
+    def drop(self) -> None:
+        """Forget what is not being written yet: a later follow reads it again."""
+        self._waiting.clear()
+
+    async def idle(self) -> None:
+        """Wait for the batch that is being written: a second follow must never overtake it."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    def _write(self) -> None:
+        if self._writing is None and self._waiting and self._error is None:
+            batch, self._waiting = self._waiting, []
+            self._writing = asyncio.get_running_loop().run_in_executor(None, self._keeper.add, batch)
+            self._writing.add_done_callback(self._written)
+
+    def _written(self, writing: asyncio.Future[None]) -> None:
+        self._writing = None
+        self._error = None if writing.cancelled() else writing.exception()
+        if self._error is not None:
+            self._waiting.clear()
+        self._write()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error

@@ -4,6 +4,10 @@ File format: one canonical JSON object a line, `{"log":…,"timestamp":…,"type
 The digest is the Merkle root over exactly the file's bytes, so anyone who has the file can check it. `log` keeps
 its newline, pieces of an over-long line stay pieces, and bytes that are no UTF-8 become U+FFFD.
 
+The limit holds for this file and also for the engine's own copy of the same entries, which escapes more: the engine
+throws old parts of a copy that has grown too large away, and what is lost there before it is read here is lost in
+silence. So our own cut, which says so, must come first.
+
 Durability: bytes go to the page cache batch by batch, which survives a crash of the agent, and are synced once when
 the digest is taken. After a power cut a torn end is cut off on opening and the engine's own copy is followed again
 from there.
@@ -11,8 +15,10 @@ from there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +29,7 @@ from typing import Literal
 
 from node.container.engine import LogFrame, StreamName
 from node.content.merkle import MerkleHasher
+from node.errors import ContainerError
 from node.records import LogDigest
 
 RESULT_ENTRIES = 24_999
@@ -34,6 +41,8 @@ younger one of the other stream. A resumed follow reads this much again and drop
 
 _NOTE_ROOM = 256
 """Bytes kept free for the note that the log was cut."""
+
+_ESCAPED_BY_ENGINE = re.compile("[<>&\t\b\f\u2028\u2029\ufffd]")
 
 EntryType = Literal["stdout", "stderr", "nodeerr"]
 
@@ -64,16 +73,19 @@ class _Mark:
 class LogKeeper:
     """Takes frames, keeps what fits, hashes it. Opening an existing file goes on where it ends.
 
-    `limit_bytes` bounds the file; the first entry over it ends the log with a `nodeerr` entry that says so.
+    `limit_bytes` bounds the file; the first entry over it ends the log with a `nodeerr` entry that says so. A disk that
+    takes no more ends it too, at the last whole entry; `failure` then says why.
     Methods block on the disk (call them in a thread) and may be called from any one thread at a time or several.
     """
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
         self.path = path
         self.truncated = False
+        self.failure = ""
         self._limit = limit_bytes
         self._hasher = MerkleHasher()
         self._length = 0
+        self._spent = 0
         self._last_timestamp = ""
         self._marks: dict[StreamName, _Mark] = {}
         self._repeats: dict[StreamName, _Mark] = {}
@@ -112,7 +124,10 @@ class LogKeeper:
     def digest(self, name: str) -> LogDigest:
         """Sync the file and say what it hashes to; `name` is its path below the data folder."""
         with self._lock:
-            os.fsync(self._file.fileno())
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                self._fail(error)
             return LogDigest(
                 root=self._hasher.root(),
                 length=self._length,
@@ -127,12 +142,15 @@ class LogKeeper:
             self._file.close()
 
     def _keep(self, frame: LogFrame, batch: bytearray) -> None:
-        line = LogEntry(frame.stream, frame.data.decode("utf-8", "replace"), frame.timestamp).line()
-        if self._length + len(batch) + len(line) + _NOTE_ROOM > self._limit:
+        entry = LogEntry(frame.stream, frame.data.decode("utf-8", "replace"), frame.timestamp)
+        line = entry.line()
+        cost = len(line) + _engine_surplus(entry.log)
+        if self._spent + cost + _NOTE_ROOM > self._limit:
             batch += _cut_note(self._limit, frame.timestamp)
             self.truncated = True
             return
         batch += line
+        self._spent += cost
         self._note(frame.stream, frame.timestamp)
 
     def _note(self, stream: StreamName, timestamp: str) -> None:
@@ -159,10 +177,21 @@ class LogKeeper:
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            self._fail(error)
+            return
         self._hasher.update(data)
         self._length += len(data)
+
+    def _fail(self, error: OSError) -> None:
+        self.truncated = True
+        self.failure = error.strerror or str(error)
+        # Only whole entries stay. If this fails as well, the next opening cuts the torn end off.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file.fileno(), self._length)
 
     def _recover(self) -> None:
         if not self.path.exists():
@@ -174,6 +203,7 @@ class LogKeeper:
                     break
                 self._hasher.update(line)
                 self._length += len(line)
+                self._spent += len(line) + _engine_surplus(entry.log)
                 if entry.type == "nodeerr":
                     self.truncated = True
                     break
@@ -184,8 +214,18 @@ class LogKeeper:
 def read_entries(path: Path, last: int | None = RESULT_ENTRIES) -> Iterator[LogEntry]:
     """The entries of a log file in order; with `last`, only so many of the newest (two passes, bounded memory).
 
-    A line still being written at the end is left out. A missing file has no entries.
+    A line still being written at the end is left out. A missing file has no entries. Raises ContainerError if the
+    file cannot be read.
     """
+    try:
+        yield from _entries(path, last)
+    except OSError as error:
+        raise ContainerError(
+            f"the log {path} cannot be read: {error.strerror or error}", hint="see that the data folder's disk works"
+        ) from None
+
+
+def _entries(path: Path, last: int | None) -> Iterator[LogEntry]:
     if not path.exists():
         return
     skip = 0
@@ -248,6 +288,13 @@ def _parse(line: bytes) -> LogEntry | None:
     except (ValueError, KeyError, TypeError):
         return None
     return entry if entry.type in ("stdout", "stderr", "nodeerr") else None
+
+
+def _engine_surplus(text: str) -> int:
+    """How many bytes more, at most, the engine's JSON takes for this text than ours."""
+    # Six bytes for each of these, which here take one (markup), two (escaped blanks) or three (the rest, among them
+    # what was no UTF-8).
+    return sum(5 if mark in "<>&" else 4 if mark < " " else 3 for mark in _ESCAPED_BY_ENGINE.findall(text))
 
 
 def _cut_note(limit: int, timestamp: str) -> bytes:

@@ -6,7 +6,8 @@ import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from node.container.engine import PullProgress, split_reference
+from node.container.engine import PullProgress
+from node.container.reference import is_reference, split_reference
 from node.container.transport import EngineTransport, json_lines
 from node.errors import EngineRejected, EngineUnavailable, ImagePullFailed
 
@@ -58,6 +59,8 @@ async def pull_image(
     transport: EngineTransport, prefix: str, reference: str, on_progress: Callable[[PullProgress], None]
 ) -> None:
     """Pull `reference` through the engine API under `prefix`; raises ImagePullFailed or EngineUnavailable."""
+    if not is_reference(reference):
+        raise failed(reference, "invalid reference format", 400)
     repository, tag = split_reference(reference)
     params = {"fromImage": repository, "tag": tag}
     try:
@@ -92,7 +95,9 @@ def failed(reference: str, reason: str, status: int | None) -> ImagePullFailed:
         match = _STATUS.search(reason)
         status = int(match.group(1) or match.group(2)) if match else None
     lower = reason.lower()
-    if "not found" in lower or "manifest unknown" in lower or "access denied" in lower:
+    if "invalid reference" in lower:
+        hint = "check how the image's name is written"
+    elif "not found" in lower or "manifest unknown" in lower or "access denied" in lower:
         hint = "check the image's name and tag, and that it is public"
     elif "no such host" in lower or "dial tcp" in lower or "timeout" in lower or "connection" in lower:
         hint = "check this host's network and DNS: the registry could not be reached"

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from node.container import ending
+from node.container.attendance import Attendance
 from node.container.engine import (
     JOB_LABEL,
     NODE_LABEL,
@@ -23,13 +24,13 @@ from node.container.engine import (
     Engine,
     ImageInfo,
 )
-from node.container.follower import collect, follow
+from node.container.follower import collect
 from node.container.images import PULL_RETRY, pull_patiently
 from node.container.log import LogKeeper
 from node.container.stop import StopSignal
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
 from node.records import EndCause, OperationError, OperationState, OperationStatus, PlannedOperation
-from node.retry import Clock, Retry, SystemClock, sleep_or
+from node.retry import Clock, Retry, SystemClock
 
 OnChange = Callable[[OperationState], Awaitable[None]]
 """Makes a state durable; awaited before the change it announces is made."""
@@ -38,10 +39,8 @@ OnProgress = Callable[[str], None]
 
 MAX_STARTS = 3
 """Starts of one operation, crashes of agent and engine included, before it is given up as failed."""
-LOOK_SECONDS = 30.0
-"""How often a container that is waited for is also looked at."""
-DRAIN_SECONDS = 30.0
-"""How long the log's end may take after the container's; then it is read once more from the engine's copy."""
+MAX_REFUSALS = 5
+"""Refusals of one operation's requests, by an engine in trouble, before it is given up as failed."""
 
 CLEAN_RETRY = Retry(attempts=5, total=10.0, first=0.3)  # the result waits for it, and the sweeper follows
 ENGINE_RETRY = Retry(attempts=1, total=0.0, first=0.5, longest=15.0)  # only its growing waits: there is no last try
@@ -115,6 +114,7 @@ class _Run:
         self._on_progress = on_progress
         self._keeper: LogKeeper | None = None
         self._failures = 0
+        self._refusals = 0
         wanted = (NODE_LABEL, JOB_LABEL, OPERATION_LABEL)
         self._labels = {key: value for key, value in self._spec.labels if key in wanted and value}
         if len(self._labels) < len(wanted):
@@ -135,6 +135,10 @@ class _Run:
                         await self._record(ending.ended_before_start(self._state, self._stop.cause, self._now()))
                     else:
                         await self._wait_for_engine(error)
+                except EngineRejected as error:
+                    await self._refused(error)
+                except OSError as error:
+                    await self._give_up(f"This host cannot keep the log: {error.strerror or error}.")
         finally:
             if self._keeper is not None:
                 self._keeper.close()
@@ -147,6 +151,7 @@ class _Run:
         container = await self._adopt() or await self._make()
         if container is None:
             return
+        await self._open_log()  # before the start: what could not be kept is not run
         if container.status == "created" and not await self._start(container):
             return
         await self._attend(container)
@@ -266,65 +271,13 @@ class _Run:
         keeper = await self._open_log()
         cause: EndCause | None = None
         if container.running or container.status == "created":
-            cause = await self._until_exit(container.id, keeper)
+            cause = await Attendance(
+                self._engine, self._clock, self._stop, self._runner.stop_grace, self._on_progress
+            ).until_exit(container.id, keeper)
         elif container.exit_code != 0:
             # Ended while nobody watched: had an earlier life of the agent stopped it, it would say so now.
             cause = self._stop.cause
         await self._conclude(container.id, keeper, cause)
-
-    async def _until_exit(self, container: str, keeper: LogKeeper) -> EndCause | None:
-        exited = asyncio.Event()
-        cause: EndCause | None = None
-        failure: ContainerError | None = None
-        try:
-            async with asyncio.TaskGroup() as group:
-                follower = group.create_task(self._follow(container, keeper, exited))
-                stopper = group.create_task(self._stop_when_told(container))
-                await self._exit(container)
-                cause = self._stop.cause
-                exited.set()
-                stopper.cancel()
-                await asyncio.wait((follower,), timeout=DRAIN_SECONDS)
-                follower.cancel()
-        except* ContainerError as errors:
-            failure = _first(errors)
-        if isinstance(failure, EngineRejected) and failure.status == 404:
-            return cause  # gone; concluding finds that out too and another turn is taken
-        if failure is not None:
-            raise EngineUnavailable(failure.message, hint=failure.hint)
-        return cause
-
-    async def _exit(self, container: str) -> None:
-        # Engines have been seen to miss an exit, or to hang; so the wait is not taken at its word for ever.
-        async with asyncio.TaskGroup() as group:
-            waiting = group.create_task(self._engine.wait(container))
-            while not (await asyncio.wait((waiting,), timeout=LOOK_SECONDS))[0]:
-                view = await self._engine.inspect(container)
-                if view is None or not view.running:
-                    waiting.cancel()
-                    return
-
-    async def _follow(self, container: str, keeper: LogKeeper, exited: asyncio.Event) -> None:
-        while True:
-            try:
-                await follow(self._engine, container, keeper)
-            except EngineRejected as error:
-                # A log that cannot be read must not end the job; what there is gets collected at the end.
-                log.warning("the log of container %s cannot be followed: %s", container[:12], error)
-                return
-            # A log that ends mostly means that the container did; only if not, it is followed anew.
-            if exited.is_set() or keeper.truncated or await sleep_or(self._clock, 1.0, exited):
-                return
-
-    async def _stop_when_told(self, container: str) -> None:
-        cause = await self._stop.wait()
-        self._on_progress(f"stopping ({cause.value})")
-        while True:
-            try:
-                return await self._engine.stop(container, self._runner.stop_grace)
-            except EngineRejected as error:
-                log.warning("container %s does not stop yet: %s", container[:12], error)
-                await self._clock.sleep(5.0)
 
     async def _conclude(self, container: str, keeper: LogKeeper, cause: EndCause | None) -> None:
         state = self._state
@@ -336,6 +289,9 @@ class _Run:
         if view is None or view.running:
             return
         digest = await asyncio.to_thread(keeper.digest, self._runner.log_name(self._operation))
+        if keeper.failure:
+            entry = OperationError("operation-error", f"The log was cut: this host cannot keep it ({keeper.failure}).")
+            state = replace(state, errors=(*state.errors, entry))
         await self._record(replace(ending.ended_with_container(state, view, cause, self._now()), log=digest))
 
     # --- small things ---------------------------------------------------------------------------------------
@@ -349,14 +305,30 @@ class _Run:
         await self._on_change(state)
         self._state = state
 
+    async def _refused(self, error: EngineRejected) -> None:
+        # What a job asks for must never stop more than the job, so no refusal leaves this loop.
+        self._refusals += 1
+        if error.status >= 500 and self._refusals < MAX_REFUSALS:
+            await self._wait_for_engine(error)
+            return
+        entry = ending.operation_error("container-runtime-error", error)
+        await self._record(await self._with_log(ending.ended_by_error(self._state, entry, self._now())))
+
     async def _give_up(self, message: str) -> None:
         error = OperationError("operation-error", message)
-        state = ending.ended_by_error(self._state, error, self._now())
-        if self._log_path().exists():
+        await self._record(await self._with_log(ending.ended_by_error(self._state, error, self._now())))
+
+    async def _with_log(self, state: OperationState) -> OperationState:
+        """The state with the digest of what was kept, if anything was."""
+        try:
+            if not self._log_path().exists():
+                return state
             keeper = await self._open_log()
             digest = await asyncio.to_thread(keeper.digest, self._runner.log_name(self._operation))
-            state = replace(state, log=digest)
-        await self._record(state)
+        except OSError as error:
+            log.warning("the log of operation %s cannot be read: %s", self._operation.id, error)
+            return state
+        return replace(state, log=digest)
 
     async def _open_log(self) -> LogKeeper:
         if self._keeper is None:
@@ -364,7 +336,7 @@ class _Run:
             self._keeper = await asyncio.to_thread(LogKeeper, self._log_path(), limit)
         return self._keeper
 
-    async def _wait_for_engine(self, error: EngineUnavailable) -> None:
+    async def _wait_for_engine(self, error: ContainerError) -> None:
         if self._failures == 0:
             log.warning("%s (%s)", error, error.hint)
         self._on_progress(f"waiting for the container engine: {error}")
@@ -388,11 +360,3 @@ class _Run:
 
     def _now(self) -> int:
         return round(self._clock.time() * 1000)
-
-
-def _first(errors: BaseExceptionGroup[ContainerError]) -> ContainerError:
-    leaf: BaseException = errors
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    assert isinstance(leaf, ContainerError)
-    return leaf

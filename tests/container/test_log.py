@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from node.container.engine import LogFrame
 from node.container.log import LogEntry, LogKeeper, order_key, read_entries
 from node.content.merkle import MerkleHasher
+from node.errors import ContainerError
 
 BIG = 1 << 24
 
@@ -142,6 +145,81 @@ def test_a_full_log_is_cut_says_so_and_stays_cut(tmp_path: Path) -> None:
     again.add([frame(600, b"t\n")])
     assert again.digest("a") == digest
     again.close()
+
+
+class FullDisk:
+    """A file on a disk with so many bytes left; what does not fit is written in part."""
+
+    def __init__(self, file: Any, room: int) -> None:
+        self._file = file
+        self.room = room
+
+    def write(self, data: bytes) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done: int = self._file.write(data[: self.room])
+        self.room -= done
+        return done
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@given(st.integers(0, 700))
+def test_a_full_disk_ends_the_log_at_a_whole_entry(room: int) -> None:
+    frames = [frame(index, b"line\n") for index in range(10)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.jsonl"
+        keeper = LogKeeper(path, BIG)
+        keeper.add(frames[:2])
+        keeper._file = FullDisk(keeper._file, room)  # type: ignore[assignment]
+        for one in frames[2:]:
+            keeper.add([one])
+        digest = keeper.digest("a")
+        keeper.close()
+        whole = min(2 + room // len(LogEntry("stdout", "line\n", frames[0].timestamp).line()), 10)
+        assert kept(path) == [("stdout", "line\n")] * whole
+        assert (digest.truncated, bool(keeper.failure)) == (whole < 10, whole < 10)
+        assert (digest.root, digest.length) == (root_of(path.read_bytes()), path.stat().st_size)
+        # Room again, and a new life of the agent: the rest is followed.
+        again = LogKeeper(path, BIG)
+        since = again.resume() or ""
+        again.add([one for one in frames if one.timestamp >= since])
+        again.close()
+        assert kept(path) == [("stdout", "line\n")] * 10
+
+
+def engine_line(one: LogFrame) -> bytes:
+    """An entry as Docker's json-file driver writes it: markup, controls and what was no UTF-8 take six bytes."""
+    text = one.data.decode("utf-8", "replace")
+    body = json.dumps({"log": text, "stream": one.stream, "time": one.timestamp}, ensure_ascii=False)
+    for mark in "<>&\u2028\u2029\ufffd":
+        body = body.replace(mark, f"\\u{ord(mark):04x}")
+    for short, mark in (("\\t", "\t"), ("\\b", "\b"), ("\\f", "\f")):
+        body = body.replace(short, f"\\u{ord(mark):04x}")
+    return body.encode() + b"\n"
+
+
+@given(st.lists(st.binary(max_size=60) | st.text("<>&\t\n\\\b\f\0x\u2028é", max_size=60).map(str.encode), min_size=30))
+def test_our_cut_comes_before_the_engine_throws_anything_away(texts: list[bytes]) -> None:
+    frames = [frame(index, text) for index, text in enumerate(texts)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.jsonl"
+        keeper = LogKeeper(path, 3000)
+        keeper.add(frames)
+        keeper.close()
+        count = sum(entry.type != "nodeerr" for entry in read_entries(path))
+        assert sum(len(engine_line(one)) for one in [one for one in frames if one.data][:count]) <= 3000
+        # A new life counts the same.
+        again = LogKeeper(path, 3000)
+        assert again.truncated == keeper.truncated
+        assert again.truncated or again._spent == keeper._spent
+        again.close()
+
+
+def test_a_log_that_cannot_be_read_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(ContainerError, match="cannot be read"):
+        list(read_entries(tmp_path))
 
 
 @pytest.mark.parametrize(

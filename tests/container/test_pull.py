@@ -15,6 +15,7 @@ from node.container.docker import DockerEngine
 from node.container.engine import PullProgress
 from node.container.images import progress_line
 from node.container.pull import PullTally, failed
+from node.container.reference import is_named
 from node.container.transport import json_lines
 from node.errors import EngineRejected, ImagePullFailed
 from tests.e2e import images
@@ -137,3 +138,60 @@ async def test_a_tag_that_is_not_there(docker_engine: DockerEngine, shelf: str) 
         await docker_engine.pull(f"{shelf}:none", lambda _progress: None)
     assert raised.value.status == 404
     assert "name and tag" in raised.value.hint
+
+
+MALFORMED = (
+    "",
+    " ",
+    "UPPER/Case:tag",
+    "busy box",
+    "a\0b",
+    "busybox@sha256:12",
+    "host:1/a:b:c",
+    "../containers/json",
+    "-x",
+)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("reference", MALFORMED)
+async def test_a_malformed_name_is_an_image_that_cannot_be_had(docker_engine: DockerEngine, reference: str) -> None:
+    """Never an engine that does not answer, and never another request than one about images."""
+    assert await docker_engine.image(reference) is None
+    with pytest.raises(ImagePullFailed, match="cannot be pulled") as raised:
+        await docker_engine.pull(reference, lambda _progress: None)
+    assert raised.value.status is not None
+    assert raised.value.status < 500
+
+
+@pytest.mark.docker
+async def test_an_image_is_not_found_by_its_id(
+    docker_engine: DockerEngine, docker_client: docker.APIClient, busybox_image: str
+) -> None:
+    """A job that names the beginning of an id would get an image of this host past all rules on names."""
+    found = await docker_engine.image(busybox_image)
+    assert found is not None
+    digits = found.id.removeprefix("sha256:")
+    for name in (found.id, digits, digits[:12], f"{busybox_image.partition(':')[0]}@{found.id}"):
+        assert docker_client.inspect_image(digits[:12])["Id"] == found.id
+        assert await docker_engine.image(name) is None
+    assert await docker_engine.image(f"docker.io/{busybox_image}") == found
+
+
+@pytest.mark.parametrize(
+    ("reference", "names", "named"),
+    [
+        ("busybox", ["busybox:latest"], True),
+        ("docker.io/library/busybox:1", ["busybox:1"], True),
+        ("busybox:1", ["busybox:2", "other:1"], False),
+        ("a/b@sha256:12", ["a/b@sha256:12"], True),
+        ("a/b:tag@sha256:12", ["a/b@sha256:12"], True),
+        ("a/c@sha256:12", ["a/b@sha256:12"], False),
+        ("host:5000/a", ["host:5000/a:latest"], True),
+        ("host:5000/a", ["a:latest"], False),
+        ("c0ffee", ["busybox:latest"], False),
+        ("c0ffee", [], False),
+    ],
+)
+def test_names_of_images(reference: str, names: list[str], named: bool) -> None:
+    assert is_named(reference, names) is named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from node.container.engine import LogFrame
-from node.container.log import read_entries
+from node.container.log import LogKeeper, read_entries
 from node.container.runner import MAX_STARTS, OperationRunner
 from node.container.stop import StopSignal
 from node.errors import ContainerError, EngineRejected, EngineUnavailable, ImagePullFailed
@@ -302,7 +303,7 @@ async def test_an_exit_that_the_engine_does_not_tell_is_seen(
         return 0
 
     monkeypatch.setattr(bench.engine, "wait", silent)
-    monkeypatch.setattr("node.container.runner.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("node.container.attendance.LOOK_SECONDS", 0.01)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(bench.run(op))
         await bench.until_started()
@@ -310,6 +311,53 @@ async def test_an_exit_that_the_engine_does_not_tell_is_seen(
         assert not running.done()
         await bench.engine.exit(bench.engine.only().id, 8)
     assert (running.result().status, running.result().exit_code) == (OperationStatus.FAILED, 8)
+
+
+@pytest.mark.parametrize("call", ["find", "image", "inspect", "ensure_network", "create", "start"])
+async def test_no_refusal_of_the_engine_leaves_the_operation(bench: Bench, op: PlannedOperation, call: str) -> None:
+    """A request that a job's definition makes the engine refuse costs that job, never the lane."""
+    bench.engine.fail[call] = [EngineRejected("invalid reference format", status=400)]
+    state = await bench.run(op)
+    assert (state.status, state.exit_code in (0, 2)) == (OperationStatus.FAILED, True)
+    assert "invalid reference format" in [error.message for error in state.errors]
+    assert bench.engine.containers == {}
+
+
+async def test_an_engine_in_trouble_is_asked_again_before_it_is_given_up(bench: Bench, op: PlannedOperation) -> None:
+    bench.engine.fail["image"] = [EngineRejected("database is locked", status=500)] * 2
+    state = await _run_and_exit(bench, op, None)
+    assert (state.exit_code, state.errors) == (4, ())
+    bench.engine.fail["image"] = [EngineRejected("database is locked", status=500)] * 50
+    state = await bench.run(op)
+    assert (state.status, state.exit_code) == (OperationStatus.FAILED, 2)
+    assert [error.message for error in state.errors] == ["database is locked"]
+
+
+async def test_a_log_that_cannot_be_kept_is_no_crash(bench: Bench, op: PlannedOperation) -> None:
+    (bench.data / "logs").write_text("a file where the folder should be")
+    state = await bench.run(op)
+    assert (state.status, state.exit_code) == (OperationStatus.FAILED, 2)
+    (error,) = state.errors
+    assert error.event == "operation-error"
+    assert "cannot keep the log" in error.message
+    assert "start" not in bench.engine.calls
+    assert bench.engine.containers == {}
+
+
+async def test_a_disk_that_fills_up_cuts_the_log_and_says_so(
+    bench: Bench, op: PlannedOperation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: LogKeeper, _data: bytes) -> None:
+        self._fail(OSError(errno.ENOSPC, "No space left on device"))
+
+    monkeypatch.setattr(LogKeeper, "_write", full)
+    state = await _run_and_exit(bench, op, None)
+    assert state.exit_code == 4
+    assert [(error.event, "No space left on device" in error.message) for error in state.errors] == [
+        ("operation-error", True)
+    ]
+    assert state.log is not None
+    assert (state.log.truncated, state.log.length) == (True, 0)
 
 
 async def test_without_labels_nothing_is_touched(bench: Bench, op: PlannedOperation) -> None:
