@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from node.errors import JobRefused
+from node.job.remote import REMOVE_IF_EMPTY
 
 _LITERAL = re.compile(r"%%(ops|globals?)\.([^%]+)%%")
 
@@ -54,6 +55,22 @@ def interpolate(args: Mapping[str, Any], values: GlobalValues) -> dict[str, Any]
     such a list becomes its elements joined by blanks. Texts without literals are left untouched.
     """
     return {key: _filled(value, values) for key, value in args.items()}
+
+
+def without_empty(args: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with the marker `__remove-if-empty__` taken out of lists, and without those then empty.
+
+    Of several markers in one list only the first goes (Nosana node).
+    """
+    kept: dict[str, Any] = {}
+    for key, value in args.items():
+        if not isinstance(value, list) or REMOVE_IF_EMPTY not in value:
+            kept[key] = value
+            continue
+        at = value.index(REMOVE_IF_EMPTY)
+        if rest := [*value[:at], *value[at + 1 :]]:
+            kept[key] = rest
+    return kept
 
 
 def _filled(value: Any, values: GlobalValues) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from node.errors import JobRefused
-from node.job.literals import GlobalValues, interpolate
+from node.job.literals import GlobalValues, interpolate, without_empty
 from node.job.models import ContainerRun, Definition, Global, Operation
 from node.records import Address, ContainerSpec, IsolationProfile, Limits, Plan, PlannedOperation
 
@@ -54,14 +54,16 @@ def make_plan(
     cannot run, with the reason.
     """
     defaults = definition.global_ or Global()
+    network = network_name(job)
     operation = _only_operation(definition)
+    if operation is None:
+        return Plan(job=job, network=network, operations=())
     values = GlobalValues(job, node, project, frps_address, defaults.variables or {})
     args = _arguments(operation, values)
     _refuse_later(operation, args)
     wants_gpu = bool(args.gpu) or bool(defaults.gpu)
     if wants_gpu and not gpu_uuids:
         raise JobRefused("the job needs a GPU and this lane has none", hint="Give the lane a GPU, or another market.")
-    network = network_name(job)
     environment, dropped = _environment(defaults.env, args.env, job)
     spec = ContainerSpec(
         name=container_name(job, 0),
@@ -91,18 +93,22 @@ def make_plan(
     return Plan(job=job, network=network, operations=(planned,), notes=dropped)
 
 
-def _only_operation(definition: Definition) -> Operation:
+def _only_operation(definition: Definition) -> Operation | None:
+    """The job's operation; None for a job without any, which is valid and succeeds at once (Nosana node)."""
     if definition.logistics is not None:
         raise JobRefused("confidential jobs (logistics) are not run by this node yet")
+    if not definition.ops:
+        return None
     if len(definition.ops) != 1:
-        raise JobRefused(f"the job has {len(definition.ops)} operations; this node runs jobs of exactly one")
+        raise JobRefused(f"the job has {len(definition.ops)} operations; this node runs jobs of one")
     return definition.ops[0]
 
 
 def _arguments(operation: Operation, values: GlobalValues) -> ContainerRun:
     if operation.type != "container/run" or not isinstance(operation.args, ContainerRun):
         raise JobRefused("operations that make volumes are not run by this node yet")
-    filled = interpolate(operation.args.model_dump(by_alias=True, exclude_unset=True, mode="json"), values)
+    given = operation.args.model_dump(by_alias=True, exclude_unset=True, mode="json")
+    filled = without_empty(interpolate(given, values))
     try:
         return ContainerRun.model_validate(filled)
     except ValidationError:
@@ -148,6 +154,11 @@ def _aliases(aliases: str | Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in names if name.strip())
 
 
+def _is_reserved(name: str) -> bool:
+    # In any spelling: which of them a runtime listens to is its affair, and no job has a use for the others.
+    return name.upper().startswith(_RESERVED_PREFIX)
+
+
 def _environment(
     defaults: Mapping[str, str] | None, own: Mapping[str, str] | None, job: Address
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
@@ -156,11 +167,11 @@ def _environment(
     dropped = tuple(
         f"{name} was left out: a definition cannot choose the devices of its container"
         for name in merged
-        if name.startswith(_RESERVED_PREFIX)
+        if _is_reserved(name)
     )
     for name, value in merged.items():
         if not name or "=" in name or "\0" in name or "\0" in value:
             raise JobRefused(f"the environment variable {name!r} cannot be set: its name or value is malformed")
-    kept = {name: value for name, value in merged.items() if not name.startswith(_RESERVED_PREFIX)}
+    kept = {name: value for name, value in merged.items() if not _is_reserved(name)}
     kept["NOSANA_ID"] = job
     return tuple(kept.items()), dropped

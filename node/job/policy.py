@@ -53,8 +53,10 @@ def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
 def full_image_name(image: str) -> str:
     """An image reference with its registry and tag written out, as Docker completes it."""
     name, at, digest = image.partition("@")
-    head, slash, _ = name.partition("/")
-    if not slash:
+    head, slash, rest = name.partition("/")
+    if head in ("docker.io", "index.docker.io") and slash:
+        name = f"docker.io/{rest if '/' in rest else f'library/{rest}'}"
+    elif not slash:
         name = f"docker.io/library/{name}"
     elif "." not in head and ":" not in head and head != "localhost":
         name = f"docker.io/{name}"

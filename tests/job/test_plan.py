@@ -113,6 +113,28 @@ def test_environment_is_merged_and_cannot_choose_devices() -> None:
     assert all("devices" in note for note in made.notes)
 
 
+@pytest.mark.parametrize("place", ["own", "global"])
+@pytest.mark.parametrize("name", ["NVIDIA_VISIBLE_DEVICES", "NVIDIA_MIG_CONFIG_DEVICES", "nvidia_x", "Nvidia_Y"])
+def test_nothing_named_nvidia_passes_and_it_is_said(place: str, name: str) -> None:
+    made = plan({"env": {name: "all"}}) if place == "own" else plan({}, top={"global": {"env": {name: "all"}}})
+    assert dict(made.operations[0].container.env) == {"NOSANA_ID": JOB}
+    (note,) = made.notes
+    assert note.startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("cmd", "command"),
+    [
+        (["a", "__remove-if-empty__", "b", "__remove-if-empty__"], ("a", "b", "__remove-if-empty__")),
+        (["__remove-if-empty__"], None),
+        (["%%global.variables.words%%", "__remove-if-empty__"], ("x", "y")),
+        ("__remove-if-empty__", ("/bin/sh", "-c", "__remove-if-empty__")),
+    ],
+)
+def test_the_marker_of_empty_lists(cmd: Any, command: Any) -> None:
+    assert spec({"cmd": cmd}, top={"global": {"variables": {"words": '["x","y"]'}}}).command == command
+
+
 @pytest.mark.parametrize("env", [{"": "x"}, {"A=B": "x"}, {"A\0": "x"}, {"A": "x\0y"}])
 def test_malformed_environment_is_refused(env: dict[str, str]) -> None:
     with pytest.raises(JobRefused, match="malformed"):
@@ -172,7 +194,6 @@ def test_harmless_forms_of_later_features_run() -> None:
 @pytest.mark.parametrize(
     "document",
     [
-        {"ops": []},
         {"ops": [{"type": "container/run", "id": i, "args": {"image": "x"}} for i in "ab"]},
         {"ops": [{"type": "container/create-volume", "id": "v", "args": {"name": "v"}}]},
         {"ops": [{"type": "container/create-volume", "id": "v", "args": {"image": "v"}}]},
@@ -186,6 +207,11 @@ def test_other_shapes_are_refused(document: dict[str, Any]) -> None:
     with pytest.raises(JobRefused) as caught:
         plan({}, top=document)
     assert caught.value.message
+
+
+def test_a_job_without_operations_has_nothing_to_run() -> None:
+    made = plan({}, top={"ops": []})
+    assert (made.operations, made.network) == ((), network_name(JOB))
 
 
 # --- literals ---------------------------------------------------------------------------------------
@@ -250,6 +276,7 @@ def test_literals_that_stand_for_nothing(text: str, message: str) -> None:
         ({"allow_images": ("docker.io/library/*",)}, None),
         ({"allow_images": ("img",)}, None),
         ({"allow_images": ("ghcr.io/*",)}, "image img is not allowed"),
+        ({"deny_images": ("docker.io/library/img:*",)}, "image img is denied"),
         ({"deny_images": ("*:latest",)}, "image img is denied"),
         ({"allow_images": ("img",), "deny_images": ("i*",)}, "is denied"),
     ],
@@ -275,6 +302,9 @@ def test_policy(settings: dict[str, Any], refused: str | None) -> None:
         ("localhost:5000/a", "localhost:5000/a:latest"),
         ("r.io/u/a:1", "r.io/u/a:1"),
         ("a@sha256:0", "docker.io/library/a@sha256:0"),
+        ("docker.io/a", "docker.io/library/a:latest"),
+        ("index.docker.io/a", "docker.io/library/a:latest"),
+        ("index.docker.io/u/a:1", "docker.io/u/a:1"),
     ],
 )
 def test_full_image_name(image: str, full: str) -> None:
