@@ -220,7 +220,9 @@ class Lane:
         return any(job.stage is Stage.DONE for job in await self._journal.job(run))
 
     async def _check(self) -> None:
-        await self._board.show(LanePhase.CHECKING, "checking host, wallet and market")
+        # Looked at again and again, a trouble that lasts stays what is shown: it is written down once, not each time.
+        if self._failures == 0 and self.status.phase is not LanePhase.DEGRADED:
+            await self._board.show(LanePhase.CHECKING, "checking host, wallet and market")
         await self._services.check()
         gpus = await self._services.gpus()
         self._board.set_gpus(gpus)

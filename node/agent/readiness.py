@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from node.chain.clusters import DEVNET, MAINNET
 from node.chain.rpc import Rpc
 from node.container.engine import Engine
 from node.errors import GpuError, LaneDegraded, WrongCluster
@@ -81,6 +82,13 @@ class HostCheck:
                 f"the RPC endpoint serves the chain {genesis}, not {self.settings.cluster} ({self.expected_genesis})",
                 hint="check `cluster` and `rpc.urls`",
             )
+        for known in (MAINNET, DEVNET):
+            # Simulated GPUs are for a localnet; under its name a public chain would be served with them.
+            if self.expected_genesis is None and genesis == known.genesis_hash:
+                raise WrongCluster(
+                    f"the settings say localnet, and the RPC endpoint serves {known.name}",
+                    hint=f"set `cluster: {known.name}`, or the endpoint of your localnet in `rpc.urls`",
+                )
         await self.journal.check_cluster(genesis)
 
     async def _check_disk(self, folder: Path) -> None:

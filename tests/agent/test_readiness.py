@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from node.agent.readiness import HostCheck, LaneGpus
+from node.chain.clusters import DEVNET, MAINNET, Cluster
 from node.chain.rpc import Rpc
 from node.container.engine import Engine, EngineInfo
 from node.errors import GpuError, LaneDegraded, WrongCluster
@@ -103,6 +104,14 @@ async def test_the_wrong_chain(host: Host, journal: Journal) -> None:
     with pytest.raises(WrongCluster, match="journal belongs") as raised:
         await check(host, journal).run()
     assert raised.value.hint
+
+
+@pytest.mark.parametrize("public", [MAINNET, DEVNET], ids=lambda cluster: cluster.name)
+async def test_a_public_chain_is_no_localnet(host: Host, journal: Journal, public: Cluster) -> None:
+    assert public.genesis_hash is not None
+    host.genesis = public.genesis_hash
+    with pytest.raises(WrongCluster, match=f"say localnet.*serves {public.name}"):
+        await check(host, journal).run()
 
 
 async def test_a_missing_runtime(host: Host, journal: Journal) -> None:
