@@ -33,6 +33,10 @@ class Command:
         direct = ",".join(filter(None, (kept.get("no_proxy") or kept.get("NO_PROXY"), "127.0.0.1,localhost")))
         return cls({**kept, "no_proxy": direct, "NO_PROXY": direct})
 
+    def given(self, name: str, value: str) -> Command:
+        """The same with one more variable in its environment."""
+        return Command({**self.environment, name: value})
+
     async def document(self, *arguments: str, timeout: float = 120.0) -> dict[str, Any]:
         """Run one command with `--json` to its end and return its document.
 
@@ -96,9 +100,10 @@ async def first_line(process: asyncio.subprocess.Process, *, name: str, log: Pat
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log, for an error message."""
+    """What a log ends with, for an error message: its last error, else its last line."""
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it said nothing"
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (errors or lines or ["it said nothing"])[-1]
 
 
 def _program(arguments: Sequence[str]) -> tuple[str, ...]:

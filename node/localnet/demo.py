@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -33,6 +34,10 @@ JOB_TIMEOUT = 300
 READY_SECONDS = 60.0
 LINES_SHOWN = 6
 """Lines of the job's output that stay on the screen; the rest passes by."""
+
+
+LONGEST_SOCKET = 100
+"""Bytes of a unix socket's path; the kernel takes a few more."""
 
 
 class Screen(Protocol):
@@ -112,22 +117,26 @@ class Demo:
     async def _serve(self, folder: Path, settings: Path, chain: dict[str, Any], node: str) -> dict[str, Any]:
         self.screen.step("Agent: gpunode run")
         log = folder / "agent.log"
-        async with (
-            self.command.service("run", "--settings", str(settings), log=log) as process,
-            ControlClient(folder / "data" / "control.sock") as agent,
-        ):
-            spectator = Spectator(agent, process, log)
-            status = await spectator.queued(self.screen.progress)
-            gpu = status["gpus"][0] if status["gpus"] else {}
-            self.screen.detail(f"GPU {gpu.get('name')} ({gpu.get('uuid')}), provider {status['gpu_provider']}")
-            if status["gpu_provider"] == "simulated":
-                self.screen.detail("no NVIDIA GPU here: the provider is simulated, which only a localnet accepts")
-            self.screen.detail("registered, staked, queued in the market")
-            posted = await self._post(folder, chain)
-            run = await self._follow(spectator, posted["job"])
-            found = await self._result(chain, posted["job"])
-            checked = await self._verify(chain, posted["job"])
-            energy = await self._energy(chain, run)
+        with _control_socket(folder) as socket:
+            command = self.command.given("GPUNODE_PATHS__CONTROL_SOCKET", str(socket))
+            async with (
+                command.service("run", "--settings", str(settings), log=log) as process,
+                ControlClient(socket) as agent,
+            ):
+                return await self._work(folder, chain, node, Spectator(agent, process, log))
+
+    async def _work(self, folder: Path, chain: dict[str, Any], node: str, spectator: Spectator) -> dict[str, Any]:
+        status = await spectator.queued(self.screen.progress)
+        gpu = status["gpus"][0] if status["gpus"] else {}
+        self.screen.detail(f"GPU {gpu.get('name')} ({gpu.get('uuid')}), provider {status['gpu_provider']}")
+        if status["gpu_provider"] == "simulated":
+            self.screen.detail("no NVIDIA GPU here: the provider is simulated, which only a localnet accepts")
+        self.screen.detail("registered, staked, queued in the market")
+        posted = await self._post(folder, chain)
+        run = await self._follow(spectator, posted["job"])
+        found = await self._result(chain, posted["job"])
+        checked = await self._verify(chain, posted["job"])
+        energy = await self._energy(chain, run)
         return {**_summary(chain, node, gpu, posted, run, checked), "energy": energy, **found}
 
     async def _post(self, folder: Path, chain: dict[str, Any]) -> dict[str, Any]:
@@ -274,6 +283,17 @@ def _workplace(chosen: Path | None) -> Iterator[_Workplace]:
     finally:
         if not place.wanted:
             shutil.rmtree(place.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _control_socket(folder: Path) -> Iterator[Path]:
+    """A path for the agent's socket: in the folder, or in a short one of its own where the folder's is too long."""
+    inside = folder / "control.sock"
+    if len(os.fsencode(inside)) <= LONGEST_SOCKET:
+        yield inside
+        return
+    with tempfile.TemporaryDirectory(prefix="gpunode-", dir="/tmp") as short:
+        yield Path(short) / "control.sock"
 
 
 def _made(chosen: Path | None) -> Path:
