@@ -25,6 +25,8 @@ FETCH_RETRY = Retry(attempts=4, total=40, first=1.0, longest=10.0)
 """Rounds over all sources. Fresh content takes seconds to spread between gateways."""
 UPLOAD_RETRY = Retry(attempts=4, total=60, first=1.0, longest=15.0)
 """Uploads to one store that has trouble."""
+STRAGGLER_SECONDS = 10.0
+"""How long other stores may take once one has a file. The job's time runs, and is paid, until it is settled."""
 UPLOAD_LIMIT = 64 << 20
 """Bytes of one file that are uploaded at most."""
 
@@ -71,6 +73,7 @@ class Library:
     async def publish(self, name: str, data: bytes) -> tuple[Cid, tuple[str, ...]]:
         """Upload a file; its CID and the names of the stores that took it, at least one.
 
+        Once one has it, the others are waited for a short while only.
         A durable local copy comes first, so that an upload can be repeated after a restart. Raises
         ContentTooLarge, StoreRejected (all refused) or ContentUnavailable (worth trying again).
         """
@@ -84,12 +87,19 @@ class Library:
         if not self._stores:
             raise StoreRejected("no store is set to upload to", hint="Name one under content.stores.")
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._offer(store, name, data)) for store in self._stores]
-        failures = [task.result() for task in tasks]
-        took = tuple(store.name for store, error in zip(self._stores, failures, strict=True) if error is None)
+            offers = {group.create_task(self._offer(store, name, data)): store for store in self._stores}
+            pending = set(offers)
+            while pending and not any(offer.done() and offer.result() is None for offer in offers):
+                _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if pending:
+                _, pending = await asyncio.wait(pending, timeout=STRAGGLER_SECONDS)
+            for straggler in pending:
+                straggler.cancel()
+        ended = {offer: offer.result() for offer in offers if not offer.cancelled()}
+        took = tuple(offers[offer].name for offer, error in ended.items() if error is None)
         if took:
             return cid, took
-        errors = [error for error in failures if error is not None]
+        errors = [error for error in ended.values() if error is not None]
         raise next((e for e in errors if isinstance(e, ContentUnavailable)), errors[0])
 
     async def aclose(self) -> None:
