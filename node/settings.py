@@ -83,6 +83,9 @@ class FeeSettings(Section):
     """Of the recent fees paid for the accounts a transaction writes."""
     daily_sol: float = Field(default=0.1, ge=0)
     """SOL spent on fees and rent in 24 h after which the lane joins no market; settling is never stopped."""
+    reopen_above: float = Field(default=1.0, ge=0)
+    """NOS of pay from which the rent (0.002 SOL) of a poster's closed NOS account is worth paying; for less the job is
+    given back unpaid. Without such a bound, closing that account again would drain the wallet job by job."""
 
 
 class StoreSettings(Section):

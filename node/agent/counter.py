@@ -12,7 +12,6 @@ from node.agent.registrar import Registrar
 from node.chain.subscription import Subscriptions
 from node.market import funds, join
 from node.market.context import MarketContext
-from node.market.effects import is_queued
 from node.market.settle import Settler
 from node.market.watch import JobEvent, JobWatch, LaneEvent, LaneWatch
 from node.records import Address, Assignment, Cid, Gpu, Settlement, Signature
@@ -55,10 +54,8 @@ class MarketCounter:
 
     async def standing(self) -> Standing:
         """Where the lane stands now."""
-        # The queue first: a node that is popped between the two reads is then seen with its run, never nowhere.
-        market = await self.context.ledger.market(self.market)
-        position = market.queue.index(self.node) + 1 if is_queued(market, self.node) else None
-        return Standing(await join.runs_of(self.context), position)
+        now = await join.place(self.context, self.market)
+        return Standing(now.runs, now.position)
 
     async def join(self) -> None:
         """Send `work`."""

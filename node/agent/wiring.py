@@ -195,6 +195,7 @@ def _context(host: Host, lane: LaneSettings, signer: Signer) -> MarketContext:
         payout=None if lane.payout is None else Address(lane.payout),
         stake=host.settings.stake,
         clock=host.clock,
+        reopen_above=round(host.settings.fees.reopen_above * 1_000_000),
     )
 
 

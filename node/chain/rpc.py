@@ -202,7 +202,12 @@ class Rpc:
     ) -> LatestBlockhash:
         """A blockhash to sign with."""
         config = self._config(commitment, min_context_slot)
-        return await self._ask("getLatestBlockhash", [config], replies.latest_blockhash)
+
+        def parse(answer: Any) -> Seen[LatestBlockhash]:
+            latest = replies.latest_blockhash(answer)
+            return Seen(latest, latest.slot)
+
+        return (await self._seen("getLatestBlockhash", [config], parse)).value
 
     async def get_genesis_hash(self) -> str:
         """What tells one chain from another."""

@@ -32,6 +32,13 @@ class MarketContext:
     """NOS token account, or owner of one, that is paid; None: the node's own."""
     stake: StakeSettings
     clock: Clock
+    reopen_above: int = 1_000_000
+    """Micro-NOS of pay from which the rent of a poster's closed NOS account is worth paying."""
+
+    @property
+    def own_slot(self) -> int:
+        """The newest slot at which a transaction of this lane landed: no older view shows where the lane stands."""
+        return self.outbox.newest_slot
 
     @property
     def ledger(self) -> Ledger:

@@ -89,12 +89,13 @@ def _makers(cluster: Cluster) -> dict[tuple[Address, bytes], _Maker]:
 
 
 def _joined(cluster: Cluster, keys: Sequence[Address], _data: bytes) -> Effect:
-    """The node waits in the queue, or has the run."""
-    run, market, node = keys[0], keys[1], keys[6]
+    """The node waits in the queue, or has a run: that of this `work`, or one that a poster's `list` made for a node
+    that this `work` had put into the queue."""
+    market, node = keys[1], keys[6]
 
     async def effect(rpc: Rpc) -> bool:
-        ledger = Ledger(cluster, rpc)
-        return await ledger.run(run) is not None or is_queued(await ledger.market(market), node)
+        queued = is_queued(await Ledger(cluster, rpc).market(market), node)
+        return queued or bool(await rpc.get_program_accounts(cluster.jobs, run_filters(node)))
 
     return effect
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from node.chain import accounts
 from node.chain.clusters import Cluster
 from node.chain.filters import Memcmp
+from node.chain.replies import Seen
 from node.chain.rpc import Rpc
 from node.errors import AccountMissing
 from node.records import Address, Job, Market, Run
@@ -21,13 +22,17 @@ class Ledger:
 
     async def market(self, address: Address, *, min_context_slot: int | None = None) -> Market:
         """The market at an address. Raises AccountMissing, or AccountMalformed for an account of another kind."""
+        return (await self.seen_market(address, min_context_slot=min_context_slot)).value
+
+    async def seen_market(self, address: Address, *, min_context_slot: int | None = None) -> Seen[Market]:
+        """As `market`, with the slot of the view."""
         raw = await self.rpc.get_account(address, min_context_slot=min_context_slot)
         if raw is None:
             raise AccountMissing(
                 f"there is no market {address} on this cluster",
                 hint="list the markets with `gpunode market list`, and check `cluster` and `rpc.urls` in the settings",
             )
-        return accounts.decode_market(raw, self.cluster)
+        return Seen(accounts.decode_market(raw, self.cluster), raw.slot)
 
     async def markets(self) -> tuple[Market, ...]:
         """All markets of the jobs program."""
@@ -48,3 +53,14 @@ class Ledger:
         if raw is None or raw.owner != self.cluster.jobs:
             return None
         return accounts.decode_run(raw, self.cluster)
+
+    async def job_and_run(
+        self, job: Address, run: Address, *, min_context_slot: int | None = None
+    ) -> tuple[Job | None, Run | None]:
+        """Both in one view, so that one cannot be older than the other; None where an account is closed."""
+        job_raw, run_raw = await self.rpc.get_accounts([job, run], min_context_slot=min_context_slot)
+        owner = self.cluster.jobs
+        return (
+            None if job_raw is None or job_raw.owner != owner else accounts.decode_job(job_raw, self.cluster),
+            None if run_raw is None or run_raw.owner != owner else accounts.decode_run(run_raw, self.cluster),
+        )

@@ -7,18 +7,27 @@ what it is. `finish` has no deadline on chain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from solders.instruction import Instruction
 
 from node.chain import addresses
+from node.chain.codec import instruction_discriminator
 from node.chain.instructions import jobs, tokens
 from node.chain.memo import memo
 from node.chain.outbox import Landed
-from node.errors import LaneDegraded, TransactionFailed
+from node.errors import LaneDegraded, MarketError, RpcUnavailable, TransactionFailed
+from node.market import payment
 from node.market.context import MarketContext
-from node.market.payment import paid_by, settling_signature
+from node.market.payment import Pay
 from node.records import Address, Assignment, Cid, Job, JobState, Run, SettleKind, Settlement
+
+PENNILESS = frozenset(
+    {"AccountNotFound", "InsufficientFundsForFee", "InsufficientFundsForRent", "ResultWithNegativeLamports"}
+)
+"""Refusals that say nothing of the accounts given: the wallet cannot pay for the transaction."""
+_COMPLETE = instruction_discriminator("complete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +50,39 @@ class Settler:
         `anchor` is a memo that goes into the same transaction. Raises LaneDegraded when no known account order of
         `finish` simulates, RpcUnavailable when the chain cannot be reached; both leave everything as it was.
         """
-        sight = await self._look(assignment)
-        if sight.job is None:
-            return self._lost(assignment, "the job's account is closed (cleaned)")
+        sight = await self._look(assignment, self.context)
+        if (reason := self._loss(sight, result)) is not None:
+            return await self._lost(assignment, reason, lambda seen: self._loss(seen, result) is not None)
+        assert sight.job is not None, "a job that is gone is a loss"
         if sight.job.result_cid == result:
-            return await self._found(assignment, result)
-        if sight.job.result_cid is not None:
-            return self._lost(assignment, f"another result is on chain: {sight.job.result_cid}")
+            return await self._found(assignment, sight.job)
         if sight.run is not None:
             return await self._finish(assignment, sight.job, sight.run, result, anchor)
-        if sight.job.state is JobState.DONE:
-            return await self._complete(assignment, sight.job, result, anchor)
-        if sight.job.state is JobState.STOPPED:
-            return self._lost(assignment, "the run is gone and the job is stopped (state 3): it was quit")
-        return self._lost(assignment, "the run is gone and the job waits again: the market's administrator took it")
+        return await self._complete(assignment, sight.job, result, anchor)
+
+    def _loss(self, sight: Sight, result: Cid) -> str | None:
+        """Why the result cannot get on-chain any more; None: it can, or is there."""
+        job = sight.job
+        if job is None:
+            return "the job's account is closed (cleaned)"
+        if job.result_cid is not None:
+            return None if job.result_cid == result else f"another result is on chain: {job.result_cid}"
+        if sight.run is not None:
+            return None
+        if job.state is JobState.DONE:
+            return None if job.node == self.context.node else f"the job was ended as one of node {job.node}"
+        if job.state is JobState.STOPPED:
+            return "the run is gone and the job is stopped (state 3): it was quit"
+        return "the run is gone and the job waits again: the market's administrator took it"
 
     async def quit(self, assignment: Assignment, reason: str) -> Settlement:
         """Give the job back unpaid. A run that is gone already is no error: somebody else ended it."""
-        sight = await self._look(assignment)
+        sight = await self._look(assignment, self.context)
         if sight.run is None:
             return await self._gone(assignment, sight.job, reason)
-        run = sight.run
+        return await self._quit(assignment, sight.run, reason)
+
+    async def _quit(self, assignment: Assignment, run: Run, reason: str) -> Settlement:
         landed = await self._send(
             assignment,
             "quit",
@@ -89,31 +110,33 @@ class Settler:
     async def _gone(self, assignment: Assignment, job: Job | None, reason: str) -> Settlement:
         """The run that was to be quit is closed: by a `quit` of ours that landed unseen, or by somebody else."""
         if job is None or job.state is not JobState.STOPPED:
-            return self._lost(assignment, f"{reason}; the run was gone already")
+            return await self._lost(assignment, f"{reason}; the run was gone already", lambda seen: seen.run is None)
         # Only the run's own node can bring its job into state 3 (Nosana jobs program, `quit`).
+        landed = await payment.find(self.context, assignment.run.address, assignment.job.address, "quit")
         return Settlement(
             job=assignment.job.address,
             kind=SettleKind.QUIT,
-            signature=await settling_signature(self.context, assignment.run.address),
-            slot=None,
+            signature=None if landed is None else landed.signature,
+            slot=None if landed is None else landed.slot,
             pay=0,
             payout=None,
             reason=reason,
         )
 
-    async def _look(self, assignment: Assignment) -> Sight:
-        ledger = self.context.ledger
-        job = await ledger.job(assignment.job.address, min_context_slot=assignment.slot)
-        run = await ledger.run(assignment.run.address, min_context_slot=assignment.slot)
-        if run is not None and run.node != self.context.node:
-            run = None
-        return Sight(job, run)
+    async def _look(self, assignment: Assignment, context: MarketContext) -> Sight:
+        """Job and run in one view: of two, the first could be from before an `end` and the second from after it."""
+        job, run = await context.ledger.job_and_run(
+            assignment.job.address, assignment.run.address, min_context_slot=assignment.slot
+        )
+        return Sight(job, None if run is None or run.node != context.node else run)
 
     async def _finish(self, assignment: Assignment, job: Job, run: Run, result: Cid, anchor: str | None) -> Settlement:
         context = self.context
-        user, opening = await self._payout_account()
-        if job.price > 0:
-            opening += await self._deposit_account(job)
+        user, opening = await self._payout_account(assignment)
+        if job.price > 0 and await self._deposit_is_missing(context, job):
+            if (reason := await self._not_worth_reopening(assignment, job, run)) is not None:
+                return await self._quit(assignment, run, reason)
+            opening += [tokens.create_token_account(context.cluster, payer=context.node, owner=job.payer)]
         deposit = None if job.price > 0 else addresses.market_vault(context.cluster, job.market)
         orders = (
             jobs.finish(
@@ -148,10 +171,15 @@ class Settler:
             try:
                 landed = await self._send(assignment, "finish", [*opening, order, *_memo(anchor, context)])
             except TransactionFailed as refused:
+                if refused.error in PENNILESS:
+                    raise LaneDegraded(
+                        f"the wallet cannot pay for settling job {job.address}: {refused.error}",
+                        hint=f"send SOL to {context.node}; the result is kept and settling goes on",
+                    ) from refused
                 refusals.append(refused.error)
                 continue
-            return await self._paid(assignment, SettleKind.FINISH, landed, user)
-        sight = await self._look(assignment)
+            return await self._paid(assignment, landed, user)
+        sight = await self._look(assignment, context)
         if sight.run is None:
             # The poster or an administrator was faster than our transaction: look again, settle what is there.
             return await self.settle(assignment, result, anchor)
@@ -167,54 +195,76 @@ class Settler:
         try:
             landed = await self._send(assignment, "complete", [instruction, *_memo(anchor, context)])
         except TransactionFailed:
-            sight = await self._look(assignment)
+            sight = await self._look(assignment, context)
             if sight.job is None or sight.job.result_cid is not None:
                 return await self.settle(assignment, result, anchor)
             raise
-        # The poster's `end` moved the tokens; our own transaction moves none.
-        ended = await settling_signature(context, assignment.run.address)
-        user = addresses.token_account(context.cluster, context.node)
-        pay = 0 if ended is None else await paid_by(context, ended, user)
+        pay, user = await self._paid_by_end(assignment, job)
         return Settlement(
             job=job.address,
             kind=SettleKind.COMPLETE,
             signature=landed.signature,
             slot=landed.slot,
-            pay=pay,
+            pay=pay.amount,
             payout=user,
-            reason="the poster ended the job",
+            reason=_joined("the poster ended the job", pay.note),
             fee=landed.fee,
         )
 
-    async def _found(self, assignment: Assignment, result: Cid) -> Settlement:
+    async def _paid_by_end(self, assignment: Assignment, job: Job) -> tuple[Pay, Address]:
+        """The poster's `end` moved the tokens, and always to the node's own account; `complete` moves none."""
+        context = self.context
+        user = addresses.token_account(context.cluster, context.node)
+        if job.price == 0:
+            return Pay(0), user
+        ended = await payment.find(context, assignment.run.address, job.address, "end")
+        return payment.paid(ended, job, user), user
+
+    async def _found(self, assignment: Assignment, job: Job) -> Settlement:
         """Our result is there: a transaction of ours landed unseen. Its figures are read from the chain."""
         context = self.context
-        signature = await settling_signature(context, assignment.run.address)
-        user, _ = await self._payout_account()
-        pay = 0 if signature is None else await paid_by(context, signature, user)
+        user, _ = await self._payout_account(assignment)
+        ours = await payment.find(context, job.address, job.address, "finish", "complete")
+        if ours is not None and any(each.data[:8] == _COMPLETE for each in ours.instructions):
+            pay, user = await self._paid_by_end(assignment, job)
+        else:
+            pay = payment.paid(ours, job, user)
         return Settlement(
-            job=assignment.job.address,
+            job=job.address,
             kind=SettleKind.ALREADY,
-            signature=signature,
-            slot=None,
-            pay=pay,
+            signature=None if ours is None else ours.signature,
+            slot=None if ours is None else ours.slot,
+            pay=pay.amount,
             payout=user,
-            reason=f"result {result} was on chain already",
+            reason=_joined(f"result {job.result_cid} was on chain already", pay.note),
+            fee=0 if ours is None else ours.fee,
         )
 
-    async def _paid(self, assignment: Assignment, kind: SettleKind, landed: Landed, user: Address) -> Settlement:
-        pay = await paid_by(self.context, landed.signature, user)
+    async def _paid(self, assignment: Assignment, landed: Landed, user: Address) -> Settlement:
+        context, job = self.context, assignment.job.address
+        record = await payment.record_of(context, landed.signature)
+        if record is None or record.failure is not None:
+            # Known by its effect alone, another of its signatures may be the one that landed.
+            record = await payment.find(context, job, job, "finish")
+        now = await context.ledger.job(job, min_context_slot=landed.slot) if record is None else None
+        pay = payment.paid(record, now, user)
         return Settlement(
-            job=assignment.job.address,
-            kind=kind,
-            signature=landed.signature,
-            slot=landed.slot,
-            pay=pay,
+            job=job,
+            kind=SettleKind.FINISH,
+            signature=landed.signature if record is None else record.signature,
+            slot=landed.slot if record is None else record.slot,
+            pay=pay.amount,
             payout=user,
+            reason=pay.note,
             fee=landed.fee,
         )
 
-    def _lost(self, assignment: Assignment, reason: str) -> Settlement:
+    async def _lost(self, assignment: Assignment, reason: str, still: Callable[[Sight], bool]) -> Settlement:
+        """A settlement that gives pay up, once the chain has finalized why. Raises RpcUnavailable until then: one
+        endpoint's word at one moment is not enough."""
+        final = replace(self.context, rpc=self.context.rpc.pinned("finalized"))
+        if not still(await self._look(assignment, final)):
+            raise RpcUnavailable(f"{reason}; that is not final yet", hint="it is looked at again until it is")
         return Settlement(
             job=assignment.job.address,
             kind=SettleKind.LOST,
@@ -225,30 +275,55 @@ class Settler:
             reason=reason,
         )
 
-    async def _payout_account(self) -> tuple[Address, list[Instruction]]:
+    async def _payout_account(self, assignment: Assignment) -> tuple[Address, list[Instruction]]:
         """The token account to be paid and, where it is missing, the instruction that creates it."""
         context = self.context
         owner = context.payout or context.node
         if context.payout is not None:
-            named = await context.rpc.get_account(owner)
+            named = await context.rpc.get_account(owner, min_context_slot=assignment.slot)
             if named is not None and named.owner == context.cluster.token:
                 # The setting names a token account itself; only its mint matters to `finish`.
                 return owner, []
+            if named is None and not addresses.to_key(owner).is_on_curve():
+                # Not a wallet: the token account that was named is closed, or an endpoint does not show it. What were
+                # paid to an account owned by it could never be spent.
+                raise MarketError(
+                    f"payout {owner} does not exist any more",
+                    hint="open that token account again, or name another in the lane's `payout`; the result is kept",
+                )
         account = addresses.token_account(context.cluster, owner)
         if await context.rpc.get_account(account) is not None:
             return account, []
         return account, [tokens.create_token_account(context.cluster, payer=context.node, owner=owner)]
 
-    async def _deposit_account(self, job: Job) -> list[Instruction]:
-        """Creation of the payer's NOS account, which a paid `finish` cannot do without, where it is missing."""
+    async def _deposit_is_missing(self, context: MarketContext, job: Job) -> bool:
+        """Whether the payer's NOS account, which a paid `finish` cannot do without, is missing."""
+        return await context.rpc.get_account(addresses.token_account(context.cluster, job.payer)) is None
+
+    async def _not_worth_reopening(self, assignment: Assignment, job: Job, run: Run) -> str | None:
+        """Why not to pay the rent of the payer's account; None where the pay is worth it.
+
+        The rent goes to whoever closes that account again: were it always paid, posting jobs and closing the account
+        would be a way to drain this wallet.
+        """
         context = self.context
-        account = addresses.token_account(context.cluster, job.payer)
-        if await context.rpc.get_account(account) is not None:
-            return []
-        return [tokens.create_token_account(context.cluster, payer=context.node, owner=job.payer)]
+        worked = max(min(int(context.clock.time()) - run.time, job.timeout), 0)
+        if job.price * worked >= context.reopen_above:
+            return None
+        final = replace(context, rpc=context.rpc.pinned("finalized", assignment.slot))
+        if not await self._deposit_is_missing(final, job):
+            raise RpcUnavailable("the payer's NOS account was closed a moment ago", hint="it is looked at again")
+        return (
+            f"the payer's NOS account is closed, and the pay of {job.price * worked / 1e6:.6f} NOS is not worth the "
+            "rent of opening it (fees.reopen_above)"
+        )
 
     async def _send(self, assignment: Assignment, kind: str, instructions: list[Instruction]) -> Landed:
         return await self.context.send(f"{kind}:{assignment.run.address}", kind, instructions)
+
+
+def _joined(reason: str, note: str) -> str:
+    return f"{reason}; {note}" if note else reason
 
 
 def _memo(text: str | None, context: MarketContext) -> list[Instruction]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.chain import accounts
+from node.chain.replies import Seen
 from node.chain.subscription import Changed, Notice, Subscriptions
 from node.errors import AccountMalformed, RpcUnavailable
 from node.market.context import MarketContext
 from node.market.effects import is_queued, run_filters
-from node.market.join import runs_of
+from node.market.join import read_runs
 from node.records import Address, Assignment, Job, JobState, Run
 from node.retry import Clock, sleep_or
 
@@ -78,7 +79,7 @@ class _Bell:
         self._subscriptions = subscriptions
         self._clock = clock
         self._rung = asyncio.Event()
-        self.pushed: Run | None = None
+        self.pushed: Seen[Run] | None = None
         """A run of this node that a notification showed, not yet taken up."""
 
     async def pump(self, notices: AsyncIterator[Notice], context: MarketContext) -> None:
@@ -95,7 +96,7 @@ class _Bell:
             # A closed account is pushed empty by some endpoints; the reads that follow tell what it means.
             return
         if run.node == context.node:
-            self.pushed = run
+            self.pushed = Seen(run, notice.account.slot)
 
     async def wait(self) -> None:
         """Return at the next notice, or after 5 seconds (1 while the socket is suspect)."""
@@ -138,26 +139,36 @@ class LaneWatch:
 
     async def _follow(self, bell: _Bell) -> AsyncIterator[LaneEvent]:
         last: LaneEvent | None = None
+        passed: set[Address] = set()
         while True:
             try:
-                event: LaneEvent | None = await self._look(bell)
+                event: LaneEvent | None = await self._look(bell, passed)
             except RpcUnavailable:
                 # Unknown is not failed: the place in the queue is what it was until an endpoint says otherwise.
                 event = last
             if event is not None and event != last:
                 last = event
                 yield event
+                if isinstance(event, Assigned):
+                    # Who asks for more did not take it up; it must not hide the next one.
+                    passed.add(event.assignment.run.address)
             await bell.wait()
 
-    async def _look(self, bell: _Bell) -> LaneEvent:
-        pushed, bell.pushed = bell.pushed, None
-        if pushed is not None and (run := await self.context.ledger.run(pushed.address)) is not None:
-            return Assigned(await assignment_of(self.context, run))
-        market = await self.context.ledger.market(self.market)
-        if is_queued(market, self.context.node):
-            return Queued(market.queue.index(self.context.node) + 1, len(market.queue))
-        runs = await runs_of(self.context)
-        return Assigned(await assignment_of(self.context, runs[0])) if runs else NotQueued()
+    async def _look(self, bell: _Bell, passed: set[Address]) -> LaneEvent:
+        context = self.context
+        if (pushed := bell.pushed) is not None and pushed.value.address not in passed:
+            run = await context.ledger.run(pushed.value.address, min_context_slot=pushed.slot)
+            if run is not None:
+                return Assigned(await assignment_of(context, run, pushed.slot))
+        if bell.pushed is pushed:
+            bell.pushed = None
+        seen = await context.ledger.seen_market(self.market, min_context_slot=context.own_slot)
+        if is_queued(seen.value, context.node):
+            return Queued(seen.value.queue.index(context.node) + 1, len(seen.value.queue))
+        # From no earlier view than the queue: see `place`.
+        runs = await read_runs(context, seen.slot)
+        fresh = [run for run in runs.value if run.address not in passed]
+        return Assigned(await assignment_of(context, fresh[0], runs.slot)) if fresh else NotQueued()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,51 +190,53 @@ class JobWatch:
         timeout = self.assignment.job.timeout
         while True:
             try:
-                job, run = await self._look()
+                job, run = await self._look(self.context)
+                ending = None if run is not None else await self._ending(job)
             except RpcUnavailable:
                 await bell.wait()
                 continue
-            if run is None:
-                yield _ending(job, self.context.node)
+            if ending is not None:
+                yield ending
                 return
             if job is not None and job.timeout != timeout:
                 timeout = job.timeout
                 yield JobExtended(timeout)
             await bell.wait()
 
-    async def _look(self) -> tuple[Job | None, Run | None]:
-        """Job and run in one view, so that one cannot be older than the other."""
-        context = self.context
-        job, run = await context.rpc.get_accounts(
-            [self.assignment.job.address, self.assignment.run.address], min_context_slot=self.assignment.slot
-        )
-        owner = context.cluster.jobs
-        return (
-            None if job is None or job.owner != owner else accounts.decode_job(job, context.cluster),
-            None if run is None or run.owner != owner else accounts.decode_run(run, context.cluster),
+    async def _look(self, context: MarketContext) -> tuple[Job | None, Run | None]:
+        assignment = self.assignment
+        return await context.ledger.job_and_run(
+            assignment.job.address, assignment.run.address, min_context_slot=assignment.slot
         )
 
+    async def _ending(self, job: Job | None) -> JobEnded | RunGone:
+        """What a run that is gone means. Raises RpcUnavailable while that may change."""
+        if job is not None and job.state is JobState.DONE and job.node == self.context.node:
+            return JobEnded(job)
+        # Paid work is thrown away for this: one endpoint's word at one moment is not enough.
+        final = replace(self.context, rpc=self.context.rpc.pinned("finalized"))
+        job, run = await self._look(final)
+        if run is not None:
+            raise RpcUnavailable("the run is gone, but not yet for good", hint="it is looked at again")
+        return RunGone(job)
 
-async def assignment_of(context: MarketContext, run: Run) -> Assignment:
-    """The record of a job given to this lane, with the slot and blockhash at which it was seen."""
-    head = await context.rpc.get_latest_blockhash()
-    job = await context.ledger.job(run.job)
+
+async def assignment_of(context: MarketContext, run: Run, slot: int) -> Assignment:
+    """The record of a job given to this lane, with a slot and blockhash at which it was there; `slot` is that of the
+    view that showed the run."""
+    # No older view: whoever reads from the assignment's slot on must find run and job.
+    head = await context.rpc.get_latest_blockhash(min_context_slot=slot)
+    job = await context.ledger.job(run.job, min_context_slot=slot)
     if job is None:
         raise AccountMalformed(
             f"run {run.address} names job {run.job}, which does not exist",
-            hint="the run can be given back with `gpunode stop --quit`",
+            hint="only the market's administrator can close such a run",
         )
     return Assignment(
         lane=context.lane,
         run=run,
         job=job,
-        slot=head.slot,
+        slot=max(head.slot, slot),
         blockhash=head.blockhash,
         seen_at=context.clock.time(),
     )
-
-
-def _ending(job: Job | None, node: Address) -> JobEnded | RunGone:
-    if job is not None and job.state is JobState.DONE and job.node == node:
-        return JobEnded(job)
-    return RunGone(job)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from solders.instruction import Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from spl.token.instructions import close_account
 from spl.token.models import CloseAccountParams
@@ -15,16 +17,20 @@ from node.chain import addresses
 from node.chain.clusters import Cluster
 from node.chain.instructions import jobs, tokens
 from node.chain.memo import memos
+from node.chain.replies import Seen
+from node.chain.rpc import Rpc
 from node.chain.subscription import Subscriptions
 from node.content.cid import file_cid
-from node.errors import AccountMissing, FundsMissing, LaneDegraded, MarketError, StakeMissing
-from node.market import funds
+from node.errors import AccountMissing, FundsMissing, LaneDegraded, MarketError, RpcUnavailable, StakeMissing
+from node.market import funds, payment
 from node.market.context import MarketContext
-from node.market.join import JoinKind, join, leave, standing
+from node.market.join import JoinKind, join, leave, read_runs, standing
+from node.market.ledger import Ledger
 from node.market.poster import Poster
-from node.market.settle import Settler
+from node.market.settle import Settler, Sight
 from node.market.watch import Assigned, JobEnded, JobExtended, JobWatch, LaneWatch, NotQueued, Queued, RunGone
-from node.records import Address, Assignment, JobState, SettleKind
+from node.records import Address, Assignment, JobState, Market, SettleKind, Settlement, Signature
+from node.retry import Retry
 from tests.market.conftest import Town
 
 RESULT = file_cid(b"a result")
@@ -51,6 +57,20 @@ async def assigned(town: Town, host: MarketContext, poster: MarketContext, timeo
         event = await anext(events)
     assert isinstance(event, Assigned)
     return event.assignment
+
+
+async def final(look: Callable[[], Awaitable[Settlement]]) -> Settlement:
+    """What settling comes to once the chain has finalized what it says, as the agent waits for it."""
+    return await Retry(attempts=60, total=20.0, first=0.1, factor=1.0).call(look, on=(RpcUnavailable,))
+
+
+async def close_account_of(town: Town, owner: Address) -> None:
+    """The owner closes its NOS account and takes the rent."""
+    account = addresses.to_key(addresses.token_account(town.net.cluster, owner))
+    program, key = addresses.to_key(town.net.cluster.token), addresses.to_key(owner)
+    await town.sign_and_send(
+        owner, close_account(CloseAccountParams(program_id=program, account=account, dest=key, owner=key))
+    )
 
 
 async def balance(town: Town, owner: Address) -> int:
@@ -200,22 +220,178 @@ async def test_a_poster_without_token_account_does_not_stop_finish(town: Town) -
     price = (await (await ready(town)).ledger.market(town.market)).job_price
     host, poster = await ready(town), await town.person(nos=price * 60 / 1e6)
     given = await assigned(town, host, poster, timeout=60)
-    account = addresses.token_account(town.net.cluster, poster.node)
-    await town.sign_and_send(
-        poster.node,
-        close_account(
-            CloseAccountParams(
-                program_id=addresses.to_key(town.net.cluster.token),
-                account=addresses.to_key(account),
-                dest=addresses.to_key(poster.node),
-                owner=addresses.to_key(poster.node),
-            )
-        ),
-    )
-    assert await town.rpc.get_account(account) is None
+    await close_account_of(town, poster.node)
+    host = replace(host, reopen_above=0)
     settled = await Settler(host).settle(given, RESULT, None)
     assert settled.kind is SettleKind.FINISH
     assert await balance(town, poster.node) == given.job.price * 60 - settled.pay
+
+
+async def test_a_poster_cannot_drain_the_wallet_by_closing_its_account(town: Town) -> None:
+    """The rent of the account would go to the poster, job after job: a job that pays less goes back."""
+    price = (await (await ready(town)).ledger.market(town.market)).job_price
+    host, poster = await ready(town), await town.person(nos=price * 60 / 1e6)
+    given = await assigned(town, host, poster, timeout=60)
+    await close_account_of(town, poster.node)
+    before = await town.rpc.get_balance(host.node)
+    settled = await final(lambda: Settler(host).settle(given, RESULT, MEMO))
+    assert (settled.kind, settled.pay) == (SettleKind.QUIT, 0)
+    assert "fees.reopen_above" in settled.reason
+    assert await town.rpc.get_balance(host.node) > before  # the run's rent came back
+    assert await balance(town, poster.node) == 0
+
+
+async def test_pay_is_settled_where_no_endpoint_has_the_record(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pruned, or not served at all: the job's own account says what the program paid, and the reason says so."""
+    host, poster = await ready(town), await town.person(nos=10)
+    monkeypatch.setattr(payment, "READ_BACK", Retry(attempts=2, total=1.0, first=0.05))
+
+    async def pruned(self: Rpc, signature: Signature, *, commitment: object = None) -> None:
+        return None
+
+    for ends in (False, True):
+        given = await assigned(town, host, poster)
+        await asyncio.sleep(1.1)
+        before = await balance(town, host.node)
+        if ends:
+            await Poster(poster).stop(given.job.address)
+        with monkeypatch.context() as patch:
+            patch.setattr(Rpc, "get_transaction", pruned)
+            async with asyncio.timeout(15):
+                settled = await Settler(host).settle(given, RESULT, MEMO)
+                again = await Settler(host).settle(given, RESULT, MEMO)
+        assert settled.kind is (SettleKind.COMPLETE if ends else SettleKind.FINISH)
+        assert settled.pay == await balance(town, host.node) - before > 0
+        assert payment.BY_ACCOUNT in settled.reason
+        assert (again.kind, again.pay, again.signature) == (SettleKind.ALREADY, settled.pay, None)
+
+
+async def test_what_strangers_add_to_a_history_is_not_taken_for_the_settlement(town: Town) -> None:
+    """Anybody may name a closed run or a job in a transaction; the figures are those of the one that settled."""
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+    await asyncio.sleep(1.1)
+    settled = await Settler(host).settle(given, RESULT, MEMO)
+    for account in (given.run.address, given.job.address):
+        read = AccountMeta(addresses.to_key(account), is_signer=False, is_writable=False)
+        nothing = tokens.transfer_lamports(source=poster.node, destination=poster.node, lamports=0)
+        touching = Instruction(nothing.program_id, nothing.data, [*nothing.accounts, read])
+        await town.sign_and_send(poster.node, touching)
+    again = await Settler(host).settle(given, RESULT, MEMO)
+    assert (again.kind, again.signature, again.pay) == (SettleKind.ALREADY, settled.signature, settled.pay)
+    assert settled.pay > 0
+
+
+async def test_end_between_two_reads_is_no_loss(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job as it was before the poster's `end` and the run as it is after it must never be seen together."""
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+    real, reads = Rpc.read_accounts, 0
+
+    async def end_after_the_first(self: Rpc, *arguments: Any, **options: Any) -> Any:
+        nonlocal reads
+        seen = await real(self, *arguments, **options)
+        reads += self is host.rpc
+        if reads == 1:
+            reads += 1
+            monkeypatch.setattr(Rpc, "read_accounts", real)
+            await Poster(poster).stop(given.job.address)
+        return seen
+
+    monkeypatch.setattr(Rpc, "read_accounts", end_after_the_first)
+    assert (await final(lambda: Settler(host).settle(given, RESULT, MEMO))).kind is SettleKind.COMPLETE
+
+
+async def test_an_endpoint_that_shows_nothing_loses_no_job(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One answer without the accounts, and the next one with them: neither pay nor work is given up for it."""
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+    real = Rpc.read_accounts
+
+    def blind(times: int) -> None:
+        left = times
+
+        async def read(self: Rpc, names: Any, *arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            seen = await real(self, names, *arguments, **options)
+            left -= 1
+            return Seen((None,) * len(names), seen.slot) if left >= 0 else seen
+
+        monkeypatch.setattr(Rpc, "read_accounts", read)
+
+    await Poster(poster).extend(given.job.address, 30)
+    blind(1)
+    async with asyncio.timeout(15), JobWatch(host, given, subscriptions(town)).events() as events:
+        assert await anext(events) == JobExtended(90)
+    blind(1)
+    with pytest.raises(RpcUnavailable, match="not final"):
+        await Settler(host).settle(given, RESULT, MEMO)
+    blind(1)
+    with pytest.raises(RpcUnavailable, match="not final"):
+        await Settler(host).quit(given, "no reason")
+    assert (await Settler(host).settle(given, RESULT, MEMO)).kind is SettleKind.FINISH
+
+
+async def test_a_payout_that_vanished_is_not_paid_to_an_account_that_nobody_can_open(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold, poster = await ready(town), await town.person(nos=10)
+    account = addresses.token_account(town.net.cluster, cold.node)
+    host = await ready(town, payout=account)
+    given = await assigned(town, host, poster)
+    await close_account_of(town, cold.node)
+    with pytest.raises(MarketError, match="does not exist any more"):
+        await Settler(host).settle(given, RESULT, MEMO)
+    assert await host.ledger.run(given.run.address) is not None
+
+
+async def test_a_wallet_without_sol_is_told_so(town: Town) -> None:
+    host, poster = await ready(town), await town.person(nos=10)
+    given = await assigned(town, host, poster)
+    held = await town.rpc.get_balance(host.node)
+    away = tokens.transfer_lamports(source=host.node, destination=poster.node, lamports=held - 5_000)
+    await town.sign_and_send(host.node, away)
+    with pytest.raises(LaneDegraded, match="cannot pay for settling"):
+        await Settler(host).settle(given, RESULT, MEMO)
+
+
+async def test_a_market_that_lets_nobody_wait_is_not_joined_over_and_over(town: Town) -> None:
+    host = await ready(town)
+    real = await host.ledger.market(town.market)
+
+    class Closed(Ledger):
+        async def seen_market(self, address: Address, *, min_context_slot: int | None = None) -> Seen[Market]:
+            return Seen(replace(real, job_type=255), 0)
+
+    class Host(MarketContext):
+        ledger = property(lambda self: Closed(self.cluster, self.rpc))  # type: ignore[assignment]
+
+    closed = Host(**{each: getattr(host, each) for each in host.__dataclass_fields__})
+    with pytest.raises(MarketError, match="lets no node wait"):
+        await join(closed, town.market)
+
+
+async def test_a_second_work_waits_for_the_first(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `work` whose sender was cancelled may land at any time: it is seen through before another is made."""
+    host, poster = await ready(town), await town.person(nos=10)
+    real, held = Rpc.send_raw, asyncio.Event()
+
+    async def slow(self: Rpc, wire: bytes) -> Signature:
+        held.set()
+        return Signature("")  # lost on its way
+
+    monkeypatch.setattr(Rpc, "send_raw", slow)
+    first = asyncio.ensure_future(join(host, town.market))
+    await held.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    monkeypatch.setattr(Rpc, "send_raw", real)
+    await town.post(poster)
+    result = await join(host, town.market)
+    assert result.kind is JoinKind.ASSIGNED
+    market = await host.ledger.market(town.market)
+    assert host.node not in market.queue
+    assert len((await read_runs(host, 0)).value) == 1
 
 
 async def test_of_the_account_orders_known_the_one_that_simulates_is_used(
@@ -286,8 +462,8 @@ async def test_end_between_the_look_and_finish_loses_nothing(town: Town) -> None
     given = await assigned(town, host, poster)
 
     class Late(Settler):
-        async def _look(self, assignment: Assignment) -> object:  # type: ignore[override]
-            sight = await super()._look(assignment)
+        async def _look(self, assignment: Assignment, context: MarketContext) -> Sight:
+            sight = await super()._look(assignment, context)
             if sight.run is not None:
                 await Poster(poster).stop(assignment.job.address)
             return sight
@@ -316,7 +492,7 @@ async def test_quit_bills_nothing_and_says_why(town: Town) -> None:
     assert job is not None
     assert job.state is JobState.STOPPED
     assert await balance(town, host.node) == 0
-    lost = await Settler(host).settle(given, RESULT, None)
+    lost = await final(lambda: Settler(host).settle(given, RESULT, None))
     assert lost.kind is SettleKind.LOST
     assert "state 3" in lost.reason
     # A restart that lost the answer: found, not lost, and not sent again.
@@ -326,9 +502,9 @@ async def test_quit_bills_nothing_and_says_why(town: Town) -> None:
         event = await anext(events)
     assert isinstance(event, RunGone)
     await Poster(poster).recover(given.job.address)
-    gone = await Settler(host).settle(given, RESULT, None)
+    gone = await final(lambda: Settler(host).settle(given, RESULT, None))
     assert "cleaned" in gone.reason
-    assert (await Settler(host).quit(given, "too late")).kind is SettleKind.LOST
+    assert (await final(lambda: Settler(host).quit(given, "too late"))).kind is SettleKind.LOST
 
 
 async def test_the_tokens_helper_creates_once(town: Town) -> None:
