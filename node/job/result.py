@@ -27,6 +27,7 @@ _STATE_KEYS = (
     "Status", "Running", "Paused", "Restarting", "OOMKilled", "Dead", "Pid", "ExitCode", "Error", "StartedAt",
     "FinishedAt", "Health", "RestartCount",
 )  # fmt: skip
+_NOTE_BEGINS = "gpunode: "
 _ALL_TYPES = frozenset(("stdin", "stdout", "stderr", "nodeerr"))
 _CAUSE_WORD = {EndCause.EXPIRED: "expired", EndCause.STOPPED: "stopped", EndCause.HOST: "quit"}
 
@@ -257,8 +258,15 @@ def _newest(logs: Sequence[Sequence[Mapping[str, str]]], budget: int) -> list[in
     return kept
 
 
+def is_newest_part(log: Sequence[Any]) -> bool:
+    """Whether a result's log may be the newest part of what was kept: as long as results go, or it says so itself."""
+    first = log[0] if log and isinstance(log[0], dict) else {}
+    said = first.get("type") == "nodeerr" and str(first.get("log", "")).startswith(_NOTE_BEGINS)
+    return said or len(log) >= MAX_ENTRIES
+
+
 def _note(count: int, size: int, limit: int, log: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    text = f"gpunode: {count} older log entries ({size} bytes) were left out; a result may have {limit} bytes\n"
+    text = f"{_NOTE_BEGINS}{count} older log entries ({size} bytes) were left out; a result may have {limit} bytes\n"
     return {"log": text, "type": "nodeerr", "timestamp": log[0]["timestamp"] if log else ""}
 
 

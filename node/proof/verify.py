@@ -16,6 +16,7 @@ from node.chain.clusters import Cluster
 from node.chain.memo import memos
 from node.content.merkle import MerkleHasher
 from node.errors import ChainError, ContentError, ContentMismatch, ProofError
+from node.job.result import is_newest_part
 from node.proof.card import verify_card
 from node.proof.checks import Ledger, Verification
 from node.proof.memo import RECEIPT_KEY, memo_cid
@@ -63,6 +64,7 @@ async def verify_job(job: Address, *, cluster: Cluster, chain: ChainReader, cont
     _pay(case, settled, on_chain)
     if receipt is not None:
         _agreement(case, settled, on_chain, receipt)
+        _operations(case, receipt, result)
         _logs(case, receipt, result)
         _statements(case, receipt)
     await _host_card(case, node, receipt)
@@ -241,31 +243,51 @@ def _logs(case: _Case, receipt: Receipt, result: Mapping[str, Any] | None) -> No
     if result is None:
         case.ledger.skipped("log_root", "there is no result to compare with")
         return
-    outcomes = [
-        _log_agrees(claim, next((state for state in result["opStates"] if state.get("operationId") == claim.id), None))
-        for claim in receipt.operations
-        if claim.log is not None
-    ]
-    if any(outcome is False for outcome in outcomes):
-        case.ledger.consistent("log_root", False, "the result's logs do not hash to the receipt's root")
-    elif not outcomes or None in outcomes:
+    states = result["opStates"]
+    if not states:
+        case.ledger.skipped("log_root", "the result tells of no operations")
+        return
+    claims = [claim for claim in receipt.operations if claim.log is not None]
+    outcomes = {claim.id: _log_agrees(claim, _state_of(claim, states)) for claim in claims}
+    wrong = [name for name, outcome in outcomes.items() if outcome is False]
+    if wrong:
+        case.ledger.consistent(
+            "log_root", False, f"the result's log of {', '.join(wrong)} is not the one that the receipt hashed"
+        )
+    elif not outcomes or None in outcomes.values():
         case.ledger.skipped("log_root", "the result holds no log, or only the newest part of one")
     else:
         case.ledger.consistent("log_root", True, f"the logs of {len(outcomes)} operations hash to the receipt's roots")
 
 
+def _state_of(claim: OperationClaim, states: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return next((state for state in states if state.get("operationId") == claim.id), None)
+
+
+def _operations(case: _Case, receipt: Receipt, result: Mapping[str, Any] | None) -> None:
+    """Whether receipt and result tell the same of each operation."""
+    if result is None or not (receipt.operations and result["opStates"]):
+        case.ledger.skipped("operations", "there is nothing to compare")
+        return
+    said = [(claim.id, claim.status, claim.exit_code) for claim in receipt.operations]
+    held = [(state.get("operationId"), state.get("status"), state.get("exitCode")) for state in result["opStates"]]
+    detail = "receipt and result give the same ends" if said == held else f"receipt: {said}; result: {held}"
+    case.ledger.consistent("operations", said == held, detail[:500])
+
+
 def _log_agrees(claim: OperationClaim, state: Mapping[str, Any] | None) -> bool | None:
-    """Whether a result's log hashes to the claimed root; None if the result does not hold all of it."""
-    if claim.log is None or state is None or claim.log.chunk < 1:
+    """Whether a result's log hashes to the claimed root; None if the result does not hold all of it, and says so."""
+    if claim.log is None or claim.log.chunk < 1:
         return None
-    entries = state.get("logs")
+    held = state.get("logs") if state is not None else None
+    entries = held if isinstance(held, list) else []
     hasher = MerkleHasher(claim.log.chunk)
-    for line in log_lines(entries if isinstance(entries, list) else ()):
+    for line in log_lines(entries):
         hasher.update(line)
-    if hasher.length != claim.log.length:
-        # Longer than what was claimed can be no part of it.
-        return False if hasher.length > claim.log.length else None
-    return hasher.root() == claim.log.root
+    if hasher.length == claim.log.length:
+        return hasher.root() == claim.log.root
+    # Lines that are missing without a word were removed; and what is longer than all can be no part of it.
+    return None if hasher.length < claim.log.length and is_newest_part(entries) else False
 
 
 def log_lines(entries: Sequence[Any]) -> list[bytes]:

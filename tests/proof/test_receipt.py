@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import SSlibKey
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature as Raw
@@ -165,13 +167,13 @@ def test_the_signature_is_checked_by_others() -> None:
     assert statement["subject"][0]["uri"] == f"ipfs://{RESULT}"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("securesystemslib") is None, reason="securesystemslib is not installed")
 def test_securesystemslib_agrees() -> None:
-    from securesystemslib.dsse import Envelope
-    from securesystemslib.signer import SSlibKey
-
+    """A reader of the standard encoding that others wrote."""
     key = SSlibKey(NODE, "ed25519", "ed25519", {"public": bytes(KEY.pubkey()).hex()})
     Envelope.from_dict(json.loads(RECEIPT)).verify([key], threshold=1)
+    stranger = SSlibKey(NODE, "ed25519", "ed25519", {"public": bytes(OTHER.pubkey()).hex()})
+    with pytest.raises(VerificationError):
+        Envelope.from_dict(json.loads(RECEIPT)).verify([stranger], threshold=1)
 
 
 def test_the_wallet_signs_receipts_and_cards(tmp_path: Path) -> None:

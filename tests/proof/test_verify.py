@@ -128,7 +128,7 @@ class Parts:
 def world(parts: Parts | None = None) -> World:
     parts = parts or Parts()
     made = World()
-    state = {"operationId": "a", "status": "success", "logs": LOGS}
+    state = {"operationId": "a", "status": "success", "exitCode": 0, "logs": LOGS}
     document = {"status": "success", "startTime": 1, "endTime": 2, "secrets": {}, "opStates": [state]} | parts.result
     result = made.keep(json.dumps(document).encode())
     hasher = MerkleHasher()
@@ -154,6 +154,11 @@ def world(parts: Parts | None = None) -> World:
     return made
 
 
+def ended(**changes: Any) -> dict[str, Any]:
+    """An operation as the result tells of it."""
+    return {"operationId": "a", "status": "success", "exitCode": 0} | changes
+
+
 async def verify(made: World) -> Verification:
     return await verify_job(JOB.address, cluster=DEVNET, chain=made, content=made)
 
@@ -176,6 +181,7 @@ async def test_a_good_job() -> None:
         "pay": (Label.PROVEN, True),
         "receipt_names_job": (Label.CONSISTENT, True),
         "slots": (Label.CONSISTENT, True),
+        "operations": (Label.CONSISTENT, True),
         "log_root": (Label.CONSISTENT, True),
         "operation_0": (Label.STATED, None),
         "gpus_used": (Label.STATED, None),
@@ -220,7 +226,21 @@ async def test_a_good_job() -> None:
         (Parts(result={"status": "nonsense"}), {"result_shape"}),
         (Parts(result={"status": []}), {"result_shape"}),
         (Parts(result={"opStates": {}}), {"result_shape"}),
-        (Parts(result={"opStates": [{"operationId": "a", "logs": [*LOGS[1:], LOGS[0]]}]}), {"log_root"}),
+        (Parts(result={"opStates": [ended(logs=[*LOGS[1:], LOGS[0]])]}), {"log_root"}),
+        (Parts(result={"opStates": [ended(logs=LOGS[3:])]}), {"log_root"}),
+        (Parts(result={"opStates": [ended(logs=LOGS[:-1])]}), {"log_root"}),
+        (Parts(result={"opStates": [ended(logs=[*LOGS[:4], *LOGS[5:]])]}), {"log_root"}),
+        (Parts(result={"opStates": [ended(logs=[*LOGS, LOGS[0]])]}), {"log_root"}),
+        (Parts(result={"opStates": [ended(logs=[*LOGS[:8], {**LOGS[8], "log": "line 9 é\n"}])]}), {"log_root"}),
+        (Parts(result={"opStates": [ended(logs=[])]}), {"log_root"}),
+        (Parts(result={"opStates": [ended(logs=5)]}), {"log_root"}),
+        (Parts(result={"opStates": [ended(logs=[5, None, {"log": []}])]}), {"log_root"}),
+        (Parts(result={"opStates": [ended(operationId=["a"], logs=LOGS)]}), {"operations", "log_root"}),
+        (Parts(result={"opStates": [ended(operationId="b", logs=LOGS)]}), {"operations", "log_root"}),
+        (Parts(result={"opStates": [ended(logs=LOGS), ended(logs=LOGS)]}), {"operations"}),
+        (Parts(result={"opStates": [ended(logs=LOGS, exitCode=1)]}), {"operations"}),
+        (Parts(result={"opStates": [ended(logs=LOGS, status="failed")]}), {"operations"}),
+        (Parts(result={"opStates": [{}]}), {"operations", "log_root"}),
     ],
 )
 async def test_what_is_wrong_is_named(parts: Parts, failed: set[str]) -> None:
@@ -229,20 +249,90 @@ async def test_what_is_wrong_is_named(parts: Parts, failed: set[str]) -> None:
     assert not verification.ok
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        {"operationId": ["a"], "logs": LOGS},
-        {"operationId": "a", "logs": 5},
-        {"operationId": "a", "logs": [5, None, {"log": []}]},
-        {"operationId": "a", "logs": LOGS[3:]},
-        {},
-    ],
-)
-async def test_part_of_a_log_is_not_checked(state: dict[str, Any]) -> None:
-    verification = await verify(world(Parts(result={"opStates": [state]})))
+LEFT_OUT = {"log": "gpunode: 3 older log entries (30 bytes) were left out\n", "type": "nodeerr", "timestamp": ""}
+
+
+async def test_the_newest_part_of_a_log_is_not_checked() -> None:
+    """Where the result says that it is no more than that."""
+    verification = await verify(world(Parts(result={"opStates": [ended(logs=[LEFT_OUT, *LOGS[3:]])]})))
     assert lines(verification)["log_root"] == (Label.NOT_CHECKED, None)
     assert verification.ok
+
+
+async def test_a_result_without_content_is_not_checked() -> None:
+    verification = await verify(world(Parts(result={"opStates": []})))
+    assert lines(verification)["log_root"] == lines(verification)["operations"] == (Label.NOT_CHECKED, None)
+    assert verification.ok
+
+
+# --- receipts that are somebody else's --------------------------------------------------------------
+
+
+def failures(verification: Verification) -> dict[str, str]:
+    return {check.name: check.detail for check in verification.checks if check.ok is False}
+
+
+async def test_another_node_s_receipt() -> None:
+    other = Keypair.from_seed(bytes([77]) * 32)
+    stranger = Address(str(other.pubkey()))
+    made = world()
+    stolen = receipt(
+        assignment=replace(ASSIGNMENT, run=replace(RUN, node=stranger)),
+        sign=lambda message: bytes(other.sign_message(message)),
+    )
+    _anchor(made, made.keep(stolen))
+    verification = await verify(made)
+    assert list(failures(verification)) == ["receipt_signature"]
+    assert stranger in failures(verification)["receipt_signature"]
+    assert not verification.ok
+
+
+async def test_a_receipt_replayed_for_a_second_job() -> None:
+    """The node's own receipt, genuine in each byte, of a job that it did before."""
+    made = world()
+    before = replace(JOB, address=address(60))
+    replayed = receipt(assignment=replace(ASSIGNMENT, job=before, run=replace(RUN, address=address(61))))
+    _anchor(made, made.keep(replayed))
+    verification = await verify(made)
+    detail = failures(verification)["receipt_names_job"]
+    assert f"job is {before.address}" in detail
+    assert f"run is {address(61)}" in detail
+    assert not verification.ok
+
+
+async def test_a_cleaned_job_does_not_hide_a_replayed_receipt() -> None:
+    made = world()
+    replayed = receipt(assignment=replace(ASSIGNMENT, job=replace(JOB, address=address(60))))
+    _anchor(made, made.keep(replayed))
+    made.accounts.clear()
+    verification = await verify(made)
+    assert "receipt_names_job" in failures(verification)
+    assert not verification.ok
+
+
+async def test_a_receipt_that_only_a_stranger_names() -> None:
+    made = world()
+    settled = made.transactions[signature(2)]
+    (_, own) = settled.instructions
+    foreign = replace(own, accounts=(address(9),))
+    made.transactions[signature(2)] = replace(
+        settled, instructions=(settled.instructions[0], foreign), signers=(NODE, address(9))
+    )
+    verification = await verify(made)
+    assert list(failures(verification)) == ["memo"]
+    assert not verification.ok
+
+
+async def test_settled_by_another_key() -> None:
+    made = world()
+    settled = made.transactions[signature(2)]
+    made.transactions[signature(2)] = replace(settled, signers=(address(9),))
+    assert "settled" in failures(await verify(made))
+
+
+def _anchor(made: World, cid: Cid) -> None:
+    settled = made.transactions[signature(2)]
+    made.transactions[signature(2)] = replace(settled, instructions=(settled.instructions[0], memo(receipt_memo(cid))))
 
 
 def _drop_files(made: World) -> None:
