@@ -73,6 +73,11 @@ class MarketCounter:
         """Follow one job."""
         return JobWatch(self.context, assignment, self.subscriptions).events()
 
+    async def timeout_of(self, assignment: Assignment) -> int | None:
+        """Seconds that the job is paid for in all."""
+        job = await self.context.ledger.job(assignment.job.address, min_context_slot=assignment.slot)
+        return None if job is None else job.timeout
+
     async def settle(self, assignment: Assignment, result: Cid, memo: str) -> Settlement:
         """Get a result on-chain."""
         return await Settler(self.context).settle(assignment, result, memo)

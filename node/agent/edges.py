@@ -85,6 +85,10 @@ class LaneMarket(Protocol):
         """Follow one job; what changed since the assignment comes first."""
         ...
 
+    async def timeout_of(self, assignment: Assignment) -> int | None:
+        """Seconds that the job is paid for in all, as the chain has it now; None where its account is closed."""
+        ...
+
     async def settle(self, assignment: Assignment, result: Cid, memo: str) -> Settlement:
         """Get a result on-chain, whatever instruction that takes now."""
         ...

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 WATCH_RETRY = Retry(attempts=1, total=0.0, first=0.5, longest=15.0)  # only its growing waits: watching never ends
 LONGEST_SLEEP = 3600.0
 """A deadline may be years away; waking hourly also notices a clock that was set."""
+LAST_LOOK = 30.0
+"""Seconds for which the chain is asked for a last extension when the time seems to be over and no endpoint answers."""
 
 
 class JobMonitor:
@@ -39,6 +41,7 @@ class JobMonitor:
         self._journal = journal
         self._clock = clock
         self._extended = asyncio.Event()
+        self._stopped_at = float("inf")
 
     @property
     def deadline(self) -> float:
@@ -53,7 +56,43 @@ class JobMonitor:
     def quit(self, reason: str) -> None:
         """Give the job up: the containers stop and the job goes back unpaid."""
         self.quit_reason = self.quit_reason or reason
-        self.stop.request(EndCause.HOST)
+        self._end(EndCause.HOST)
+
+    def ended_before_stop(self, ended_ms: int) -> bool:
+        """Whether something that ended then (unix milliseconds) had ended by itself before anybody asked it to."""
+        return ended_ms < self._stopped_at * 1000
+
+    async def is_over(self) -> bool:
+        """Whether the paid time is over, the poster's newest extension included."""
+        if self.remaining > 0:
+            return False
+        # A push may be late, and the job extended while the agent was down: the chain is asked before paid work is
+        # thrown away, but no stretch of silence is worked for nothing.
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(self._read_timeout())
+            waiting = group.create_task(self._clock.sleep(LAST_LOOK))
+            await asyncio.wait((asking, waiting), return_when=asyncio.FIRST_COMPLETED)
+            asking.cancel()
+            waiting.cancel()
+        return self.remaining <= 0
+
+    async def _read_timeout(self) -> None:
+        failures = 0
+        while True:
+            try:
+                timeout = await self._market.timeout_of(self.assignment)
+                if timeout is not None:
+                    await self._extend(timeout)
+                return
+            except ChainError as error:
+                log.warning("the paid time of job %s is over by what is known: %s", self.assignment.job.address, error)
+            await self._clock.sleep(WATCH_RETRY.wait(min(failures, 8)))
+            failures += 1
+
+    def _end(self, cause: EndCause) -> None:
+        if self.stop.cause is None:
+            self._stopped_at = self._clock.time()
+        self.stop.request(cause)
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -84,18 +123,21 @@ class JobMonitor:
     async def _take(self, event: JobEvent) -> bool:
         """Act on an event; True when nothing more can come."""
         if isinstance(event, JobExtended):
-            if event.timeout > self.timeout:
-                self.timeout = event.timeout
-                await self._journal.set_timeout(self.assignment.run.address, event.timeout)
-                self._extended.set()
+            await self._extend(event.timeout)
             return False
         job = event.job
         ended = job is not None and job.state is JobState.DONE
-        self.stop.request(EndCause.STOPPED if ended else EndCause.HOST)
+        self._end(EndCause.STOPPED if ended else EndCause.HOST)
         return True
 
+    async def _extend(self, timeout: int) -> None:
+        if timeout > self.timeout:
+            self.timeout = timeout
+            await self._journal.set_timeout(self.assignment.run.address, timeout)
+            self._extended.set()
+
     async def _watch_deadline(self) -> None:
-        while self.remaining > 0:
+        while not await self.is_over():
             self._extended.clear()
             await sleep_or(self._clock, min(self.remaining, LONGEST_SLEEP), self._extended)
-        self.stop.request(EndCause.EXPIRED)
+        self._end(EndCause.EXPIRED)

@@ -202,6 +202,10 @@ class FakeMarket:
                 yield JobExtended(timeout)
             await self.chain.changed()
 
+    async def timeout_of(self, assignment: Assignment) -> int | None:
+        self._may_fail("timeout_of")
+        return self.chain.jobs[assignment.job.address].timeout
+
     async def settle(self, assignment: Assignment, result: Cid, memo: str) -> Settlement:
         self._may_fail("settle")
         job = self.chain.jobs[assignment.job.address]
@@ -299,6 +303,8 @@ class FakeEngine:
         self.exits: dict[str, int] = {}
         self.starts = 0
         self.stops: list[EndCause] = []
+        self.drain = 0.0
+        """Seconds from a container's end to the end of its log."""
 
     def exit(self, code: int = 0) -> None:
         """The running container ends by itself."""
@@ -353,10 +359,13 @@ class FakeOperations:
                 self.engine.stops.append(stop.cause)
                 self.engine.exit(137)
         status = OperationStatus.STOPPED if stop.cause is EndCause.STOPPED else OperationStatus.SUCCESS
+        ended_ms = round(self.clock.time() * 1000)
+        if self.engine.drain:
+            await self.clock.sleep(self.engine.drain)
         state = replace(
             state,
             status=status,
-            ended_ms=round(self.clock.time() * 1000),
+            ended_ms=ended_ms,
             exit_code=self.engine.exits[name],
         )
         await on_change(state)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from node.agent.monitor import LAST_LOOK
 from node.agent.stages.fetch import DEFINITION_LIMIT
 from node.agent.stages.settle import SETTLE_RETRY
 from node.agent.waiting import patiently
@@ -165,6 +166,92 @@ async def test_an_extension_is_kept_over_a_restart(world: World) -> None:
         assert world.engine.running
         await world.clock.advance(100)
         assert world.engine.stops == [EndCause.EXPIRED]
+
+
+async def test_an_extension_while_the_agent_was_down_is_not_cut_short(world: World) -> None:
+    """The old deadline has passed at the start; what still runs is within its paid time."""
+    a = job(world, timeout=600)
+    async with working(world, a):
+        await running(world)
+    world.chain.extend(a, 1200)
+    world.clock.now += 700
+    world.market.failures["watch_job"] = [RpcUnavailable("away")] * 1000
+    async with working(world, a) as task:
+        await world.clock.advance(400)
+        assert world.engine.running
+        assert (await world.journal.jobs())[0].timeout == 1200
+        await world.clock.advance(100)
+        await world.clock.until(task.done)
+        assert world.engine.stops == [EndCause.EXPIRED]
+
+
+async def test_a_job_extended_while_the_agent_was_down_is_begun(world: World) -> None:
+    a = job(world, timeout=60)
+    async with working(world, a):
+        pass
+    world.chain.extend(a, 3600)
+    world.clock.now += 61
+    async with working(world, a) as task:
+        await running(world)
+        world.engine.exit(0)
+        await world.clock.until(task.done)
+    assert world.chain.sent == ["finish"]
+
+
+async def test_at_the_deadline_the_chain_is_asked_for_a_last_extension(world: World) -> None:
+    """It came seconds before the end, and no push has told of it; an endpoint is away for a moment, too."""
+    a = job(world, timeout=600)
+    world.market.failures["watch_job"] = [RpcUnavailable("away")] * 1000
+    async with working(world, a) as task:
+        await running(world)
+        await world.clock.advance(599)
+        world.chain.extend(a, 900)
+        world.market.failures["timeout_of"] = [RpcUnavailable("away")] * 3
+        await world.clock.advance(200)
+        assert world.engine.running
+        await world.clock.advance(101)
+        await world.clock.until(task.done)
+
+
+async def test_a_deadline_holds_where_no_endpoint_answers(world: World) -> None:
+    a = job(world, timeout=600)
+    for name in ("watch_job", "timeout_of"):
+        world.market.failures[name] = [RpcUnavailable("away")] * 1000
+    async with working(world, a):
+        await running(world)
+        await world.clock.advance(600 + LAST_LOOK)
+        assert world.engine.stops == [EndCause.EXPIRED]
+
+
+async def test_work_that_was_done_when_the_operator_quits_is_settled(world: World) -> None:
+    a = job(world)
+    world.engine.drain = 20.0
+    async with world.open_journal():
+        pipeline = world.pipeline(a)
+        task = asyncio.create_task(pipeline.complete())
+        await running(world)
+        await world.clock.advance(50)
+        world.engine.exit(0)
+        await world.clock.advance(5)
+        pipeline.quit("maintenance")
+        await world.clock.until(task.done, limit=60)
+        assert (await world.journal.jobs())[0].cause is EndCause.COMPLETED
+    assert world.chain.sent == ["finish"]
+
+
+async def test_a_job_that_its_poster_ended_is_completed_though_the_operator_quits(world: World) -> None:
+    a = job(world)
+    world.engine.drain = 20.0
+    async with world.open_journal():
+        pipeline = world.pipeline(a)
+        task = asyncio.create_task(pipeline.complete())
+        await running(world)
+        await world.clock.advance(50)
+        world.chain.end(a)
+        await world.clock.advance(5)
+        pipeline.quit("maintenance")
+        await world.clock.until(task.done, limit=60)
+    assert world.chain.sent == ["complete"]
 
 
 async def test_an_end_by_the_poster_stops_the_work_and_is_completed(world: World) -> None:

@@ -37,7 +37,7 @@ async def run(
     address = monitor.assignment.run.address
     known = {state.index: state for state in await journal.operations(address)}
     begun = any(state.starts for state in known.values())
-    if not begun and (refusal := _refusal_before_start(monitor)):
+    if not begun and (refusal := await _refusal_before_start(monitor)):
         return refusal
 
     async def on_change(state: OperationState) -> None:
@@ -58,22 +58,25 @@ async def run(
             for operation in plan.operations
         ]
         energy = await _read(meter)
-    if monitor.quit_reason:
+    done = all(state.starts and monitor.ended_before_stop(state.ended_ms or 0) for state in finished)
+    if monitor.stop.cause is EndCause.HOST and monitor.quit_reason and not done:
         return Refusal(plan.job, monitor.quit_reason)
-    return _outcome(monitor, plan, tuple(finished), energy, clock)
+    # Work that was done when the word came is settled, not given back, whoever's word it was.
+    cause = EndCause.COMPLETED if done or monitor.stop.cause is None else monitor.stop.cause
+    return _outcome(cause, plan, tuple(finished), energy, clock)
 
 
-def _refusal_before_start(monitor: JobMonitor) -> Refusal | None:
+async def _refusal_before_start(monitor: JobMonitor) -> Refusal | None:
     job = monitor.assignment.job.address
     if monitor.quit_reason:
         return Refusal(job, monitor.quit_reason)
-    if monitor.remaining == 0:
+    if monitor.stop.cause is not EndCause.STOPPED and await monitor.is_over():
         return Refusal(job, "the job's time was over before it could start")
     return None
 
 
 def _outcome(
-    monitor: JobMonitor,
+    cause: EndCause,
     plan: Plan,
     finished: tuple[OperationState, ...],
     energy: EnergyReading | None,
@@ -84,7 +87,7 @@ def _outcome(
     ends = [state.ended_ms for state in finished if state.ended_ms is not None]
     return Outcome(
         job=plan.job,
-        cause=monitor.stop.cause or EndCause.COMPLETED,
+        cause=cause,
         started_ms=min(starts, default=now),
         ended_ms=max(ends, default=now),
         operations=finished,
