@@ -11,6 +11,9 @@ from typing import Any
 from node.errors import GpuError
 
 _MAX_ANSWER_BYTES = 1024 * 1024
+STALE_CODES = frozenset((1, 9, 12, 15, 16, 18))
+"""NVML errors (uninitialised, driver not loaded, library not found, GPU lost, reset required, library and driver of
+two versions) that a process never recovers from, though the host may: the next call begins with a new one."""
 
 
 class DriverRefused(GpuError):
@@ -51,7 +54,11 @@ class Helper:
                     f"the GPU driver did not answer within {deadline:g} s",
                     hint="a GPU may have fallen off the bus: see `dmesg | grep -i nvrm`; a reboot usually helps",
                 ) from error
-            except (OSError, ValueError, KeyError) as error:
+            except DriverRefused as error:
+                if error.code in STALE_CODES:
+                    self._abandon()
+                raise
+            except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 self._abandon()
                 raise GpuError(
                     f"the GPU helper process failed: {error or type(error).__name__}",

@@ -7,6 +7,7 @@ missing or have gaps, it is "not available". It is never estimated from anything
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from node.retry import Clock
 SAMPLE_SECONDS = 1.0
 LONGEST_GAP_SECONDS = 5.0
 """Between two power samples; beyond it an integral would be a guess."""
+
+log = logging.getLogger(__name__)
 
 TakeSamples = Callable[[], Awaitable[tuple[Sample, ...]]]
 
@@ -113,7 +116,12 @@ class SamplingMeter:
         if self._hasher is not None:
             self._hasher.update(line)
         if self._file is not None:
-            self._file.write(line)
+            try:
+                self._file.write(line)
+            except OSError as error:
+                # A full disk must not end the job that is metered; the reading goes on without the file.
+                log.warning("samples are not kept any more: %s", error.strerror or error)
+                self._file = None
         self._count += 1
         if is_number(sample.utilisation):
             self._utilisation_sum += sample.utilisation
@@ -142,10 +150,7 @@ async def metering(
     take: TakeSamples, uuids: tuple[str, ...], clock: Clock, samples: Path | None, hasher: RootHasher | None
 ) -> AsyncIterator[SamplingMeter]:
     """A meter that samples by itself while open; `samples` takes the sample lines, `hasher` hashes them."""
-    file = None
-    if samples is not None:
-        samples.parent.mkdir(parents=True, exist_ok=True)
-        file = samples.open("wb", buffering=0)
+    file = _opened(samples) if samples is not None else None
     try:
         meter = SamplingMeter(take, uuids, file, hasher)
         await meter.sample()
@@ -158,6 +163,15 @@ async def metering(
     finally:
         if file is not None:
             file.close()
+
+
+def _opened(samples: Path) -> IO[bytes] | None:
+    try:
+        samples.parent.mkdir(parents=True, exist_ok=True)
+        return samples.open("wb", buffering=0)
+    except OSError as error:
+        log.warning("samples are not kept: %s cannot be written: %s", samples, error.strerror or error)
+        return None
 
 
 async def _tick(meter: SamplingMeter, clock: Clock) -> None:

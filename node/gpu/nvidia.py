@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -35,7 +36,9 @@ class NvidiaProvider:
         NVML binding, a module's name or a Python file that stands in for it; deadlines in seconds, see `Helper`."""
         # -P: the script's own folder must not become a source of modules.
         self._helper = Helper(
-            (sys.executable, "-P", str(_SCRIPT), library), deadline=deadline, start_deadline=start_deadline
+            (sys.executable, "-P", str(_SCRIPT), library, str(os.getpid())),
+            deadline=deadline,
+            start_deadline=start_deadline,
         )
         self._clock = clock or SystemClock()
         self._new_hasher = new_hasher

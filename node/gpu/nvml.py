@@ -11,15 +11,20 @@ What a GPU or driver does not offer is {"unavailable": "why"} in place of the va
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib
 import importlib.util
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 GPU_IS_LOST = 15
 """NVML_ERROR_GPU_IS_LOST: the device fell off the bus; not something that it "does not offer"."""
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def load_library(name: str) -> Any:
@@ -56,7 +61,7 @@ class Driver:
         return {
             "index": index,
             "uuid": _text(nvml.nvmlDeviceGetUUID(device)),
-            "name": _text(nvml.nvmlDeviceGetName(device)),
+            "name": _name(lambda: nvml.nvmlDeviceGetName(device)),
             "vram_bytes": self._offer(lambda: int(nvml.nvmlDeviceGetMemoryInfo(device).total)),
             "compute_capability": self._offer(
                 lambda: ".".join(map(str, nvml.nvmlDeviceGetCudaComputeCapability(device)))
@@ -86,8 +91,11 @@ class Driver:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve requests until stdin ends. The only argument is the library, by default pynvml."""
+    """Serve requests until stdin ends. Arguments: the library (by default pynvml), the parent's process id."""
     library_name = arguments[0] if arguments else "pynvml"
+    if len(arguments) > 1:
+        _end_with(int(arguments[1]))
+    answers = _private_stdout()
     driver: Driver | None = None
     for line in sys.stdin:
         request = json.loads(line)
@@ -101,9 +109,24 @@ def main(arguments: list[str]) -> int:
                 answer["result"] = driver.sample([str(uuid) for uuid in request["uuids"]])
         except Exception as error:  # whatever the binding raises is an answer
             answer["error"] = {"code": _code(error), "message": str(error) or type(error).__name__}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
     return 0
+
+
+def _end_with(parent: int) -> None:
+    """Have this process killed when its parent ends, even while a driver call blocks: no end of stdin is seen then."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before it could be tied to us
+        sys.exit(1)
+
+
+def _private_stdout() -> TextIO:
+    """The answers' own channel: what a library prints by itself goes to stderr instead of among them."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
 
 
 def _code(error: Exception) -> int | None:
@@ -111,8 +134,16 @@ def _code(error: Exception) -> int | None:
     return value if isinstance(value, int) else None
 
 
+def _name(read: Callable[[], str | bytes]) -> str:
+    try:
+        return _text(read())
+    except UnicodeDecodeError as error:  # newer bindings decode by themselves
+        return _text(error.object)
+
+
 def _text(value: str | bytes) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    # What is no UTF-8 becomes a replacement character: names end up in signed documents.
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value.encode("utf-8", "replace").decode()
 
 
 def _cuda_version(number: int) -> str:
