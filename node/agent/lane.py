@@ -20,7 +20,7 @@ from node.agent.board import Board
 from node.agent.edges import Standing
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
 from node.agent.waiting import plain_errors
-from node.errors import EngineUnavailable, GpunodeError, LaneDegraded, RpcUnavailable
+from node.errors import EngineUnavailable, GpunodeError, JournalError, LaneDegraded, RpcUnavailable
 from node.journal.rows import LaneRow
 from node.market.watch import Assigned, LaneEvent, NotQueued, Queued
 from node.records import Address, Assignment, Gpu, LanePhase, LaneStatus, SettleKind, Settlement, Stage
@@ -131,10 +131,10 @@ class Lane:
         with plain_errors():
             async with asyncio.TaskGroup() as group:
                 tending = group.create_task(self._tend())
-                while not (self._ending and await self._is_clear()):
+                while not await self._is_over():
                     await self._guarded_turn()
                 tending.cancel()
-        await self._board.show(LanePhase.STOPPED, "the operator stopped the agent")
+        await self._show(LanePhase.STOPPED, "the operator stopped the agent", level="info")
 
     async def leave(self) -> None:
         """Leave the queue for a stop that keeps no place; errors are only logged, the agent is ending."""
@@ -161,6 +161,15 @@ class Lane:
             await self._clock.sleep(OUTAGE_RETRY.wait(min(failures, 8)))
             failures += 1
 
+    async def _is_over(self) -> bool:
+        if not self._ending:
+            return False
+        try:
+            return await self._is_clear()
+        except JournalError as error:
+            log.warning("cannot tell whether anything is left to give back: %s", _line(error))
+            return False
+
     async def _is_clear(self) -> bool:
         """Whether the lane holds nothing that must be given back before it ends."""
         if await self._journal.open_jobs(self.name):
@@ -175,19 +184,26 @@ class Lane:
                 await self._turn()
             self._failures = 0
         except OUTAGES as error:
-            await self._board.show(self.status.phase, f"waiting: {_line(error)}")
+            await self._show(self.status.phase, f"waiting: {_line(error)}", level="info")
             await sleep_or(self._clock, OUTAGE_RETRY.wait(min(self._failures, 8)), self._wake)
             self._failures += 1
         except GpunodeError as error:
             self._checked = False
-            await self._board.show(LanePhase.DEGRADED, _line(error), level="error")
+            await self._show(LanePhase.DEGRADED, _line(error), level="error")
             await sleep_or(self._clock, CHECK_AGAIN, self._wake)
         except Exception:
             # A bug must not take other lanes' jobs down with this one; the log has the traceback.
             log.exception("the lane failed unexpectedly")
             self._checked = False
-            await self._board.show(LanePhase.DEGRADED, "internal error; see the agent's log", level="error")
+            await self._show(LanePhase.DEGRADED, "internal error; see the agent's log", level="error")
             await sleep_or(self._clock, CHECK_AGAIN, self._wake)
+
+    async def _show(self, phase: LanePhase, reason: str, *, level: str) -> None:
+        """Show why a turn failed, also where that is the journal itself: the other lanes' jobs must not end with it."""
+        try:
+            await self._board.show(phase, reason, level=level)
+        except JournalError as error:
+            log.error("%s; the journal cannot keep that: %s", reason, _line(error))
 
     async def _turn(self) -> None:
         """Do the one thing that is next."""

@@ -51,7 +51,8 @@ class Supervisor:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Run until told to stop. Raises what ends a lane for good: a journal that cannot be written."""
+        """Run until told to stop. Raises JournalError when the journal cannot be written at the start; later on a lane
+        says so and waits."""
         for lane in self.lanes.values():
             await lane.start()
         with plain_errors():

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
-from solders.hash import Hash
+from solders.hash import Hash, ParseHashError
 from solders.instruction import Instruction
-from solders.message import MessageV0
+from solders.message import CompileError, MessageV0
 from solders.signature import Signature as RawSignature
 from solders.transaction import VersionedTransaction
 
@@ -43,7 +43,7 @@ def compile_message(payer: Address, instructions: Sequence[Instruction], blockha
     all_of_it = [set_compute_unit_price(budget.price), set_compute_unit_limit(budget.units), *instructions]
     try:
         message = MessageV0.try_compile(to_key(payer), all_of_it, [], Hash.from_string(blockhash))
-    except ValueError as error:
+    except (ValueError, CompileError, ParseHashError) as error:
         raise ChainError(f"the transaction cannot be put together: {error}") from error
     if (size := len(bytes(unsigned(message)))) > SIZE_LIMIT:
         raise ChainError(

@@ -26,7 +26,10 @@ _SLOWEST = 4.0
 _BUSY_STATUS = frozenset({408, 425, 429})
 
 _PREFLIGHT = -32002
+_UNSERVED = frozenset({-32601, -32010, -32011})
+"""Codes of an endpoint that does not serve a method, or not for this account; another one may."""
 _NOT_YET = {
+    429: "the endpoint limits this host",
     -32004: "the block is not available yet",
     -32005: "the endpoint is behind or busy",
     -32014: "the block's status is not known yet",
@@ -150,13 +153,19 @@ class Endpoints:
         self._clock = clock
 
     async def call(self, method: str, params: Sequence[Any], parse: Callable[[Any], T]) -> T:
-        """Ask one endpoint after the other until one answers. Raises the last one's RpcUnavailable."""
+        """Ask one endpoint after the other until one answers. Raises the last one's RpcUnavailable; RpcRejected where
+        no endpoint serves the method."""
         now = self._clock.monotonic()
         last: RpcUnavailable | None = None
+        unserved: RpcRejected | None = None
         for endpoint in sorted(self._endpoints, key=lambda each: each.asked_last_until > now):
             try:
                 return await endpoint.call(method, params, parse)
             except RpcUnavailable as error:
                 endpoint.asked_last_until = self._clock.monotonic() + COOL_DOWN
                 last = error
-        raise last or RpcUnavailable("no RPC endpoint is configured", hint="Set `rpc.urls`.")
+            except RpcRejected as error:
+                if error.code not in _UNSERVED:
+                    raise
+                unserved = unserved or error
+        raise last or unserved or RpcUnavailable("no RPC endpoint is configured", hint="Set `rpc.urls`.")

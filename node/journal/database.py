@@ -67,10 +67,13 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 value = work(self._connection)
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # Some errors (a full disk) end the transaction by themselves, others leave it open, a failed COMMIT
+                # among them: left open, it would refuse every write to come.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
             return value
 
         return await self._submit(transaction)
@@ -98,7 +101,7 @@ def _guarded(path: Path, work: Callable[[], T]) -> T:
         return work()
     except GpunodeError:
         raise
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, OverflowError) as error:
         raise _explain(path, error) from None
 
 

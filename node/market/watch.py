@@ -7,6 +7,7 @@ while the socket is proven alive and every second while it is suspect, so a sile
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -14,12 +15,14 @@ from dataclasses import dataclass, replace
 from node.chain import accounts
 from node.chain.replies import Seen
 from node.chain.subscription import Changed, Notice, Subscriptions
-from node.errors import AccountMalformed, RpcUnavailable
+from node.errors import AccountMalformed, ChainError, RpcUnavailable
 from node.market.context import MarketContext
 from node.market.effects import is_queued, run_filters
 from node.market.join import read_runs
 from node.records import Address, Assignment, Job, JobState, Run
 from node.retry import Clock, sleep_or
+
+log = logging.getLogger(__name__)
 
 POLL_ALIVE = 5.0
 POLL_SUSPECT = 1.0
@@ -79,15 +82,21 @@ class _Bell:
         self._subscriptions = subscriptions
         self._clock = clock
         self._rung = asyncio.Event()
+        self._deaf = False
         self.pushed: Seen[Run] | None = None
         """A run of this node that a notification showed, not yet taken up."""
 
     async def pump(self, notices: AsyncIterator[Notice], context: MarketContext) -> None:
         """Ring for each notice, for as long as there are any."""
-        async for notice in notices:
-            if isinstance(notice, Changed):
-                self._remember(notice, context)
-            self._rung.set()
+        try:
+            async for notice in notices:
+                if isinstance(notice, Changed):
+                    self._remember(notice, context)
+                self._rung.set()
+        except ChainError as error:
+            # The endpoint pushes nothing of this kind: reading often is all that is left.
+            log.warning("no notifications: %s (%s)", error.message, error.hint)
+            self._deaf = True
 
     def _remember(self, notice: Changed, context: MarketContext) -> None:
         try:
@@ -103,7 +112,8 @@ class _Bell:
         began = self._clock.monotonic()
         # In naps of a second: whether the socket is suspect is asked again after each.
         while not await sleep_or(self._clock, POLL_SUSPECT, self._rung):
-            if self._clock.monotonic() - began >= (POLL_SUSPECT if self._subscriptions.suspect else POLL_ALIVE):
+            suspect = self._deaf or self._subscriptions.suspect
+            if self._clock.monotonic() - began >= (POLL_SUSPECT if suspect else POLL_ALIVE):
                 return
         self._rung.clear()
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from node.errors import FundsMissing, GpuError, LaneDegraded, RpcUnavailable
+from node.errors import FundsMissing, GpuError, JournalError, LaneDegraded, RpcUnavailable
+from node.journal.database import Database
 from node.records import LanePhase, SettleKind, Stage
 from tests.agent.doubles import NODE
 from tests.agent.world import World
@@ -246,3 +247,24 @@ async def test_a_bug_in_one_turn_does_not_end_the_lane(world: World, caplog: pyt
         assert "internal error" in lane.status.reason
         assert "surprise" in caplog.text
         await world.phase(lane, LanePhase.QUEUED, limit=60)
+
+
+async def test_a_journal_that_cannot_be_written_for_a_while_ends_no_lane(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def full(self: Database, work: object) -> None:
+        raise JournalError("the disk is full")
+
+    async with world.lane() as lane:
+        await world.phase(lane, LanePhase.QUEUED)
+        with monkeypatch.context() as patch:
+            patch.setattr(Database, "write", full)
+            world.chain.assign(1, definition=world.content.offer(b"image"))
+            await world.phase(lane, LanePhase.DEGRADED)
+            assert "the disk is full" in lane.status.reason
+            await world.clock.advance(120)
+            assert lane.status.phase is LanePhase.DEGRADED
+        await world.clock.until(lambda: bool(world.engine.running), limit=60)
+        world.engine.exit(0)
+        await world.clock.until(lambda: world.chain.sent == ["work", "finish", "work"], limit=60)
+    assert "the journal cannot keep that" in caplog.text

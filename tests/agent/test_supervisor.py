@@ -16,7 +16,7 @@ import pytest
 from node.agent.lane import Lane, LaneServices
 from node.agent.port import RunningAgent
 from node.agent.supervisor import HARD_EXIT, Supervisor
-from node.errors import ControlError, JournalError
+from node.errors import ControlError
 from node.records import LanePhase
 from tests.agent.doubles import GPU, MARKET, NODE
 from tests.agent.world import World
@@ -125,7 +125,7 @@ def test_a_second_signal_exits_at_once() -> None:
     assert (done.returncode, done.stdout) == (HARD_EXIT, b"still here\n")
 
 
-async def test_a_journal_that_cannot_be_written_ends_the_agent(world: World) -> None:
+async def test_a_journal_that_cannot_be_written_is_said_and_does_not_end_the_agent(world: World) -> None:
     async with world.open_journal() as journal:
         supervisor = Supervisor([make_lane(world)])
         task = asyncio.create_task(supervisor.run())
@@ -133,8 +133,12 @@ async def test_a_journal_that_cannot_be_written_ends_the_agent(world: World) -> 
         await journal.close()
         world.clock.journal = None
         world.chain.assign(1, definition=world.content.offer(b"image"))
-        with pytest.raises(JournalError, match="closed"):
-            await asyncio.wait_for(task, 10)
+        (lane,) = supervisor.lanes.values()
+        await world.clock.until(lambda: lane.status.phase is LanePhase.DEGRADED)
+        assert "journal is closed" in lane.status.reason
+        await world.clock.advance(100)
+        supervisor.stop()
+        await asyncio.wait_for(task, 10)
 
 
 async def test_the_port_answers(world: World) -> None:

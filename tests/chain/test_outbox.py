@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.transaction import VersionedTransaction
 
@@ -21,9 +22,9 @@ from node.chain.memo import memo
 from node.chain.outbox import Outbox, Pace
 from node.chain.policy import NODE_KINDS, OWNER_KINDS, SpendingPolicy
 from node.chain.rpc import Rpc
-from node.chain.transaction import fee_of
+from node.chain.transaction import Budget, compile_message, fee_of
 from node.chain.wallet import Wallet
-from node.errors import JournalError, RpcUnavailable, SpendingRefused, TransactionFailed
+from node.errors import ChainError, JournalError, RpcUnavailable, SpendingRefused, TransactionFailed
 from node.records import Address, OutboxRow, OutboxState
 from tests.chain.fakes import BLOCKHASH_AGE, WALLET, FakeChain, FakeClock
 
@@ -382,6 +383,14 @@ async def test_an_endpoint_that_lags_does_not_make_a_landed_work_look_lost(booth
     await sending
     assert [row.state for row in await booth.store.pending("a")] == [OutboxState.CONFIRMED]
     assert booth.chain.count(data_of(intent)) == 1
+
+
+@pytest.mark.parametrize(("accounts", "blockhash"), [(300, "1" * 32), (1, "no hash"), (60, "1" * 32)])
+def test_what_makes_no_transaction_is_an_error_of_ours(accounts: int, blockhash: str) -> None:
+    metas = [AccountMeta(Keypair().pubkey(), is_signer=False, is_writable=True) for _ in range(accounts)]
+    touching = Instruction(Keypair().pubkey(), b"", metas)
+    with pytest.raises(ChainError, match="transaction"):
+        compile_message(ME, [touching], blockhash, Budget(1, 1))
 
 
 async def test_a_blockhash_that_is_none_is_an_outage_and_no_crash(booth: Booth) -> None:

@@ -148,6 +148,18 @@ async def test_http_errors_are_unavailable_with_a_hint(status: int) -> None:
     assert caught.value.hint
 
 
+async def test_a_method_that_one_endpoint_does_not_serve_is_asked_of_the_next() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "lean":
+            return error(-32601, None, "Method not found")(request)
+        return httpx.Response(200, json={"jsonrpc": "2.0", "id": 1, "result": 7})
+
+    over = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    assert await Rpc(["http://lean", "http://full"], client=over, clock=FakeClock()).get_slot() == 7
+    with pytest.raises(RpcRejected):
+        await Rpc(["http://lean", "http://lean"], client=over, clock=FakeClock()).get_slot()
+
+
 async def test_errors_that_stay_are_rejected() -> None:
     tries = []
 

@@ -334,3 +334,33 @@ def test_one_agent_claims_a_journal(path: Path) -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     with claim(path):
         pass
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        # Ends the transaction by itself, as a full disk does.
+        "INSERT OR ROLLBACK INTO meta (key, value) VALUES ('twice', NULL)",
+        # Fails only at COMMIT, which then leaves the transaction open.
+        "INSERT INTO stage_times (run, stage, entered) VALUES ('nobody', 'fetch', 1)",
+    ],
+)
+async def test_a_write_that_fails_in_whatever_way_does_not_stop_the_next(path: Path, statement: str) -> None:
+    async with await Journal.open(path) as journal:
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("PRAGMA defer_foreign_keys = ON")
+            db.execute("INSERT INTO meta (key, value) VALUES ('half', 'written')")
+            db.execute(statement)
+
+        with pytest.raises(JournalError, match="constraint failed"):
+            await journal._database.write(work)
+        assert await journal.meta("half") is None
+        await journal.set_meta("next", "written")
+        assert await journal.meta("next") == "written"
+
+
+async def test_a_number_too_large_for_the_file_is_an_error_of_ours(path: Path) -> None:
+    async with await Journal.open(path) as journal:
+        with pytest.raises(JournalError):
+            await journal.outbox.record_spending("a", "x", 2**64)
