@@ -130,6 +130,27 @@ async def test_an_image_that_cannot_be_pulled_is_a_failed_result(place: MarketPl
     assert operation["errors"][0]["event"] == "image-pull-error"
 
 
+@pytest.mark.parametrize("image", ["", "UPPER/Case:tag", "a\0b", "../containers/json"])
+async def test_a_malformed_image_name_costs_the_job_and_not_the_lane(
+    place: MarketPlace, agent: ControlClient, image: str
+) -> None:
+    posted = await place.post(single(image, "true"), seconds=30)
+    run = await settled(agent, posted.job)
+    assert (run["cause"], run["settlement"]["kind"]) == ("completed", "finish")
+    result = await place.result(await place.job(posted.job))
+    (operation,) = result["opStates"]
+    assert (operation["status"], operation["exitCode"]) == ("failed", 2)
+    assert [error["event"] for error in operation["errors"]] == ["image-pull-error"]
+
+
+async def test_a_job_without_operations_succeeds_at_once(place: MarketPlace, agent: ControlClient) -> None:
+    posted = await place.post({"version": "0.1", "type": "container", "ops": []})
+    run = await settled(agent, posted.job)
+    assert run["settlement"]["kind"] == "finish"
+    result = await place.result(await place.job(posted.job))
+    assert (result["status"], result["opStates"]) == ("success", [])
+
+
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("cat /no/such/file", 1), ("/no/such/command", 127)])
 async def test_a_command_that_fails_is_a_result(
     place: MarketPlace, agent: ControlClient, busybox_image: str, script: str, code: int
