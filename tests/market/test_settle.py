@@ -355,6 +355,36 @@ async def test_a_wallet_without_sol_is_told_so(town: Town) -> None:
         await Settler(host).settle(given, RESULT, MEMO)
 
 
+async def test_of_two_endpoints_the_one_that_lags_hides_no_run(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One endpoint shows that the node has left the queue, the other not yet its run: it is not nowhere.
+    And what reads from the assignment's slot on finds the run, though the blockhash came from the one that lags."""
+    host, poster = await ready(town), await town.person(nos=10)
+    read, head = Rpc.read_program_accounts, Rpc.get_latest_blockhash
+
+    async def old_accounts(
+        self: Rpc, program: Any, filters: Any = (), commitment: Any = None, min_context_slot: int | None = None
+    ) -> Any:
+        return await read(self, program, filters, commitment, min_context_slot) if min_context_slot else Seen((), 1)
+
+    async def old_head(self: Rpc, *, commitment: Any = None, min_context_slot: int | None = None) -> Any:
+        latest = await head(self, commitment=commitment, min_context_slot=min_context_slot)
+        return latest if min_context_slot else replace(latest, slot=1)
+
+    await town.post(poster)
+    await join(host, town.market)
+    monkeypatch.setattr(Rpc, "read_program_accounts", old_accounts)
+    monkeypatch.setattr(Rpc, "get_latest_blockhash", old_head)
+    now = await standing(host, town.market)
+    assert now is not None
+    assert now.kind is JoinKind.ASSIGNED
+    async with asyncio.timeout(10), LaneWatch(host, town.market, subscriptions(town)).events() as events:
+        event = await anext(events)
+        assert isinstance(event, Assigned)
+        assert event.assignment.slot >= host.own_slot > 1
+        # A run that is passed over (settled, says the journal) does not hide what comes after it.
+        assert await anext(events) == NotQueued()
+
+
 async def test_a_market_that_lets_nobody_wait_is_not_joined_over_and_over(town: Town) -> None:
     host = await ready(town)
     real = await host.ledger.market(town.market)
