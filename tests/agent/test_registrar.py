@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,6 +70,10 @@ async def desk(localnet: Localnet, tmp_path: Path) -> AsyncIterator[Desk]:
     localnet.fund(wallet.address, sol=1)
     async with Rpc([localnet.rpc_url]) as rpc, await Journal.open(tmp_path / "journal.sqlite") as journal:
         signer = wallet.signer(SpendingPolicy(localnet.cluster, NODE_KINDS))
+        async with asyncio.timeout(10):
+            # Confirmed reads must see the gift.
+            while not await rpc.get_balance(wallet.address):
+                await asyncio.sleep(0.05)
         context = MarketContext(
             cluster=localnet.cluster,
             rpc=rpc,
