@@ -192,7 +192,7 @@ class DockerEngine:
         decoder = FrameDecoder()
         path = f"{self._prefix}/containers/{container}/logs"
         quiet = None if follow else CALL_SECONDS
-        async with self._transport.stream("GET", path, params, quiet=quiet) as chunks:
+        async with self._transport.flood(path, params, quiet=quiet) as chunks:
             async for chunk in chunks:
                 frames = decoder.feed(chunk)
                 if frames:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 
 from node.errors import EngineRejected, EngineUnavailable, SettingsError
@@ -102,6 +103,26 @@ class EngineTransport:
                     _raise_for(response.status_code, await _bounded(response))
                 yield response.aiter_raw()
 
+    @asynccontextmanager
+    async def flood(
+        self, path: str, params: Mapping[str, str], *, quiet: float | None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Like `stream` with GET, for bodies of millions of tiny chunks: what has arrived comes in one piece.
+
+        Another client library than elsewhere: its parser is native, and handles a log ten times as fast.
+        """
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=quiet)
+        with self._mapped():
+            async with (
+                aiohttp.ClientSession(
+                    connector=aiohttp.UnixConnector(str(self.socket)), timeout=limit, auto_decompress=False
+                ) as session,
+                session.get(f"http://engine{path}", params=dict(params), allow_redirects=False) as response,
+            ):
+                if response.status >= 300:
+                    _raise_for(response.status, await response.content.read(_MAX_ERROR_BYTES))
+                yield response.content.iter_any()
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
@@ -110,7 +131,7 @@ class EngineTransport:
     def _mapped(self) -> Iterator[None]:
         try:
             yield
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, aiohttp.ClientError, TimeoutError) as error:
             raise unavailable(self.socket, error) from error
 
 
