@@ -12,7 +12,7 @@ from node.localnet.options import LocalnetOptions
 
 @pytest_asyncio.fixture
 async def localnet() -> AsyncIterator[Localnet]:
-    """A fresh chain on free ports with 50 ms slots; `localnet.fund(address, sol=1, nos=2)` fills a wallet."""
+    """A fresh chain on free ports with 50 ms slots; `localnet.endow(address, sol=1, nos=2)` fills a wallet."""
     async with Localnet.start(LocalnetOptions(rpc_port=0, content_port=0, slot_ms=50)) as net:
         yield net
 

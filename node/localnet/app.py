@@ -29,6 +29,7 @@ from node.localnet.rpc.subscriptions import Subscriptions
 from node.localnet.rpc.tokens import TokenMethods
 from node.localnet.rpc.transactions import TransactionMethods
 from node.localnet.server import RpcServer
+from node.localnet.slots import Commitment
 from node.records import Address
 
 _LATE_SLOTS = 8
@@ -97,6 +98,14 @@ class Localnet:
     def fund(self, address: Address, *, sol: float = 0, nos: float = 0) -> Gift:
         """SOL and NOS (whole ones, fractions allowed) from the faucet, at once: processed in the newest block."""
         return self.faucet.give(address, lamports=round(sol * 10**9), nos=round(nos * 10**6))
+
+    def endow(self, address: Address, *, sol: float = 0, nos: float = 0) -> Gift:
+        """As `fund`, and confirmed when it returns: slots pass at once until it is."""
+        given = self.fund(address, sol=sol, nos=nos)
+        block = self.validator.slots.head.slot
+        while self.validator.slots.at(Commitment.CONFIRMED).slot <= block:
+            self.advance()
+        return given
 
     def describe(self) -> dict[str, Any]:
         """The chain in JSON: what `gpunode localnet start --json` prints when ready."""

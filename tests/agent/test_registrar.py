@@ -67,7 +67,7 @@ class Desk:
 @pytest.fixture
 async def desk(localnet: Localnet, tmp_path: Path) -> AsyncIterator[Desk]:
     wallet = Wallet.create(tmp_path / "node.json")
-    localnet.fund(wallet.address, sol=1)
+    localnet.endow(wallet.address, sol=1)
     async with Rpc([localnet.rpc_url]) as rpc, await Journal.open(tmp_path / "journal.sqlite") as journal:
         signer = wallet.signer(SpendingPolicy(localnet.cluster, NODE_KINDS))
         async with asyncio.timeout(10):

@@ -63,7 +63,7 @@ def party(net: Localnet, rpc: Rpc, folder: Path, name: str) -> Party:
     wallet = Wallet.create(folder / f"{name}.json")
     policy = SpendingPolicy(net.cluster, {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS})
     store = MemoryStore()
-    net.fund(wallet.address, sol=2, nos=100)
+    net.endow(wallet.address, sol=2, nos=100)
     return Party(net, rpc, wallet, Outbox(rpc, wallet.signer(policy), store, pace=PACE), store)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def poster(shell: Shell, chain: Chain) -> Path:
     """A funded wallet of its own for each test."""
     file = shell.home / "poster.json"
     address = Wallet.create(file).address
-    chain.do(lambda net: net.fund(address, sol=2, nos=100))
+    chain.do(lambda net: net.endow(address, sol=2, nos=100))
     return file
 
 
@@ -168,7 +167,7 @@ def test_posting_without_enough_nos_or_sol(shell: Shell, chain: Chain, poster: P
     assert "lacks 7676.000000 NOS" in much.err
     beggar = shell.home / "beggar.json"
     address = Wallet.create(beggar).address
-    chain.do(lambda net: net.fund(address, nos=5))
+    chain.do(lambda net: net.endow(address, nos=5))
     poor = shell("job", "post", definition, "--timeout", "5", "--wallet", beggar, *flags)
     assert poor.status == 1
     assert "SOL" in poor.err
@@ -205,7 +204,7 @@ def test_doctor_names_what_is_missing(shell: Shell, chain: Chain) -> None:
     assert address in rows["SOL of main"]["fix"]
     assert rows["market of main"]["ok"] is True
     assert rows["agent"] == {"name": "agent", "ok": None, "seen": "not running", "fix": "gpunode run"}
-    chain.do(lambda net: net.fund(address, sol=1))
+    chain.do(lambda net: net.endow(address, sol=1))
     rich = shell("doctor", "--settings", settings)
     assert "✔ SOL of main" in rich.out
     assert "simulated" in rich.out or "driver" in rich.out
@@ -225,8 +224,7 @@ def test_register_this_host_and_read_its_signed_card(shell: Shell, chain: Chain)
     poor = shell("register", "--settings", settings)
     assert poor.status == 1
     assert "lacks" in poor.err
-    chain.do(lambda net: net.fund(address, sol=1))
-    time.sleep(0.3)
+    chain.do(lambda net: net.endow(address, sol=1))
     first = shell("register", "--settings", settings, "--json").document
     assert first["changed"] is True
     assert shell("register", "--settings", settings, "--json").document == {

@@ -50,7 +50,7 @@ class Patient:
         self._shell = shell
         self.file = shell.init("--rpc", chain.rpc_url, "--content", chain.content_url)
         self.address = Wallet.load(shell.home / "main.json").address
-        chain.do(lambda net: net.fund(self.address, sol=1, nos=1))
+        chain.do(lambda net: net.endow(self.address, sol=1, nos=1))
 
     def rows(self) -> dict[str, dict[str, Any]]:
         answer = self._shell("doctor", "--settings", self.file, "--json")
@@ -159,7 +159,7 @@ def test_the_sum_that_is_asked_for_is_enough(shell: Shell, chain: Chain) -> None
     address = Wallet.load(shell.home / "main.json").address
     poor = {row["name"]: row for row in shell("doctor", "--settings", file, "--json").document["findings"]}
     amount = float(poor["SOL of main"]["fix"].split()[1])
-    chain.do(lambda net: net.fund(address, sol=amount))
+    chain.do(lambda net: net.endow(address, sol=amount))
     chain.do(lambda net: net.advance(40))
     rich = {row["name"]: row for row in shell("doctor", "--settings", file, "--json").document["findings"]}
     assert rich["SOL of main"]["ok"] is True

@@ -27,7 +27,7 @@ def poster(shell: Shell, chain: Chain) -> Path:
     """A funded wallet."""
     file = shell.home / "poster.json"
     address = Wallet.create(file).address
-    chain.do(lambda net: net.fund(address, sol=1, nos=1))
+    chain.do(lambda net: net.endow(address, sol=1, nos=1))
     return file
 
 

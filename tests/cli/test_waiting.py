@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ def node(chain: Chain, home: Path, result: dict[str, Any] | None) -> Iterator[No
     """A node in a thread that takes the poster's job and settles it with the result, or (None) gives it back."""
     wallet = Wallet.create(home / "node.json")
     poster = Wallet.load(home / "poster.json").address
-    chain.do(lambda net: net.fund(wallet.address, sol=1))
+    chain.do(lambda net: net.endow(wallet.address, sol=1))
     failure: list[BaseException] = []
 
     async def serve() -> None:
@@ -68,6 +69,8 @@ def node(chain: Chain, home: Path, result: dict[str, Any] | None) -> Iterator[No
         try:
             asyncio.run(asyncio.wait_for(serve(), 40))
         except BaseException as error:
+            # Said at once: the poster waits for this node until the test's time is over.
+            traceback.print_exc()
             failure.append(error)
 
     thread = threading.Thread(target=run)
@@ -92,7 +95,7 @@ def post(shell: Shell, chain: Chain) -> tuple[object, ...]:
     definition, key = shell.home / "job.json", shell.home / "poster.json"
     definition.write_text(json.dumps(DEFINITION))
     address = Wallet.create(key).address
-    chain.do(lambda net: net.fund(address, sol=1, nos=10))
+    chain.do(lambda net: net.endow(address, sol=1, nos=10))
     return (
         *("job", "post", definition, "--market", chain.market, "--timeout", "60", "--wait", "--wallet", key),
         *("--content", chain.content_url, *chain.flags),

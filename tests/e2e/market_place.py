@@ -199,9 +199,9 @@ async def market_place(folder: Path, *, price: int = 1000) -> AsyncIterator[Mark
     options = LocalnetOptions(rpc_port=0, content_port=0, keys=folder / "keys", market_price=price, slot_ms=200)
     async with Localnet.start(options) as net, Rpc([net.rpc_url]) as rpc:
         wallet = Wallet.create(folder / "node.json")
-        net.fund(wallet.address, sol=1)
+        net.endow(wallet.address, sol=1)
         poster = Wallet.create(folder / "poster.json")
-        net.fund(poster.address, sol=1, nos=100)
+        net.endow(poster.address, sol=1, nos=100)
         clock = SystemClock()
         signer = poster.signer(SpendingPolicy(net.cluster, POSTER_KINDS))
         context = MarketContext(

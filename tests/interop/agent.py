@@ -68,7 +68,7 @@ async def running_agent(net: Localnet, folder: Path) -> AsyncIterator[Agent]:
         *("--wallet", str(folder / "host.json"), "--data", str(folder / "data")),
     )
     address = Address(made["address"])
-    net.fund(address, sol=1)
+    net.endow(address, sol=1)
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             *PROGRAM,

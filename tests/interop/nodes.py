@@ -16,6 +16,6 @@ def new_node(net: Localnet) -> Keypair:
     """A key with 1 SOL, 1 NOS and the stake account that every node needs, empty."""
     key = Keypair()
     address = Address(str(key.pubkey()))
-    net.fund(address, sol=1, nos=1)
+    net.endow(address, sol=1, nos=1)
     send(net.validator, key, [staking.stake(net.cluster, authority=address, amount=0, duration=STAKE_SECONDS)])
     return key

@@ -184,7 +184,7 @@ async def test_the_monitor_sees_a_job_appear(kit: Client, start_kit: StartClient
 async def test_stakes_are_read(kit: Client, localnet: Localnet) -> None:
     key = Keypair()
     address = Address(str(key.pubkey()))
-    localnet.fund(address, sol=1, nos=20)
+    localnet.endow(address, sol=1, nos=20)
     days = 30 * 86_400
     send(localnet.validator, key, [staking.stake(localnet.cluster, authority=address, amount=5_000_000, duration=days)])
     localnet.advance(2)

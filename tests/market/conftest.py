@@ -74,9 +74,7 @@ async def town(localnet: Localnet, tmp_path: Path) -> AsyncIterator[Town]:
             path = tmp_path / f"wallet-{next(count)}.json"
             wallet = Wallet.create(path)
             keys[wallet.address] = path
-            localnet.fund(wallet.address, sol=sol, nos=nos)
-            # Confirmed reads must see the gift.
-            await SystemClock().sleep(0.3)
+            localnet.endow(wallet.address, sol=sol, nos=nos)
             policy = SpendingPolicy(localnet.cluster, {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS})
             outbox = Outbox(
                 rpc,

@@ -16,7 +16,6 @@ from node.market.context import MarketContext
 from node.market.join import JoinKind, join
 from node.market.stakes import Stakes
 from node.records import Address
-from node.retry import SystemClock
 from tests.market.conftest import Town
 
 RENT = 10_000_000
@@ -47,7 +46,7 @@ async def give_token(
     )  # fmt: skip
     place(town, account, cluster.token, token)
     place(town, addresses.metadata_account(cluster, mint), cluster.metadata, metadata)
-    await SystemClock().sleep(0.3)
+    town.net.advance(4)
     return account
 
 
