@@ -29,6 +29,7 @@ from node.container.docker import DockerEngine
 from node.errors import AccessKeyMissing, ControlError, GpunodeError, RpcUnavailable
 from node.gpu.provider import choose_provider
 from node.journal.reader import JournalReader
+from node.loopback import DIRECT
 from node.market import funds
 from node.market.access_key import asks_key, find_access_token
 from node.market.context import MarketContext
@@ -195,7 +196,7 @@ class _Doctor:
         """Whether something useful answers: any answer but a server's failure, since a gateway's root may be empty."""
         fix = "start it, or correct `content` in the settings"
         try:
-            async with httpx.AsyncClient(timeout=REACH_TIMEOUT) as client:
+            async with httpx.AsyncClient(timeout=REACH_TIMEOUT, mounts=DIRECT) as client:
                 response = await client.request(method, address)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return Finding(name, False, f"does not answer: {str(error) or type(error).__name__}", fix)

@@ -29,6 +29,7 @@ from node.chain.replies import (
 from node.chain.token_accounts import TokenAccount, decode_token_account
 from node.chain.transport import Endpoints
 from node.errors import RpcUnavailable, WrongCluster
+from node.loopback import DIRECT
 from node.records import Address, Signature
 from node.retry import Clock, Retry, SystemClock
 
@@ -61,7 +62,7 @@ class Rpc:
         client: httpx.AsyncClient | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._client = client or httpx.AsyncClient(follow_redirects=False)
+        self._client = client or httpx.AsyncClient(follow_redirects=False, mounts=DIRECT)
         self._owns_client = client is None
         self._endpoints = Endpoints(urls, self._client, timeout, self._clock)
         self._commitment = commitment

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,6 +26,7 @@ from node.chain.filters import Filter
 from node.chain.replies import Commitment
 from node.chain.transport import shown
 from node.errors import ChainError, RpcRejected, UsageError
+from node.loopback import is_loopback
 from node.records import Address
 from node.retry import Clock, Retry, SystemClock
 
@@ -173,7 +174,8 @@ class Subscriptions:
 
     async def _session(self) -> None:
         """One socket from its opening to its end."""
-        async with connect(self._url, max_size=_MESSAGE_LIMIT, open_timeout=10, close_timeout=2) as socket:
+        proxy: Literal[True] | None = None if is_loopback(self._url) else True
+        async with connect(self._url, max_size=_MESSAGE_LIMIT, open_timeout=10, close_timeout=2, proxy=proxy) as socket:
             self._seen_at = self._clock.monotonic()
             self._socket = socket
             for topic in self._topics:

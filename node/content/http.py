@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from node.errors import ContentError, ContentTooLarge, ContentUnavailable, StoreRejected
+from node.loopback import DIRECT
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds one whole exchange may take."""
@@ -40,7 +41,7 @@ class ContentHttp:
 
     def _ready_client(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=self._timeout)
+            self._client = httpx.AsyncClient(timeout=self._timeout, mounts=DIRECT)
         return self._client
 
     async def fetch(

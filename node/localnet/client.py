@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from node.errors import LocalnetError, RpcRejected, RpcUnavailable
+from node.loopback import DIRECT
 from node.records import Address
 
 _TIMEOUT = 10.0
 _CONFIRM_SECONDS = 30.0
 _POLL_SECONDS = 0.1
-_THIS_HOST = ("127.0.0.1", "localhost", "::1")
 
 
 async def ask_faucet(url: str, address: Address, *, lamports: int, nos: int) -> dict[str, Any]:
@@ -25,7 +23,7 @@ async def ask_faucet(url: str, address: Address, *, lamports: int, nos: int) -> 
     Raises RpcUnavailable where nothing answers, RpcRejected where the answer is an error (also from a cluster
     that is no localnet), LocalnetError where the gift is not confirmed in 30 s.
     """
-    async with _client(url) as client:
+    async with httpx.AsyncClient(timeout=_TIMEOUT, mounts=DIRECT) as client:
         gift: dict[str, Any] = await _call(
             client, url, "localnet_faucet", [address, {"lamports": lamports, "nos": nos}]
         )
@@ -38,19 +36,11 @@ async def ask_info(url: str) -> dict[str, Any]:
 
     Raises RpcUnavailable where nothing answers, and RpcRejected where what answers is no localnet.
     """
-    async with _client(url) as client:
+    async with httpx.AsyncClient(timeout=_TIMEOUT, mounts=DIRECT) as client:
         info = await _call(client, url, "localnet_info", [])
     if not isinstance(info, dict):
         raise RpcUnavailable(f"what answers at {url} is no localnet", hint="Name a localnet with --rpc.")
     return info
-
-
-def _client(url: str) -> httpx.AsyncClient:
-    here = False
-    # A proxy of the environment leads away from this host, where a localnet nearly always is.
-    with suppress(ValueError):
-        here = urlsplit(url).hostname in _THIS_HOST
-    return httpx.AsyncClient(timeout=_TIMEOUT, trust_env=not here)
 
 
 async def _confirmed(client: httpx.AsyncClient, url: str, signature: str) -> None:
