@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from node.chain import transaction
 from node.chain.failures import failure
@@ -22,9 +23,12 @@ _log = logging.getLogger(__name__)
 LANDED_LOOKUP = Retry(attempts=5, total=3.0, first=0.2, jitter=0.1)
 """How long the ledger is asked for a transaction that is known to have landed."""
 
-
+SIGN_AGAIN = Retry(attempts=1_000, total=60.0, first=0.3, longest=5.0)
+"""How long signing anew waits for an endpoint, after a signature that landed and did nothing."""
 BLOCKHASH_BLOCKS = 150
 """Blocks for which a new blockhash is good (Solana)."""
+OUT_OF_UNITS = "ComputationalBudgetExceeded"
+"""The runtime's name for a compute limit that was too low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,14 @@ class _Schedule:
     pause: float
 
 
+class _Starved(Exception):
+    """A signature landed, did nothing, and only because its compute limit was too low."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__(signature)
+        self.signature = signature
+
+
 class Delivery:
     """Signs, sends, watches and signs anew; holds no state between calls but the store's rows."""
 
@@ -86,10 +98,12 @@ class Delivery:
         self._pace = pace
         self._book = book
 
-    async def sign(self, *, key: str, lane: str, kind: str, recipe: Recipe, attempt: int) -> OutboxRow:
+    async def sign(
+        self, *, key: str, lane: str, kind: str, recipe: Recipe, attempt: int, units_floor: int = 0
+    ) -> OutboxRow:
         """Simulate, price and sign; nothing is stored or sent. Raises TransactionFailed, SpendingRefused."""
         payer = self._signer.address
-        units = await transaction.measure(self._rpc, payer, recipe.instructions)
+        units = max(units_floor, await transaction.measure(self._rpc, payer, recipe.instructions))
         budget = transaction.Budget(units, self._fees.price(await self._recent_prices(recipe), attempt))
         latest = await self._rpc.get_latest_blockhash()
         message = transaction.compile_message(payer, recipe.instructions, latest.blockhash, budget)
@@ -125,6 +139,10 @@ class Delivery:
                 found = await self._turn(row, effect, schedule) or await self._successor(row, effect, schedule)
             except TransactionFailed:
                 raise
+            except _Starved as starved:
+                found = await SIGN_AGAIN.call(
+                    partial(self._sign_with_more, row, starved.signature), on=(RpcUnavailable,), clock=self._clock
+                )
             except ChainError as error:
                 # The row is durable and the bytes may be under way: whatever an endpoint says to a question about
                 # them, there is nothing to do but to go on.
@@ -168,7 +186,34 @@ class Delivery:
         if effect is not None and await effect(self._rpc.pinned("confirmed", status.slot)):
             # It failed because another signature of the same thing, or the other side, had done it already.
             return await self._confirm(row, signature, status.slot)
-        raise await self._fail(row, signature, status)
+        refused = await self._fail(row, signature, status)
+        if refused.error == OUT_OF_UNITS and (row.kind in SETTLING or row.attempt < self._pace.attempts):
+            raise _Starved(signature)
+        raise refused
+
+    async def _sign_with_more(self, row: OutboxRow, starved: Signature) -> OutboxRow:
+        """The row after one of its signatures ran out of compute units: signed anew, with at least twice as many.
+
+        What an instruction has to do depends on accounts that others change: the queue that was empty when `work` was
+        simulated held a job when it ran. A transaction that landed with an error did nothing, so the same thing, with
+        the same one-time keys, may be tried again.
+        """
+        recipe = Recipe.decode(row.recipe)
+        earlier = tuple(each for each in recipe.earlier if each != starved)
+        if row.signature != starved:
+            # A later signature is under way already.
+            again = replace(row, recipe=replace(recipe, earlier=earlier).encode())
+        else:
+            again = await self.sign(
+                key=row.key,
+                lane=row.lane,
+                kind=row.kind,
+                recipe=replace(recipe, earlier=earlier),
+                attempt=row.attempt + 1,
+                units_floor=min(transaction.MAX_UNITS, 2 * transaction.units_of(row.wire)),
+            )
+        await self._store.put(again)
+        return again
 
     async def _successor(
         self, row: OutboxRow, effect: Effect | None, schedule: _Schedule

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash, ParseHashError
 from solders.instruction import Instruction
-from solders.message import CompileError, MessageV0
+from solders.message import CompileError, Message, MessageV0, MessageV1
 from solders.signature import Signature as RawSignature
 from solders.transaction import VersionedTransaction
 
@@ -83,6 +83,16 @@ async def measure(rpc: Rpc, payer: Address, instructions: Sequence[Instruction])
 def fee_of(wire: bytes) -> int:
     """Lamports that a signed transaction of ours costs when it lands."""
     message = VersionedTransaction.from_bytes(wire).message
+    budget = _budget_of(message)
+    return fees.total(message.header.num_required_signatures, budget.price, budget.units)
+
+
+def units_of(wire: bytes) -> int:
+    """The compute limit a signed transaction of ours asks for."""
+    return _budget_of(VersionedTransaction.from_bytes(wire).message).units
+
+
+def _budget_of(message: Message | MessageV0 | MessageV1) -> Budget:
     units, price = 0, 0
     for each in message.instructions:
         if str(message.account_keys[each.program_id_index]) != COMPUTE_BUDGET_PROGRAM:
@@ -92,7 +102,7 @@ def fee_of(wire: bytes) -> int:
             units = int.from_bytes(data[1:5], "little")
         elif data[:1] == b"\3":
             price = int.from_bytes(data[1:9], "little")
-    return fees.total(message.header.num_required_signatures, price, units)
+    return Budget(units, price)
 
 
 def expired() -> TransactionFailed:

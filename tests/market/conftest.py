@@ -19,7 +19,7 @@ from node.chain.fees import FeePolicy
 from node.chain.outbox import MemoryStore, Outbox, Pace
 from node.chain.policy import NODE_KINDS, OWNER_KINDS, POSTER_KINDS, SpendingPolicy
 from node.chain.rpc import Rpc
-from node.chain.wallet import Wallet
+from node.chain.wallet import Signer, Wallet
 from node.content.cid import file_cid
 from node.localnet.app import Localnet
 from node.market.context import MarketContext
@@ -46,6 +46,10 @@ class Town:
     async def post(self, poster: MarketContext, timeout: int = 60, definition: Cid = DEFINITION) -> Posted:
         """A job posted into the market."""
         return await Poster(poster).post(await poster.ledger.market(self.market), definition, timeout)
+
+    def signer(self, owner: Address) -> Signer:
+        """A signer of a person, for an outbox of the test's own."""
+        return Wallet.load(self.keys[owner]).signer(SpendingPolicy(self.net.cluster, NODE_KINDS))
 
     async def sign_and_send(self, owner: Address, *instructions: Instruction) -> None:
         """A transaction that no policy of ours would sign, as somebody else's software might."""

@@ -15,9 +15,11 @@ from spl.token.models import CloseAccountParams
 
 from node.chain import addresses
 from node.chain.clusters import Cluster
+from node.chain.fees import FeePolicy
 from node.chain.instructions import jobs, tokens
 from node.chain.memo import memos
-from node.chain.replies import Seen
+from node.chain.outbox import MemoryStore, Outbox
+from node.chain.replies import Seen, Simulation
 from node.chain.rpc import Rpc
 from node.chain.subscription import Subscriptions
 from node.content.cid import file_cid
@@ -26,12 +28,12 @@ from node.market import funds, payment
 from node.market.context import MarketContext
 from node.market.join import JoinKind, join, leave, read_runs, standing
 from node.market.ledger import Ledger
-from node.market.poster import Poster
+from node.market.poster import Posted, Poster
 from node.market.settle import Settler, Sight
 from node.market.watch import Assigned, JobEnded, JobExtended, JobWatch, LaneWatch, NotQueued, Queued, RunGone
 from node.records import Address, Assignment, JobState, Market, SettleKind, Settlement, Signature
 from node.retry import Retry
-from tests.market.conftest import Town
+from tests.market.conftest import FAST, Town
 
 RESULT = file_cid(b"a result")
 OTHER = file_cid(b"another result")
@@ -141,6 +143,27 @@ async def test_joining_twice_is_one_place_and_leaving_twice_no_error(town: Town)
     assert await leave(host, town.market) is not None
     assert await leave(host, town.market) is None
     assert await standing(host, town.market) is None
+
+
+async def test_a_job_that_comes_between_simulation_and_landing_is_taken(town: Town) -> None:
+    """`work` into an empty queue is cheap, taking a job is not: the limit from the simulation does not last."""
+    host, poster = await ready(town), await town.person(nos=10)
+    posted: list[Posted] = []
+
+    class Slow(Rpc):
+        async def simulate(self, wire: bytes, *, min_context_slot: int | None = None) -> Simulation:
+            seen = await super().simulate(wire, min_context_slot=min_context_slot)
+            if not posted:
+                posted.append(await town.post(poster))
+            return seen
+
+    async with Slow([town.net.rpc_url]) as slow:
+        outbox = Outbox(slow, town.signer(host.node), MemoryStore(), FeePolicy(), pace=FAST)
+        result = await join(replace(host, rpc=slow, outbox=outbox), town.market)
+    assert result.kind is JoinKind.ASSIGNED
+    assert result.run is not None
+    assert result.run.job == posted[0].job
+    assert (await standing(host, town.market)) is not None
 
 
 @pytest.mark.parametrize("socket_runs", [True, False], ids=["pushed", "silent socket"])
