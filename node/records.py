@@ -6,6 +6,8 @@ micro-NOS (1e-6 NOS), both integers.
 
 How a job flows: Assignment -> FetchedDefinition -> Plan -> Outcome -> Report -> Settlement. Each is in the
 journal before the next stage starts.
+
+One module on purpose, though a long one: it holds declarations only, and who looks for a record finds it here.
 """
 
 from __future__ import annotations
