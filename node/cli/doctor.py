@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Check what this host needs to earn, and how to mend what is wrong.
+    """Check what this host needs to earn, and how to mend it.
 
     JSON: `ok`, `findings` (`name`, `ok`: true, false or null where it could not be seen, `seen`, `fix`). Exit status 3
     when something needs attention.
