@@ -30,6 +30,7 @@ from node.chain.token_accounts import TokenAccount, decode_token_account
 from node.chain.transport import Endpoints
 from node.errors import RpcUnavailable, WrongCluster
 from node.loopback import DIRECT
+from node.marks import Mark, marked
 from node.records import Address, Signature
 from node.retry import Clock, Retry, SystemClock
 
@@ -266,7 +267,8 @@ class Rpc:
     async def send_raw(self, wire: bytes) -> Signature:
         """Hand signed bytes to an endpoint, as they are: no preflight and no resending by the endpoint."""
         config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
-        return Signature(await self._ask("sendTransaction", [_b64(wire), config], replies.text, SEND))
+        with marked(Mark.CHAIN_SEND):
+            return Signature(await self._ask("sendTransaction", [_b64(wire), config], replies.text, SEND))
 
     async def get_signature_statuses(
         self, signatures: Sequence[Signature], *, search_history: bool = False

@@ -36,6 +36,7 @@ from node.container.pull import pull_image
 from node.container.reference import is_named, is_reference
 from node.container.transport import EngineTransport, json_lines, rejection_hint, socket_path, unavailable
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
+from node.marks import Mark, marked
 from node.records import ContainerSpec
 
 T = TypeVar("T")
@@ -97,7 +98,8 @@ class DockerEngine:
 
     async def pull(self, reference: str, on_progress: Callable[[PullProgress], None]) -> ImageInfo:
         """Fetch an image from its registry; raises ImagePullFailed."""
-        await pull_image(self._transport, self._prefix, reference, on_progress)
+        with marked(Mark.ENGINE_PULL):
+            await pull_image(self._transport, self._prefix, reference, on_progress)
         image = await self.image(reference)
         if image is None:
             raise EngineRejected(
@@ -109,7 +111,8 @@ class DockerEngine:
         """Make the bridge network unless it is there."""
         request = network_request(name, dict(labels))
         try:
-            await self._call(lambda client: client.create_network(**request))
+            with marked(Mark.ENGINE_NETWORK):
+                await self._call(lambda client: client.create_network(**request))
         except EngineRejected as error:
             if error.status != 409 or "already exists" not in error.message:
                 raise
@@ -117,7 +120,8 @@ class DockerEngine:
     async def remove_network(self, name: str) -> bool:
         """Remove a network; False if containers are still attached. Missing counts as removed."""
         try:
-            await self._missing_is_none(lambda client: client.remove_network(name))
+            with marked(Mark.ENGINE_REMOVE_NETWORK):
+                await self._missing_is_none(lambda client: client.remove_network(name))
         except EngineRejected as error:
             if error.status == 403 and "active endpoints" in error.message:
                 return False
@@ -133,19 +137,22 @@ class DockerEngine:
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container under the isolation profile and return its id."""
         body = create_request(await self._within_reach(spec))
-        answer = await self._call(
-            lambda client: client.create_container_from_config(body, spec.name)  # type: ignore[no-untyped-call]
-        )
+        with marked(Mark.ENGINE_CREATE):
+            answer = await self._call(
+                lambda client: client.create_container_from_config(body, spec.name)  # type: ignore[no-untyped-call]
+            )
         return str(answer["Id"])
 
     async def start(self, container: str) -> None:
         """Start a created container; no error if it runs already."""
-        await self._call(lambda client: client.start(container))
+        with marked(Mark.ENGINE_START):
+            await self._call(lambda client: client.start(container))
 
     async def remove(self, container: str) -> None:
         """Kill and remove a container with its anonymous volumes. Missing counts as removed."""
         try:
-            await self._missing_is_none(lambda client: client.remove_container(container, v=True, force=True))
+            with marked(Mark.ENGINE_REMOVE):
+                await self._missing_is_none(lambda client: client.remove_container(container, v=True, force=True))
         except EngineRejected as error:
             if error.status != 409 or "already in progress" not in error.message:
                 raise
@@ -168,7 +175,8 @@ class DockerEngine:
         """Ask it to end, and kill it after `grace` seconds; returns when it has ended. Missing counts as ended."""
         path = f"{self._prefix}/containers/{container}/stop"
         try:
-            await self._transport.post(path, {"t": str(max(0, round(grace)))}, patience=grace + CALL_SECONDS)
+            with marked(Mark.ENGINE_STOP):
+                await self._transport.post(path, {"t": str(max(0, round(grace)))}, patience=grace + CALL_SECONDS)
         except EngineRejected as error:
             if error.status != 404:
                 raise

@@ -17,6 +17,7 @@ from node.errors import (
     SettingsError,
     StoreRejected,
 )
+from node.marks import Mark, marked
 from node.records import Cid, FetchedDefinition
 from node.retry import Clock, Retry
 from node.settings import ContentSettings
@@ -111,7 +112,7 @@ class Library:
 
     async def _offer(self, store: Store, name: str, data: bytes) -> ContentError | None:
         try:
-            await UPLOAD_RETRY.call(lambda: store.add_file(name, data), on=(ContentUnavailable,), clock=self._clock)
+            await UPLOAD_RETRY.call(lambda: _upload(store, name, data), on=(ContentUnavailable,), clock=self._clock)
         except ContentError as error:
             return error
         return None
@@ -136,6 +137,11 @@ class Library:
             return FetchedDefinition(cid, await source.fetch(cid, limit), source.name)
         except ContentError as error:
             return error
+
+
+async def _upload(store: Store, name: str, data: bytes) -> None:
+    with marked(Mark.CONTENT_UPLOAD):
+        await store.add_file(name, data)
 
 
 def _summary(cid: Cid, errors: Sequence[ContentError]) -> ContentError:

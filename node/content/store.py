@@ -19,6 +19,7 @@ import httpx
 from node.content.cid import cid_to_hash32, file_cid
 from node.content.http import DEFAULT_TIMEOUT, ContentHttp, checked_base
 from node.errors import ContentMismatch, ContentTooLarge, ContentUnavailable, StoreRejected
+from node.marks import Mark, marked
 from node.records import Cid
 
 
@@ -120,7 +121,8 @@ class LocalStore:
         """Write the bytes durably under their CID; `name` is not kept."""
         del name
         try:
-            return await asyncio.to_thread(self._write, data)
+            with marked(Mark.CONTENT_KEEP):
+                return await asyncio.to_thread(self._write, data)
         except OSError as error:
             raise StoreRejected(
                 f"{self._folder} cannot be written: {error.strerror or error}",

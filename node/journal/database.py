@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from node.errors import GpunodeError, JournalError
 from node.journal import schema
+from node.marks import Mark, marked
 
 T = TypeVar("T")
 
@@ -60,10 +61,14 @@ class Database:
         """Run `work` in the journal's thread."""
         return await self._submit(lambda: work(self._connection))
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, mark: Mark, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one transaction that is on disk when this returns; nothing of it stays if it raises."""
 
         def transaction() -> T:
+            with marked(mark):
+                return committed()
+
+        def committed() -> T:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 value = work(self._connection)

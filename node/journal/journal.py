@@ -13,6 +13,7 @@ from node.journal.codec import encode
 from node.journal.database import Database
 from node.journal.outbox import OutboxRows
 from node.journal.reader import ASSIGNED, JournalReader
+from node.marks import Mark
 from node.records import (
     Address,
     Assignment,
@@ -40,7 +41,7 @@ class Journal(JournalReader):
         """Open or create the journal at `path` and bring its schema up to date; raises JournalError."""
         journal = Journal(await Database.open_writable(path), now)
         created = str(now())
-        await journal._database.write(lambda db: _keep(db, "created", created))
+        await journal._database.write(Mark.JOURNAL_CREATED, lambda db: _keep(db, "created", created))
         return journal
 
     # --- the journal itself ---
@@ -48,12 +49,13 @@ class Journal(JournalReader):
     async def set_meta(self, key: str, value: str) -> None:
         """Store one fact about the journal itself."""
         await self._database.write(
-            lambda db: db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+            Mark.JOURNAL_META,
+            lambda db: db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value)),
         )
 
     async def check_cluster(self, genesis_hash: str) -> None:
         """Bind the journal to a chain at its first start; afterwards raise WrongCluster for any other one."""
-        kept = await self._database.write(lambda db: _keep(db, "genesis_hash", genesis_hash))
+        kept = await self._database.write(Mark.JOURNAL_CLUSTER, lambda db: _keep(db, "genesis_hash", genesis_hash))
         if kept != genesis_hash:
             raise WrongCluster(
                 f"this journal belongs to the chain {kept}; the RPC endpoint serves {genesis_hash}",
@@ -74,23 +76,23 @@ class Journal(JournalReader):
                 values,
             )
 
-        await self._database.write(work)
+        await self._database.write(Mark.JOURNAL_LANE, work)
 
     async def set_wish(self, lane: str, wish: str, paused_until: float | None = None) -> None:
         """Store what the operator asked of a lane: ``, `drain` or `pause` (until unix seconds, or resumed)."""
-        await self._update_lane(lane, "wish = ?, paused_until = ?", (wish, paused_until))
+        await self._update_lane(Mark.JOURNAL_WISH, lane, "wish = ?, paused_until = ?", (wish, paused_until))
 
     async def set_queued(self, lane: str, since: float | None) -> None:
         """Store that our own `work` put the node into the queue at `since`, or (None) that it is not there."""
-        await self._update_lane(lane, "queued_since = ?", (since,))
+        await self._update_lane(Mark.JOURNAL_QUEUED, lane, "queued_since = ?", (since,))
 
-    async def _update_lane(self, lane: str, assignments: str, values: tuple[object, ...]) -> None:
+    async def _update_lane(self, mark: Mark, lane: str, assignments: str, values: tuple[object, ...]) -> None:
         def work(db: sqlite3.Connection) -> None:
             changed = db.execute(f"UPDATE lanes SET {assignments} WHERE name = ?", (*values, lane)).rowcount  # noqa: S608
             if changed == 0:
                 raise JournalError(f"the journal has no lane {lane!r}", hint="save the lane before its wishes")
 
-        await self._database.write(work)
+        await self._database.write(mark, work)
 
     # --- jobs ---
 
@@ -124,7 +126,7 @@ class Journal(JournalReader):
                 # A node that is given a job has left the queue.
                 db.execute("UPDATE lanes SET queued_since = NULL WHERE name = ?", (assignment.lane,))
 
-        await self._database.write(work)
+        await self._database.write(Mark.JOURNAL_JOB, work)
 
     async def finish_stage(self, run: Address, stage: Stage, record: object, following: Stage) -> None:
         """Store the record that `stage` made and move the run to the stage `following`, in one step."""
@@ -140,16 +142,19 @@ class Journal(JournalReader):
             db.execute("UPDATE jobs SET stage = ? WHERE run = ?", (following.value, run))
             _enter(db, run, following, now)
 
-        await self._database.write(work)
+        await self._database.write(Mark.JOURNAL_STAGE, work)
 
     async def set_timeout(self, run: Address, seconds: int) -> None:
         """Store that the poster extended the job to `seconds` in all."""
-        await self._database.write(lambda db: db.execute("UPDATE jobs SET timeout = ? WHERE run = ?", (seconds, run)))
+        await self._database.write(
+            Mark.JOURNAL_TIMEOUT, lambda db: db.execute("UPDATE jobs SET timeout = ? WHERE run = ?", (seconds, run))
+        )
 
     async def save_operation(self, run: Address, state: OperationState) -> None:
         """Store an operation's state."""
         text = encode(state)
         await self._database.write(
+            Mark.JOURNAL_OPERATION,
             lambda db: db.execute(
                 "INSERT OR REPLACE INTO operations (run, position, state, written) VALUES (?, ?, ?, ?)",
                 (run, state.index, text, self._now()),
@@ -171,7 +176,7 @@ class Journal(JournalReader):
             )
             return rows.ReceiptLink(run, lane, known[0], receipt_cid, result_cid, known[1])
 
-        return await self._database.write(work)
+        return await self._database.write(Mark.JOURNAL_RECEIPT, work)
 
     async def settle(self, run: Address, settlement: Settlement) -> None:
         """Store how a run was settled and end its way, in one step."""
@@ -199,7 +204,7 @@ class Journal(JournalReader):
             db.execute("UPDATE jobs SET stage = ? WHERE run = ?", (Stage.DONE.value, run))
             _enter(db, run, Stage.DONE, now)
 
-        await self._database.write(work)
+        await self._database.write(Mark.JOURNAL_SETTLEMENT, work)
 
     # --- events ---
 
@@ -207,6 +212,7 @@ class Journal(JournalReader):
         """Store one line of what happened."""
         values = (self._now(), lane, job, level, text)
         await self._database.write(
+            Mark.JOURNAL_EVENT,
             lambda db: db.execute("INSERT INTO events (time, lane, job, level, text) VALUES (?, ?, ?, ?, ?)", values),
         )
 

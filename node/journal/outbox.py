@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from node.journal import rows
 from node.journal.database import Database
+from node.marks import Mark
 from node.records import OutboxRow
 
 
@@ -24,7 +25,7 @@ class OutboxRows:
         """Store a transaction, replacing an earlier state of the same key."""
         values = rows.outbox_values(row)
         query = f"INSERT OR REPLACE INTO outbox ({rows.OUTBOX_COLUMNS}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
-        await self._database.write(lambda db: db.execute(query, values))
+        await self._database.write(Mark.OUTBOX_PUT, lambda db: db.execute(query, values))
 
     async def get(self, key: str) -> OutboxRow | None:
         """The transaction with this key, or None."""
@@ -37,13 +38,15 @@ class OutboxRows:
 
     async def delete(self, key: str) -> None:
         """Forget a transaction; harmless when it is not there."""
-        await self._database.write(lambda db: db.execute("DELETE FROM outbox WHERE key = ?", (key,)))
+        await self._database.write(
+            Mark.OUTBOX_DELETE, lambda db: db.execute("DELETE FROM outbox WHERE key = ?", (key,))
+        )
 
     async def record_spending(self, lane: str, purpose: str, lamports: int) -> None:
         """Book lamports that left a lane's wallet (fees and rent); `purpose` is the transaction's key."""
         values = (self._now(), lane, purpose, lamports)
         query = "INSERT INTO spending (time, lane, purpose, lamports) VALUES (?, ?, ?, ?)"
-        await self._database.write(lambda db: db.execute(query, values))
+        await self._database.write(Mark.OUTBOX_SPENDING, lambda db: db.execute(query, values))
 
     async def spent_since(self, lane: str, since: float) -> int:
         """Lamports booked for a lane from `since` (unix seconds) on."""

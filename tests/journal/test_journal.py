@@ -15,6 +15,7 @@ from node.journal import schema
 from node.journal.journal import Journal
 from node.journal.lock import claim
 from node.journal.reader import JournalReader
+from node.marks import Mark
 from node.records import (
     Address,
     Cid,
@@ -237,7 +238,7 @@ async def test_a_reader_sees_what_a_running_agent_writes(path: Path) -> None:
         await journal.begin_job(assignment())
         assert len(await reader.jobs()) == 1
         with pytest.raises(JournalError):
-            await reader._database.write(lambda db: db.execute("DELETE FROM jobs"))
+            await reader._database.write(Mark.JOURNAL_META, lambda db: db.execute("DELETE FROM jobs"))
 
 
 async def test_no_journal_yet(path: Path) -> None:
@@ -354,7 +355,7 @@ async def test_a_write_that_fails_in_whatever_way_does_not_stop_the_next(path: P
             db.execute(statement)
 
         with pytest.raises(JournalError, match="constraint failed"):
-            await journal._database.write(work)
+            await journal._database.write(Mark.JOURNAL_META, work)
         assert await journal.meta("half") is None
         await journal.set_meta("next", "written")
         assert await journal.meta("next") == "written"

@@ -1,0 +1,66 @@
+"""Marks: the points at which the process may die.
+
+Every write to the journal and every effect outside the process carries a mark, and says when it is about to happen
+and when it has. Nothing listens in a running agent. The crash tests listen, to kill the process at each mark in turn:
+a write or an effect without a mark would be one whose loss nobody has tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Literal
+
+
+class Mark(StrEnum):
+    """What may be cut off."""
+
+    JOURNAL_CREATED = "journal.created"
+    JOURNAL_META = "journal.meta"
+    JOURNAL_CLUSTER = "journal.cluster"
+    JOURNAL_LANE = "journal.lane"
+    JOURNAL_WISH = "journal.wish"
+    JOURNAL_QUEUED = "journal.queued"
+    JOURNAL_JOB = "journal.job"
+    JOURNAL_STAGE = "journal.stage"
+    JOURNAL_TIMEOUT = "journal.timeout"
+    JOURNAL_OPERATION = "journal.operation"
+    JOURNAL_RECEIPT = "journal.receipt"
+    JOURNAL_SETTLEMENT = "journal.settlement"
+    JOURNAL_EVENT = "journal.event"
+    OUTBOX_PUT = "outbox.put"
+    OUTBOX_DELETE = "outbox.delete"
+    OUTBOX_SPENDING = "outbox.spending"
+    CHAIN_SEND = "chain.send"
+    ENGINE_PULL = "engine.pull"
+    ENGINE_NETWORK = "engine.network"
+    ENGINE_CREATE = "engine.create"
+    ENGINE_START = "engine.start"
+    ENGINE_STOP = "engine.stop"
+    ENGINE_REMOVE = "engine.remove"
+    ENGINE_REMOVE_NETWORK = "engine.remove-network"
+    CONTENT_KEEP = "content.keep"
+    CONTENT_UPLOAD = "content.upload"
+
+
+When = Literal["before", "after"]
+Listener = Callable[[Mark, When], None]
+
+_listener: Listener | None = None
+
+
+@contextmanager
+def marked(mark: Mark) -> Iterator[None]:
+    """The block is the write or the effect. What raises has not happened as far as anybody here knows: no "after"."""
+    if _listener is not None:
+        _listener(mark, "before")
+    yield
+    if _listener is not None:
+        _listener(mark, "after")
+
+
+def listen(listener: Listener | None) -> None:
+    """Have every mark told to `listener`, in whatever thread it happens; None ends that."""
+    global _listener
+    _listener = listener
