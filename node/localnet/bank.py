@@ -31,6 +31,9 @@ from node.localnet.versions import UndoLog
 LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 _LOOKUP_TABLE_HEADER = 56
 """Bytes before the first address of a lookup table account."""
+UPGRADEABLE_LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
+_PROGRAM_DATA_HEADER = 45
+"""Bytes before the code in the account that holds it: kind, slot, upgrade authority (upgradeable loader)."""
 _SYSTEM = Pubkey.default()
 
 
@@ -106,6 +109,12 @@ class Bank:
     def add_program(self, address: Pubkey, code: bytes) -> None:
         """Deploy a compiled program."""
         self._svm.add_program(address, code)
+
+    def program_code(self, address: Pubkey) -> bytes | None:
+        """The compiled program that was deployed there, None where none was."""
+        place, _ = Pubkey.find_program_address([bytes(address)], UPGRADEABLE_LOADER)
+        held = self._svm.get_account(place)
+        return held.data[_PROGRAM_DATA_HEADER:] if held is not None else None
 
     def set_account(self, key: Pubkey, account: Account, slot: int) -> None:
         """Put an account in place, past all rules; lamports 0 removes it."""

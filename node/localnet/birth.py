@@ -14,7 +14,7 @@ from node.chain.clusters import Cluster
 from node.localnet.artefacts import load_programs
 from node.localnet.bank import Bank
 from node.localnet.genesis import Programs, deploy, place_accounts, run_genesis
-from node.localnet.keys import KEY_NAMES, new_keys, read_keys
+from node.localnet.keys import OWN_NAMES, admin_keys, new_keys, read_keys
 from node.localnet.options import LocalnetOptions
 from node.localnet.snapshot import Snapshot
 from node.localnet.validator import Validator
@@ -77,5 +77,5 @@ def restore(options: LocalnetOptions, loaded: Snapshot, programs: Programs) -> B
     for key, account in loaded.accounts:
         bank.set_account(key, account, head.slot)
     bank.finalize()
-    keys = {name: loaded.keys[name] for name in KEY_NAMES if name in loaded.keys}
+    keys = {name: loaded.keys[name] for name in OWN_NAMES if name in loaded.keys} | admin_keys()
     return Born(validator, keys, Address(loaded.market) if loaded.market else None)

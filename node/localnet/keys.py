@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from solders.keypair import Keypair
 
 from node.errors import LocalnetError
+from node.localnet.artefacts import market_admin, network_authority
 
-KEY_NAMES = ("faucet", "mint-authority", "market-authority", "market", "poster")
+OWN_NAMES = ("faucet", "mint-authority", "market-authority", "market", "poster")
 """faucet: gives SOL; mint-authority: mints NOS; market-authority: owns the market; market: its address;
-poster: a funded wallet to post jobs with."""
+poster: a funded wallet to post jobs with. Each chain has its own."""
+ADMIN_NAMES = ("market-admin", "network-authority")
+"""market-admin: may close any market, run and job; network-authority: audits nodes, holds the staking settings.
+The programs name these keys, so that they are the same on every localnet."""
+KEY_NAMES = OWN_NAMES + ADMIN_NAMES
 
 Keys = Mapping[str, Keypair]
 
 
+def admin_keys() -> dict[str, Keypair]:
+    """The keys that the programs name."""
+    return {"market-admin": market_admin(), "network-authority": network_authority()}
+
+
 def new_keys() -> dict[str, Keypair]:
-    """A fresh key for each name."""
-    return {name: Keypair() for name in KEY_NAMES}
+    """The admins' keys, and a fresh key for every other name."""
+    return {name: Keypair() for name in OWN_NAMES} | admin_keys()
 
 
 def key_file(folder: Path, name: str) -> Path:
@@ -29,9 +39,13 @@ def key_file(folder: Path, name: str) -> Path:
 
 
 def read_keys(folder: Path) -> dict[str, Keypair]:
-    """The keys a folder already holds. Raises LocalnetError for a file that is no key."""
+    """The chain's own keys that a folder already holds. Raises LocalnetError for a file that is no key."""
+    return _read(folder, OWN_NAMES)
+
+
+def _read(folder: Path, names: Iterable[str]) -> dict[str, Keypair]:
     found: dict[str, Keypair] = {}
-    for name in KEY_NAMES:
+    for name in names:
         path = key_file(folder, name)
         try:
             found[name] = Keypair.from_bytes(bytes(json.loads(path.read_text())))
@@ -49,7 +63,7 @@ def write_keys(folder: Path, keys: Keys) -> dict[str, Path]:
 
     Raises LocalnetError where the folder cannot be written, or holds another key under a name.
     """
-    present = read_keys(folder)
+    present = _read(folder, keys)
     paths: dict[str, Path] = {}
     for name, key in keys.items():
         paths[name] = path = key_file(folder, name)
@@ -57,7 +71,11 @@ def write_keys(folder: Path, keys: Keys) -> dict[str, Path]:
             if present[name] != key:
                 raise LocalnetError(
                     f"{path} holds another key than the chain's {name}",
-                    hint="The saved chain has keys of its own; choose another folder for them.",
+                    hint=(
+                        "The programs name that key: remove the file, or choose another folder."
+                        if name in ADMIN_NAMES
+                        else "The saved chain has keys of its own; choose another folder for them."
+                    ),
                 )
             continue
         try:
