@@ -1,4 +1,4 @@
-"""`gpunode localnet`: a Solana chain on this machine, with the market's programs and a content store."""
+"""`gpunode localnet start`: a Solana chain on this machine, with the market's programs and a content store."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli import amounts, output
+from node.cli import output
 from node.cli.options import JsonOption
 from node.errors import UsageError
 
-group = typer.Typer(help="Run a Solana chain of your own, to try things out.", no_args_is_help=True)
 _ANY_PORT = "0 takes any free one."
 
 
-@group.command()
 def start(
     rpc_port: Annotated[
         int, typer.Option(min=0, max=65534, help=f"JSON-RPC and subscriptions; the next port too. {_ANY_PORT}")
@@ -60,34 +58,6 @@ def start(
     place.run(serve(options, _print_line if as_json else _show))
 
 
-@group.command()
-def faucet(
-    address: Annotated[str, typer.Argument(help="Who gets it.", metavar="ADDRESS", show_default=False)],
-    sol: Annotated[
-        str | None, typer.Option("--sol", metavar="N", help="SOL; 1 if nothing is named.", show_default=False)
-    ] = None,
-    nos: Annotated[
-        str | None,
-        typer.Option("--nos", metavar="N", help="NOS; the token account is created if missing.", show_default=False),
-    ] = None,
-    rpc: Annotated[str, typer.Option("--rpc", metavar="URL", help="The localnet.")] = "http://127.0.0.1:8899",
-    as_json: JsonOption = False,
-) -> None:
-    """Give an address SOL and NOS on a running localnet.
-
-    JSON: `ok`, `address`, `signature`, `lamports`, `nos` (micro-NOS), `tokenAccount`.
-    """
-    from node.chain.addresses import to_address, to_key
-    from node.cli import place
-    from node.localnet.client import ask_faucet
-
-    lamports = amounts.parse_sol("1" if sol is None and nos is None else sol or "0")
-    micro = amounts.parse_nos(nos or "0")
-    gift = place.run(ask_faucet(rpc, to_address(to_key(address)), lamports=lamports, nos=micro))
-    answer = {"ok": True, "address": address, **gift}
-    output.emit(answer, as_json, lambda: _show_gift(address, gift))
-
-
 def _print_line(chain: dict[str, Any]) -> None:
     print(json.dumps(chain), flush=True)
 
@@ -109,9 +79,3 @@ def _show(chain: dict[str, Any]) -> None:
         [(name, key["address"], key["path"]) for name, key in chain["keys"].items()],
     )
     output.note("ready; Ctrl-C stops the chain")
-
-
-def _show_gift(address: str, gift: dict[str, Any]) -> None:
-    parts = [amounts.sol(gift["lamports"])] if gift["lamports"] else []
-    parts += [amounts.nos(gift["nos"])] if gift["nos"] else []
-    output.line(f"{' and '.join(parts)} to {address} ({gift['signature']})")
