@@ -14,12 +14,8 @@ from node.localnet.bank import Execution
 from node.localnet.ledger import Record, return_data_json
 from node.localnet.rpc.accounts_json import AccountStyle
 from node.localnet.rpc.context import Methods, with_context
-from node.localnet.rpc.errors import (
-    PREFLIGHT_FAILURE,
-    RpcError,
-    invalid_params,
-    transaction_error_text,
-)
+from node.localnet.rpc.error_texts import transaction_error_text
+from node.localnet.rpc.errors import PREFLIGHT_FAILURE, RpcError, invalid_params
 from node.localnet.rpc.params import Config, Params, pubkey, settled, signature
 from node.localnet.rpc.transactions_json import TransactionStyle, inner_json
 from node.localnet.rpc.wire import check_signatures, decode_message, decode_transaction
