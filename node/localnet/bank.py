@@ -122,6 +122,18 @@ class Bank:
         self._svm.set_account(key, account)
         self._owners.add(account.owner)
 
+    @property
+    def oldest_view(self) -> int:
+        """The oldest slot whose accounts can still be told."""
+        return self._undo.floor
+
+    def revert(self, slot: int) -> list[Pubkey]:
+        """Take back everything that later slots did: the accounts that are as they were at the end of this one."""
+        reverted = self._undo.drop_after(slot)
+        for key, account in reverted.items():
+            self._svm.set_account(key, account or _NOTHING)
+        return list(reverted)
+
     def settle(self, finalized: int) -> None:
         """The finalized slot moved: older versions that no view can ask for any more are dropped."""
         self._undo.prune(finalized)

@@ -2,7 +2,8 @@
 
 A blockhash may be used while at most 150 blocks were made after its own (the cluster's maximum processing age).
 A transaction is known by its message within the blockhash it names, so that a copy is refused for exactly as
-long as its blockhash would let it in.
+long as its blockhash would let it in. Entries are kept a little longer than that: a fork makes the chain shorter,
+and hashes that were too old are then young enough again.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from dataclasses import dataclass, field
 
 from solders.hash import Hash
 
+from node.localnet.slots import DEPTH, Commitment
+
 MAX_AGE = 150
 """Blocks."""
+_KEPT = MAX_AGE + DEPTH[Commitment.FINALIZED]
+"""Blocks: no fork makes the chain shorter by more than what is not finalized."""
 
 
 @dataclass(slots=True)
@@ -29,11 +34,11 @@ class Blockhashes:
         self._entries: OrderedDict[Hash, _Entry] = OrderedDict()
 
     def register(self, blockhash: Hash, height: int) -> None:
-        """A block was made; hashes older than the window are dropped, with the transactions they knew."""
+        """A block was made; hashes that can be of no use any more are dropped, with the transactions they knew."""
         self._entries[blockhash] = _Entry(height)
         while True:
             oldest = next(iter(self._entries.values()))
-            if height - oldest.height <= MAX_AGE:
+            if height - oldest.height <= _KEPT:
                 return
             self._entries.popitem(last=False)
 
@@ -50,6 +55,21 @@ class Blockhashes:
     def mark(self, blockhash: Hash, message: bytes) -> None:
         """Remember that the message is in a block."""
         self._entries[blockhash].messages.add(message)
+
+    def unmark(self, blockhash: Hash, message: bytes) -> None:
+        """The block with that message is gone: a copy may land."""
+        entry = self._entries.get(blockhash)
+        if entry is not None:
+            entry.messages.discard(message)
+
+    def drop_after(self, height: int) -> None:
+        """Blocks above that height are gone, and with them their hashes."""
+        while self._entries and next(reversed(self._entries.values())).height > height:
+            self._entries.popitem()
+
+    def forget(self) -> None:
+        """Forget every hash, as if none had been made on this chain."""
+        self._entries.clear()
 
     def rows(self) -> list[tuple[Hash, int, tuple[bytes, ...]]]:
         """Everything held, oldest first: for saving."""

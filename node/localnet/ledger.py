@@ -145,6 +145,24 @@ class Ledger:
             if not rows:
                 del self._by_account[key]
 
+    def drop_after(self, slot: int) -> list[Record]:
+        """Forget the transactions of later slots, as if they had never been: those dropped, oldest first."""
+        gone: list[Record] = []
+        while self._records and next(reversed(self._records.values())).slot > slot:
+            _, record = self._records.popitem()
+            gone.append(record)
+            self._by_slot.pop(record.slot, None)
+            for key in record.accounts:
+                rows = self._by_account[key]
+                rows.pop()
+                if not rows:
+                    del self._by_account[key]
+        return gone[::-1]
+
+    def upto(self, slot: int) -> Ledger:
+        """The ledger as a node sees it that has got no further than this slot."""
+        return _OldLedger(self, slot)
+
     def find(self, signature: str) -> Record | None:
         """The transaction of that signature."""
         return self._records.get(signature)
@@ -163,3 +181,24 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._records)
+
+
+class _OldLedger(Ledger):
+    """Shows only what was there at a slot. Nothing is copied."""
+
+    def __init__(self, ledger: Ledger, slot: int) -> None:
+        self.__dict__.update(ledger.__dict__)
+        self._slot = slot
+
+    def find(self, signature: str) -> Record | None:
+        """The transaction of that signature."""
+        record = super().find(signature)
+        return record if record is not None and record.slot <= self._slot else None
+
+    def in_slot(self, slot: int) -> list[Record]:
+        """The slot's transactions, in order."""
+        return super().in_slot(slot) if slot <= self._slot else []
+
+    def of_account(self, key: Pubkey) -> Iterator[Record]:
+        """Transactions that name the account, newest first."""
+        return (record for record in super().of_account(key) if record.slot <= self._slot)

@@ -6,6 +6,7 @@ slot number differ, as on a real cluster.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ class Slots:
         self._blocks: deque[Block] = deque([first], maxlen=max(limit, DEPTH[Commitment.FINALIZED] * 2))
         self._rule = rule
         self._tip = first.slot
+        self._root = first
+        """Never undone, however far a fork goes back."""
 
     @property
     def tip(self) -> int:
@@ -72,7 +75,9 @@ class Slots:
 
     def at(self, commitment: Commitment) -> Block:
         """The newest block that has the commitment."""
-        return self._blocks[max(-1 - DEPTH[commitment], -len(self._blocks))]
+        block = self._blocks[max(-1 - DEPTH[commitment], -len(self._blocks))]
+        # After a fork, and in an old view, counting blocks would lead back to before the root.
+        return block if block.slot >= self._root.slot else self._root
 
     def next_slot(self) -> int | None:
         """Move time on by one slot; its number, or None where the slot is skipped."""
@@ -87,6 +92,25 @@ class Slots:
         """Put a new block on top."""
         self._blocks.append(block)
         self._tip = max(self._tip, block.slot)
+
+    def drop_after(self, slot: int) -> list[Block]:
+        """A fork wins that knows no block after this slot: the blocks that are gone, oldest first.
+
+        Time does not go back, so their slots count as skipped from now on. Finalized blocks stay whatever the slot.
+        """
+        self._root = self.at(Commitment.FINALIZED)
+        gone: list[Block] = []
+        while self._blocks[-1].slot > max(slot, self._root.slot):
+            gone.append(self._blocks.pop())
+        return gone[::-1]
+
+    def upto(self, slot: int, root: int) -> Slots:
+        """The chain as it was when this slot was its newest, with everything up to the slot `root` finalized."""
+        old = copy.copy(self)
+        old._blocks = deque((block for block in self._blocks if block.slot <= slot), maxlen=self._blocks.maxlen)
+        old._tip = min(slot, self._tip)
+        old._root = next((block for block in reversed(old._blocks) if block.slot <= root), old._blocks[0])
+        return old
 
     def find(self, slot: int) -> Block | None:
         """The block of a slot, if there was one and it is still remembered."""

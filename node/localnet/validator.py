@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from solders.hash import Hash
+from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from node.localnet.bank import Bank, Execution
@@ -44,6 +46,31 @@ class Listener(Protocol):
         """A block was begun; `advanced` says which blocks got which commitment by that, oldest first."""
         ...
 
+    def on_fork(self, block: Block, changed: Mapping[Commitment, Sequence[Pubkey]]) -> None:
+        """A fork has won whose newest block this is; `changed`: accounts that are back to what they were before, and
+        up to which commitment what they had been in between was known."""
+        ...
+
+
+class Weather(Protocol):
+    """What may go wrong with slots and with transactions on their way (see `node.localnet.faults`)."""
+
+    def stalls(self) -> bool:
+        """Whether time passes without a slot."""
+        ...
+
+    def skips(self) -> bool:
+        """Whether the slot that begins goes without a block."""
+        ...
+
+    def block_begun(self) -> None:
+        """A block is there to put transactions into."""
+        ...
+
+    def sent(self, transaction: VersionedTransaction, wire: bytes) -> None:
+        """A client sent a transaction with good signatures; it may come to `Validator.submit`, now, later or never."""
+        ...
+
 
 class Validator:
     """A one-node cluster."""
@@ -64,6 +91,10 @@ class Validator:
         self.blockhashes = Blockhashes()
         self.listeners: list[Listener] = []
         self.transaction_count = 0
+        self.weather: Weather | None = None
+        self.kept_from: int | None = None
+        """Accounts as they were at the end of this slot are kept for longer than any commitment needs them."""
+        self._present: tuple[Slots, Ledger] | None = None
         self._time = time
         head = first or Block(0, 0, 0, genesis_hash, int(time()))
         self.slots = Slots(head, rule=rule, limit=history.blocks)
@@ -90,12 +121,18 @@ class Validator:
 
     def tick(self) -> None:
         """One slot passes: a new block, unless the slot is skipped."""
+        weather = self.weather
+        if weather is not None and weather.stalls():
+            return
         slot = self.slots.next_slot()
-        if slot is not None:
-            self._begin(slot)
+        if slot is None or (weather is not None and weather.skips()):
+            return
+        self._begin(slot, {commitment: self.slots.at(commitment).slot for commitment in Commitment})
+        if weather is not None:
+            weather.block_begun()
 
-    def _begin(self, slot: int) -> None:
-        before = {commitment: self.slots.at(commitment).slot for commitment in Commitment}
+    def _begin(self, slot: int, before: Mapping[Commitment, int]) -> None:
+        """Put a block on top; `before`: up to where each commitment has been told of."""
         parent = self.slots.head
         # A blockhash must not be foreseeable: proofs of work on this chain are seeded by it.
         blockhash = Hash(hashlib.sha256(bytes(parent.blockhash) + os.urandom(32)).digest())
@@ -110,7 +147,53 @@ class Validator:
         }
         for listener in self.listeners:
             listener.on_block(block, advanced)
-        self.bank.settle(self.slots.at(Commitment.FINALIZED).slot)
+        finalized = self.slots.at(Commitment.FINALIZED).slot
+        self.bank.settle(finalized if self.kept_from is None else min(finalized, self.kept_from))
+
+    def fork(self, slot: int) -> list[Record]:
+        """Another fork wins, which has no block after this slot: the transactions it undoes, oldest first.
+
+        Confirmed ones are among them; what is finalized stays, so no slot before the finalized one is gone back to.
+        The winning fork's next block is there at once. Blockhashes of the lost blocks are unknown from now on, and
+        copies of the transactions may land again.
+        """
+        told = {commitment: self.slots.at(commitment).slot for commitment in Commitment}
+        slot = max(slot, told[Commitment.FINALIZED])
+        changed = {commitment: self._changed_between(slot, upto) for commitment, upto in told.items()}
+        self.slots.drop_after(slot)
+        head = self.slots.head
+        gone = self.ledger.drop_after(head.slot)
+        for record in gone:
+            transaction = VersionedTransaction.from_bytes(record.wire)
+            self.blockhashes.unmark(transaction.message.recent_blockhash, _message_id(transaction))
+        self.blockhashes.drop_after(head.height)
+        self.transaction_count -= len(gone)
+        while self._slot_hashes and self._slot_hashes[0][0] >= head.slot:
+            self._slot_hashes.popleft()
+        self.bank.revert(head.slot)
+        self._begin(self.slots.tip + 1, {commitment: min(upto, head.slot) for commitment, upto in told.items()})
+        for listener in self.listeners:
+            listener.on_fork(self.slots.head, changed)
+        return gone
+
+    def _changed_between(self, after: int, upto: int) -> list[Pubkey]:
+        blocks = self.slots.between(after, upto)
+        return list(dict.fromkeys(key for block in blocks for key in self.bank.changed_in(block.slot)))
+
+    @contextmanager
+    def seen_at(self, slot: int) -> Iterator[None]:
+        """Answer as a node would that has got no further than this slot; what is sent still reaches the cluster."""
+        self._present = (self.slots, self.ledger)
+        self.slots = self.slots.upto(slot, self.bank.oldest_view)
+        self.ledger = self.ledger.upto(self.slots.head.slot)
+        try:
+            yield
+        finally:
+            self._return()
+
+    def _return(self) -> None:
+        if self._present is not None:
+            (self.slots, self.ledger), self._present = self._present, None
 
     # --- transactions
 
@@ -128,12 +211,20 @@ class Validator:
             return "AlreadyProcessed"
         return None
 
+    def send(self, transaction: VersionedTransaction, wire: bytes) -> None:
+        """A client's transaction with good signatures sets out; what becomes of it shows in the blocks."""
+        if self.weather is None:
+            self.submit(transaction, wire)
+        else:
+            self.weather.sent(transaction, wire)
+
     def submit(self, transaction: VersionedTransaction, wire: bytes) -> Execution | None:
         """Put a transaction with good signatures into the newest block.
 
         None, or an execution that has not landed, means that no block holds it: the cluster drops such
         transactions without a word.
         """
+        self._return()
         block = self.slots.head
         if self.refusal(transaction, block) is not None:
             return None

@@ -9,6 +9,9 @@ from __future__ import annotations
 from solders.account import Account
 from solders.pubkey import Pubkey
 
+SPARE = 500
+"""Versions kept although no commitment asks for them any more: what an endpoint that lags behind shows."""
+
 
 class UndoLog:
     """What accounts were before each slot changed them."""
@@ -16,6 +19,13 @@ class UndoLog:
     def __init__(self) -> None:
         self._older: dict[Pubkey, list[tuple[int, Account | None]]] = {}
         self._slots: dict[int, dict[Pubkey, None]] = {}
+        self._notes = 0
+        self._floor = 0
+
+    @property
+    def floor(self) -> int:
+        """The oldest slot whose end can be told."""
+        return self._floor
 
     def note(self, key: Pubkey, slot: int, previous: Account | None) -> None:
         """An account is about to change in this slot; only the first note of a slot counts."""
@@ -23,6 +33,7 @@ class UndoLog:
         if key in keys:
             return
         keys[key] = None
+        self._notes += 1
         self._older.setdefault(key, []).append((slot, previous))
 
     def at(self, key: Pubkey, slot: int, current: Account | None) -> Account | None:
@@ -41,16 +52,38 @@ class UndoLog:
         return {key for changed, keys in self._slots.items() if changed > slot for key in keys}
 
     def prune(self, slot: int) -> None:
-        """Forget what only views of slots before this one would need."""
-        for changed in [number for number in self._slots if number <= slot]:
+        """Forget what only views of slots before this one would need, oldest first and down to SPARE versions."""
+        done: list[int] = []
+        for changed in self._slots:
+            if changed > slot or self._notes <= SPARE:
+                break
+            self._notes -= len(self._slots[changed])
+            done.append(changed)
+        for changed in done:
+            self._floor = changed
             for key in self._slots.pop(changed):
-                versions = [entry for entry in self._older.get(key, ()) if entry[0] > slot]
+                versions = [entry for entry in self._older.get(key, ()) if entry[0] > changed]
                 if versions:
                     self._older[key] = versions
                 else:
-                    self._older.pop(key, None)  # may have gone with another slot pruned just now
+                    self._older.pop(key, None)
+
+    def drop_after(self, slot: int) -> dict[Pubkey, Account | None]:
+        """Take back all changes of later slots: what the accounts they touched were at the end of this one."""
+        reverted = {key: self.at(key, slot, None) for key in self.changed_after(slot)}
+        for changed in [number for number in self._slots if number > slot]:
+            self._notes -= len(self._slots[changed])
+            for key in self._slots.pop(changed):
+                versions = [entry for entry in self._older.get(key, ()) if entry[0] <= slot]
+                if versions:
+                    self._older[key] = versions
+                else:
+                    self._older.pop(key, None)
+        return reverted
 
     def clear(self) -> None:
         """Forget everything: all accounts are final as they are now."""
+        self._floor = max((self._floor, *self._slots))
+        self._notes = 0
         self._older.clear()
         self._slots.clear()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 from hypothesis import given
 from hypothesis import strategies as st
 from solders.account import Account
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 
+from node.localnet import versions
 from node.localnet.blockhashes import MAX_AGE, Blockhashes
 from node.localnet.slots import Block, Commitment, SkipRule, Slots
 from node.localnet.versions import UndoLog
@@ -70,8 +73,49 @@ def test_a_blockhash_is_valid_for_150_blocks_after_its_own() -> None:
     assert not table.valid_at(first, 11 + MAX_AGE)
     assert not table.valid_at(first, 9), "a view from before the block does not know its hash"
     assert table.seen(first, b"message")
-    table.register(Hash.new_unique(), 11 + MAX_AGE)
-    assert not table.seen(first, b"message"), "gone with its blockhash"
+    for height in range(11 + MAX_AGE, 44 + MAX_AGE):
+        table.register(Hash.new_unique(), height)
+    assert not table.seen(first, b"message"), "gone, once no fork can make its blockhash young again"
+
+
+def test_a_fork_makes_blockhashes_young_again_and_forgets_its_own() -> None:
+    table = Blockhashes()
+    hashes = [Hash.new_unique() for _ in range(180)]
+    for height, blockhash in enumerate(hashes):
+        table.register(blockhash, height)
+    table.mark(hashes[10], b"message")
+    assert not table.valid_at(hashes[10], 179)
+    table.drop_after(155)
+    assert table.valid_at(hashes[10], 156)
+    assert table.seen(hashes[10], b"message")
+    table.unmark(hashes[10], b"message")
+    assert not table.seen(hashes[10], b"message")
+    assert not table.valid_at(hashes[156], 160)
+
+
+def test_a_fork_drops_blocks_but_no_finalized_one() -> None:
+    slots = Slots(block(0, 0, 0), rule=SkipRule(one_in=0), limit=500)
+    grow(slots, 100)
+    assert [entry.slot for entry in slots.drop_after(90)] == list(range(91, 101))
+    assert slots.tip == 100, "time does not go back"
+    assert (slots.head.slot, slots.at(Commitment.CONFIRMED).slot, slots.at(Commitment.FINALIZED).slot) == (90, 89, 68)
+    slots.append(block(101, 91, 90))
+    assert (slots.head.slot, slots.at(Commitment.CONFIRMED).slot, slots.at(Commitment.FINALIZED).slot) == (101, 90, 68)
+    slots.drop_after(5)
+    assert slots.head.slot == slots.at(Commitment.CONFIRMED).slot == slots.at(Commitment.FINALIZED).slot == 68
+    grow(slots, 32)
+    assert slots.at(Commitment.FINALIZED).slot == 68
+    grow(slots, 1)
+    assert slots.at(Commitment.FINALIZED).slot == 102
+
+
+def test_an_old_view_shows_what_was_there_then() -> None:
+    slots = Slots(block(0, 0, 0), rule=SkipRule(one_in=0), limit=500)
+    grow(slots, 100)
+    old = slots.upto(80, root=0)
+    assert (old.tip, old.head.slot, old.at(Commitment.FINALIZED).slot, old.find(81)) == (80, 80, 48, None)
+    assert slots.upto(80, root=60).at(Commitment.FINALIZED).slot == 60, "accounts of before are not known any more"
+    assert slots.head.slot == 100
 
 
 writes = st.lists(
@@ -79,9 +123,12 @@ writes = st.lists(
 )
 
 
-@given(writes, st.integers(0, 30))
-def test_any_view_after_the_finalized_one_is_exact(changes: list[tuple[int, int | None, int]], settled: int) -> None:
-    """The undo log against a model that keeps a whole copy per slot."""
+Changes = list[tuple[int, int | None, int]]
+
+
+@given(writes, st.integers(0, 30), st.sampled_from([0, 5, 500]), st.integers(0, 80))
+def test_any_view_after_the_finalized_one_is_exact(changes: Changes, settled: int, spare: int, fork: int) -> None:
+    """The undo log against a model that keeps a whole copy per slot; then a fork goes back to one of them."""
     undo, slot = UndoLog(), 0
     now: dict[Pubkey, Account | None] = dict.fromkeys(KEYS)
     copies: dict[int, dict[Pubkey, Account | None]] = {0: dict(now)}
@@ -93,11 +140,18 @@ def test_any_view_after_the_finalized_one_is_exact(changes: list[tuple[int, int 
         now[key] = new
         copies[slot] = dict(now)
     settled = min(settled, slot)
-    undo.prune(settled)
+    with mock.patch.object(versions, "SPARE", spare):
+        undo.prune(settled)
+    assert undo.floor <= settled
     state = dict.fromkeys(KEYS)
     for view in range(slot + 1):
         state = copies.get(view, state)
-        if view >= settled:
+        if view >= undo.floor:
             assert {key: undo.at(key, view, now[key]) for key in KEYS} == state
             later = {k for s, copy in copies.items() if s > view for k in KEYS if copy[k] is not state[k]}
             assert later <= undo.changed_after(view)
+    fork = max(settled, min(fork, slot))
+    now |= undo.drop_after(fork)
+    last = copies[max(at for at in copies if at <= fork)]
+    assert {key: undo.at(key, slot, now[key]) for key in KEYS} == last
+    assert not undo.changed_after(fork)

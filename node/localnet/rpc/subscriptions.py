@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -60,6 +60,10 @@ class Subscriptions:
         self._validator = validator
         self._numbers = itertools.count(1)
         self._by_kind: dict[str, dict[int, Subscription]] = {kind: {} for kind in KINDS}
+        self._fresh: list[Subscription] = []
+        """Signature subscriptions whose answer has not gone out yet."""
+        self._reverted: dict[int, dict[Commitment, list[Pubkey]]] = {}
+        """By a fork's first block: accounts that it set back, and the views that must still be told."""
 
     def __len__(self) -> int:
         return sum(len(group) for group in self._by_kind.values())
@@ -80,14 +84,15 @@ class Subscriptions:
             table[f"{kind}Unsubscribe"] = partial(self._remove, kind, subscriber)
         return table
 
-    def settle(self, number: int) -> None:
+    def settle(self, subscriber: Subscriber) -> None:
         """After the answer to a subscribe went out: tell what has happened already."""
-        found = self._by_kind["signature"].get(number)
-        if found is None:
-            return
-        record = self._validator.ledger.find(found.text)
-        if record is not None and self._validator.commitment_of(record) >= found.commitment:
-            self._signature_done(found, record)
+        fresh, self._fresh = self._fresh, []
+        for found in fresh:
+            record = self._validator.ledger.find(found.text)
+            if found.subscriber is not subscriber or record is None:
+                continue
+            if self._validator.commitment_of(record) >= found.commitment:
+                self._signature_done(found, record)
 
     def forget(self, subscriber: Subscriber) -> None:
         """The socket is gone."""
@@ -100,6 +105,8 @@ class Subscriptions:
     def _add(self, make: Callable[[Params], Subscription], params: Params) -> int:
         subscription = make(params)
         self._by_kind[subscription.kind][subscription.number] = subscription
+        if subscription.kind == "signature":
+            self._fresh.append(subscription)
         return subscription.number
 
     def _remove(self, kind: str, subscriber: Subscriber, params: Params) -> bool:
@@ -165,9 +172,29 @@ class Subscriptions:
             for one in blocks:
                 self._tell_transactions(self._validator.ledger.in_slot(one.slot), commitment, one)
                 self._tell_accounts(self._validator.bank.changed_in(one.slot), commitment, one)
+                reverted = self._reverted.get(one.slot)
+                if reverted is not None:
+                    self._tell_reverted(reverted.pop(commitment, ()), commitment, one)
+                    if not reverted:
+                        del self._reverted[one.slot]
         for rooted in advanced.get(Commitment.FINALIZED, ()):
             for found in list(self._by_kind["root"].values()):
                 found.notify(rooted.slot)
+
+    def on_fork(self, block: Block, changed: Mapping[Commitment, Sequence[Pubkey]]) -> None:
+        """A fork has won: those who watch an account hear what it is again, in each view that had it otherwise.
+
+        Nobody else hears of a fork, as on a real node: not who watches a program, logs, or a signature that was told.
+        """
+        waiting = {commitment: list(keys) for commitment, keys in changed.items()}
+        for slot in [slot for slot in self._reverted if slot > block.parent]:
+            # That block is lost in its turn, before all could be told.
+            for commitment, keys in self._reverted.pop(slot).items():
+                waiting[commitment] += keys
+        self._tell_reverted(waiting.pop(Commitment.PROCESSED), Commitment.PROCESSED, block)
+        waiting = {commitment: keys for commitment, keys in waiting.items() if keys}
+        if waiting:
+            self._reverted[block.slot] = waiting
 
     def _of(self, kind: str, commitment: Commitment) -> list[Subscription]:
         return [found for found in self._by_kind[kind].values() if found.commitment is commitment]
@@ -191,6 +218,14 @@ class Subscriptions:
         # A signature is told once; the subscription ends by that.
         self._by_kind["signature"].pop(found.number, None)
         found.notify({"context": {"slot": record.slot}, "value": {"err": record.error}})
+
+    def _tell_reverted(self, keys: Iterable[Pubkey], commitment: Commitment, block: Block) -> None:
+        read, wanted = reader(self._validator, block), set(keys)
+        for found in self._of("account", commitment):
+            if found.key in wanted and found.style is not None:
+                account = read(found.key)
+                value = found.style.apply(account, read) if account is not None else _CLOSED
+                found.notify({"context": {"slot": block.slot}, "value": value})
 
     def _tell_accounts(self, keys: Iterable[Pubkey], commitment: Commitment, block: Block) -> None:
         accounts, programs = self._of("account", commitment), self._of("program", commitment)

@@ -61,7 +61,7 @@ class TransactionMethods:
             tried = self._try(transaction, view, verify=False)
             if tried.error is not None:
                 raise _preflight_failure(tried)
-        self._validator.submit(transaction, wire)
+        self._validator.send(transaction, wire)
         return str(transaction.signatures[0])
 
     def simulate(self, params: Params) -> Any:
