@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from node.localnet.rpc.context import Methods
-from node.localnet.rpc.dispatch import Dispatcher, dump, error_json
-from node.localnet.rpc.errors import PARSE_ERROR, RpcError
+from node.localnet.rpc.dispatch import Dispatcher
 from node.localnet.rpc.subscriptions import Subscriptions
 
 _BODY_LIMIT = 4 * 1024 * 1024
@@ -116,19 +113,10 @@ class RpcServer:
         return socket
 
     def _answer(self, dispatcher: Dispatcher, peer: _Socket, text: str) -> None:
-        try:
-            request: Any = json.loads(text)
-        except (ValueError, RecursionError):
-            peer.push(dump(error_json(None, RpcError(PARSE_ERROR, "Parse error"))))
-            return
-        entries = request if isinstance(request, list) else [request]
-        for entry in entries:
-            answer = dispatcher.one(entry)
-            if answer is None:
-                continue  # no id: a sign of life such as `ping`
-            peer.push(dump(answer))
-            if entry.get("method") == "signatureSubscribe" and "result" in answer:
-                self._subscriptions.settle(answer["result"])
+        answer = dispatcher.answer(text)
+        if answer:  # none for what has no id: a sign of life such as `ping`
+            peer.push(answer)
+        self._subscriptions.settle(peer)
 
     async def _close_sockets(self, _application: web.Application) -> None:
         for socket in list(self._open):

@@ -156,7 +156,7 @@ async def test_several_accounts_at_once(rpc: RpcClient) -> None:
         ("getAccountInfo", ["not an address"]),
         ("getAccountInfo", [5]),
         ("getAccountInfo", ["1" * 32, {"encoding": "hex"}]),
-        ("getAccountInfo", ["1" * 32, {"commitment": "sure"}]),
+        ("getTokenSupply", ["1" * 32, {"commitment": "sure"}]),
         ("getAccountInfo", ["1" * 32, {"dataSlice": {"offset": 1}}]),
         ("getAccountInfo", ["1" * 32, {"minContextSlot": -1}]),
         ("getAccountInfo", ["1" * 32, 7]),
@@ -176,7 +176,8 @@ async def test_several_accounts_at_once(rpc: RpcClient) -> None:
         ("getMinimumBalanceForRentExemption", ["1"]),
         ("getBlockTime", [1.5]),
         ("requestAirdrop", ["1" * 32]),
-        ("getSlot", [{"commitment": 3}]),
+        ("getInflationGovernor", [{"commitment": 3}]),
+        ("getSlot", [{"minContextSlot": "3"}]),
     ],
 )
 async def test_parameters_that_are_refused(rpc: RpcClient, method: str, params: list[object]) -> None:

@@ -54,13 +54,17 @@ async def test_batches(rpc: RpcClient) -> None:
             {"jsonrpc": "2.0", "id": "a", "method": "getHealth"},
             {"jsonrpc": "2.0", "method": "getHealth"},
             {"jsonrpc": "2.0", "id": 2, "method": "nothing"},
-            5,
+            {"id": 3, "method": "getHealth"},
+            {"id": 4},
         ]
     )
-    assert [entry.get("id") for entry in answers] == ["a", 2, None]
+    assert [entry.get("id") for entry in answers] == ["a", 2, 3, 4]
     assert answers[1]["error"] == {"code": -32601, "message": "Method not found"}
-    assert answers[2]["error"]["code"] == -32600
+    assert answers[2]["error"] == {"code": -32600, "message": "Unsupported JSON-RPC protocol version"}
+    assert answers[3]["error"] == {"code": -32600, "message": "Invalid request"}
     assert (await rpc.raw([]))["error"]["code"] == -32600
+    broken = await rpc.raw([{"jsonrpc": "2.0", "id": "a", "method": "getHealth"}, 5])
+    assert broken["error"]["code"] == -32700, "one member that is no call spoils the batch"
 
 
 async def test_what_is_no_request(rpc: RpcClient) -> None:

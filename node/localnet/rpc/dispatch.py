@@ -8,6 +8,7 @@ from typing import Any
 
 from node.errors import GpunodeError
 from node.localnet.rpc.context import Methods
+from node.localnet.rpc.envelope import Call, Unreadable, read_request
 from node.localnet.rpc.errors import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -17,6 +18,7 @@ from node.localnet.rpc.errors import (
     RpcError,
 )
 from node.localnet.rpc.params import Params
+from node.localnet.rpc.signatures import SIGNATURES
 
 _log = logging.getLogger(__name__)
 _SEPARATORS = (",", ":")
@@ -31,41 +33,45 @@ class Dispatcher:
     def answer(self, body: bytes | str) -> str:
         """The response text for a request's text; empty where nothing in it asks for one."""
         try:
-            request = json.loads(body)
-        except (ValueError, RecursionError):
+            request = read_request(body)
+        except Unreadable:
             return dump(error_json(None, RpcError(PARSE_ERROR, "Parse error")))
-        if isinstance(request, list):
-            if not request:
-                return dump(error_json(None, RpcError(INVALID_REQUEST, "Invalid request")))
-            answers = [answer for entry in request if (answer := self.one(entry)) is not None]
-            return dump(answers) if answers else ""
-        answer = self.one(request)
-        return "" if answer is None else dump(answer)
+        if isinstance(request, Call):
+            answer = self.one(request)
+            return "" if answer is None else dump(answer)
+        answers = [answer for call in request if (answer := self.one(call)) is not None]
+        return dump(answers) if answers else ""
 
-    def one(self, request: Any) -> dict[str, Any] | None:
-        """The response to one request; None for a notification (it has no id)."""
-        if not isinstance(request, dict) or not isinstance(request.get("method"), str):
-            return error_json(None, RpcError(INVALID_REQUEST, "Invalid request"))
-        if "id" not in request:
+    def one(self, call: Call) -> dict[str, Any] | None:
+        """The response to one call; None for a notification."""
+        if call.method is None:
+            return error_json(call.identity, RpcError(INVALID_REQUEST, "Invalid request"))
+        if not call.answered:
             return None
-        identity = request["id"]
+        if not call.versioned:
+            unversioned = error_json(call.identity, RpcError(INVALID_REQUEST, "Unsupported JSON-RPC protocol version"))
+            del unversioned["jsonrpc"]
+            return unversioned
         try:
-            return result_json(identity, self._call(request["method"], request.get("params")))
+            return result_json(call.identity, self._call(call.method, call.params))
         except RpcError as error:
-            return error_json(identity, error)
+            return error_json(call.identity, error)
         except GpunodeError as error:
-            return error_json(identity, RpcError(INTERNAL_ERROR, str(error), {"hint": error.hint}))
+            return error_json(call.identity, RpcError(INTERNAL_ERROR, str(error), {"hint": error.hint}))
         except Exception:
             # The boundary of the server: a fault in one method must not end the chain.
-            _log.exception("the method %s failed", request["method"])
-            return error_json(identity, RpcError(INTERNAL_ERROR, "Internal error"))
+            _log.exception("the method %s failed", call.method)
+            return error_json(call.identity, RpcError(INTERNAL_ERROR, "Internal error"))
 
     def _call(self, name: str, params: Any) -> Any:
         method = self._methods.get(name)
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, "Method not found")
+        signature = SIGNATURES.get(name)
+        if signature is not None:
+            return method(Params(signature.read(params)))
         if params is not None and not isinstance(params, list):
-            raise RpcError(INVALID_PARAMS, "Invalid params: expected an array.")
+            raise RpcError(INVALID_PARAMS, "`params` should be an array")
         return method(Params(params or []))
 
 

@@ -8,7 +8,8 @@ from solders.account import Account
 
 from node.localnet import spl
 from node.localnet.rpc.errors import invalid_params
-from node.localnet.rpc.params import Config, decode_bytes, kind
+from node.localnet.rpc.params import Config, decode_bytes
+from node.localnet.rpc.shapes import kind
 
 _MOST_FILTERS = 4
 _MEMCMP_BYTES = 128

@@ -1,69 +1,51 @@
-"""Parameters of a request, taken out with the checks a Solana RPC node makes."""
+"""Parameters of a request, taken out with the checks a Solana RPC node makes.
+
+For a node's own methods `signatures.py` has looked at types, numbers and names before a method sees them.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
+from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from node.base58 import b58decode
+from node.localnet.rpc.encodings import Undecodable, base58_bytes, base64_bytes, fixed
 from node.localnet.rpc.errors import MIN_CONTEXT_SLOT, RpcError, invalid_params
+from node.localnet.rpc.shapes import kind
 from node.localnet.slots import Block, Commitment, Slots
 
 _COMMITMENTS = {
     "processed": Commitment.PROCESSED,
     "confirmed": Commitment.CONFIRMED,
     "finalized": Commitment.FINALIZED,
-    # names of older clients
-    "recent": Commitment.PROCESSED,
-    "single": Commitment.CONFIRMED,
-    "singleGossip": Commitment.CONFIRMED,
-    "root": Commitment.FINALIZED,
-    "max": Commitment.FINALIZED,
 }
 
 
 def pubkey(value: object) -> Pubkey:
     """The address, or -32602."""
-    if not isinstance(value, str):
-        raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected a string.")
-    try:
-        return Pubkey.from_string(value)
-    except ValueError:
-        try:
-            wrong_size = len(b58decode(value)) != 32
-        except ValueError:
-            wrong_size = False
-        raise invalid_params(f"Invalid param: {'WrongSize' if wrong_size else 'Invalid'}") from None
+    return Pubkey.from_bytes(_fixed(value, 32))
 
 
 def signature(value: object) -> Signature:
     """The signature, or -32602."""
+    return Signature.from_bytes(_fixed(value, 64))
+
+
+def blockhash(value: object) -> Hash:
+    """The blockhash, or -32602."""
+    return Hash.from_bytes(_fixed(value, 32))
+
+
+def _fixed(value: object, size: int) -> bytes:
     if not isinstance(value, str):
         raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected a string.")
     try:
-        return Signature.from_string(value)
-    except ValueError:
-        raise invalid_params("Invalid param: Invalid") from None
-
-
-def kind(value: object) -> str:
-    """What a value is, in a node's words."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return f"boolean `{str(value).lower()}`"
-    if isinstance(value, int):
-        return f"integer `{value}`"
-    if isinstance(value, float):
-        return f"floating point `{value}`"
-    if isinstance(value, str):
-        return f'string "{value[:60]}"'
-    return "sequence" if isinstance(value, list) else "map"
+        return fixed(value, size)
+    except Undecodable as error:
+        raise invalid_params(f"Invalid param: {error}") from None
 
 
 def settled(commitment: Commitment) -> Commitment:
@@ -76,13 +58,9 @@ def settled(commitment: Commitment) -> Commitment:
 def decode_bytes(text: str, encoding: str) -> bytes:
     """Bytes given as base58 or base64 text, or -32602."""
     try:
-        if encoding == "base64":
-            return base64.b64decode(text, validate=True)
-        if encoding == "base58":
-            return b58decode(text)
-    except (ValueError, binascii.Error) as error:
+        return base64_bytes(text) if encoding == "base64" else base58_bytes(text)
+    except Undecodable as error:
         raise invalid_params(f"invalid {encoding} encoding: {error}") from None
-    raise invalid_params(f"unsupported encoding: {encoding}. Supported encodings: base58, base64")
 
 
 class Config:
@@ -133,7 +111,10 @@ class Config:
 
     def view(self, slots: Slots, name: str = "commitment") -> Block:
         """The block of the view asked for; -32016 where it lies before `minContextSlot`."""
-        block = slots.at(self.commitment(name))
+        return self.reached(slots.at(self.commitment(name)))
+
+    def reached(self, block: Block) -> Block:
+        """The block; -32016 where it lies before `minContextSlot`."""
         least = self.integer("minContextSlot")
         if least is not None and block.slot < least:
             raise RpcError(

@@ -63,9 +63,7 @@ _BLOCK = _config(
     rewards=Maybe(_FLAG),
     maxSupportedTransactionVersion=_VERSION,
 )
-_TRANSACTION = _config(
-    "RpcTransactionConfig", encoding=_TRANSACTION_ENCODING, maxSupportedTransactionVersion=_VERSION
-)
+_TRANSACTION = _config("RpcTransactionConfig", encoding=_TRANSACTION_ENCODING, maxSupportedTransactionVersion=_VERSION)
 _SEND = Fields(
     "RpcSendTransactionConfig",
     {
@@ -99,9 +97,7 @@ _HISTORY = _config(
 )
 _LEADERS = _config("RpcLeaderScheduleConfig", identity=Maybe(_TEXT))
 _RANGE = Fields("RpcBlockProductionConfigRange", {"firstSlot": _U64, "lastSlot": _SLOT}, needed=("firstSlot",))
-_STATUS = Fields(
-    "RpcSignatureStatusConfig", {"searchTransactionHistory": _FLAG}, needed=("searchTransactionHistory",)
-)
+_STATUS = Fields("RpcSignatureStatusConfig", {"searchTransactionHistory": _FLAG}, needed=("searchTransactionHistory",))
 _AIRDROP = _config("RpcRequestAirdropConfig", recentBlockhash=Maybe(_TEXT))
 _PRODUCTION = _config("RpcBlockProductionConfig", identity=Maybe(_TEXT), range=Maybe(_RANGE))
 _VOTES = _config(
@@ -155,9 +151,7 @@ class Signature:
         if len(params) < count:
             raise invalid_params(f"Invalid params: invalid length {len(params)}, expected a tuple of size {count}.")
         if len(params) > count:
-            raise invalid_params(
-                f"Invalid params: invalid length {len(params)}, expected fewer elements in array."
-            )
+            raise invalid_params(f"Invalid params: invalid length {len(params)}, expected fewer elements in array.")
         return read
 
 
@@ -213,9 +207,7 @@ SIGNATURES: dict[str, Signature] = {
     "getInflationReward": Signature((ListOf(_TEXT),), (_EPOCH,)),
     "getLargestAccounts": Signature((), (_LARGEST,)),
     "getLatestBlockhash": _OF_CONTEXT,
-    "getLeaderSchedule": Signature(
-        (), (AnyOf("RpcLeaderScheduleConfigWrapper", (_SLOT, Maybe(_LEADERS))), _LEADERS)
-    ),
+    "getLeaderSchedule": Signature((), (AnyOf("RpcLeaderScheduleConfigWrapper", (_SLOT, Maybe(_LEADERS))), _LEADERS)),
     "getMaxRetransmitSlot": _NOTHING,
     "getMaxShredInsertSlot": _NOTHING,
     "getMinimumBalanceForRentExemption": Signature((_SIZE,), (_COMMITMENT,)),
