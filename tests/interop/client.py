@@ -14,6 +14,7 @@ from typing import Any
 
 from solders.keypair import Keypair
 
+from node.chain.clusters import Cluster
 from node.localnet.app import Localnet
 from tests.interop.packages import CLIENTS
 
@@ -22,6 +23,19 @@ LINE_LIMIT = 32 * 1024 * 1024
 # In the client's preset for both networks; no program of ours stands there, but the client insists on an address.
 POOLS = "nosPdZrfDzND1LAR28FLMDEATUPK53K8xbRBXAirevD"
 MERKLE_DISTRIBUTOR = "merkp8F8f5EgYSYKadk3YiuQQdo3JPdnJWKviaaF425"
+
+
+def program_addresses(cluster: Cluster) -> dict[str, str]:
+    """The addresses that the clients' settings want, by their names for them."""
+    return {
+        "nosTokenAddress": cluster.nos_mint,
+        "jobsAddress": cluster.jobs,
+        "rewardsAddress": cluster.rewards,
+        "stakeAddress": cluster.staking,
+        "nodesAddress": cluster.nodes,
+        "poolsAddress": POOLS,
+        "merkleDistributorAddress": MERKLE_DISTRIBUTOR,
+    }
 
 
 class ClientFailed(Exception):
@@ -96,15 +110,7 @@ class Client:
             secret=list(bytes(key)),
             market=net.market,
             fees=fees,
-            programs={
-                "nosTokenAddress": cluster.nos_mint,
-                "jobsAddress": cluster.jobs,
-                "rewardsAddress": cluster.rewards,
-                "stakeAddress": cluster.staking,
-                "nodesAddress": cluster.nodes,
-                "poolsAddress": POOLS,
-                "merkleDistributorAddress": MERKLE_DISTRIBUTOR,
-            },
+            programs=program_addresses(cluster),
         )
         return str(wallet)
 
