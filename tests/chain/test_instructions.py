@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from solders.instruction import Instruction
+from spl.token import instructions as spl
+from spl.token.models import TransferParams
 
 from node.chain import addresses
 from node.chain.addresses import address_from_bytes
@@ -399,6 +401,24 @@ def test_token_instructions() -> None:
     assert bytes(made.data) == b"\3" + (5).to_bytes(8, "little")
     made = tokens.transfer_lamports(source=WALLET, destination=USER, lamports=5)
     assert flags(made) == [(WALLET, "WS"), (USER, "W")]
+
+
+def test_token_instructions_are_those_of_the_spl_builders() -> None:
+    to_key = addresses.to_key
+    for mint in (None, OTHER):
+        made = tokens.create_token_account(DEVNET, payer=PAYER, owner=WALLET, mint=mint)
+        named = to_key(mint or DEVNET.nos_mint)
+        assert made == spl.create_idempotent_associated_token_account(to_key(PAYER), to_key(WALLET), named)
+    made = tokens.transfer_tokens(DEVNET, source=ATA, destination=USER, owner=WALLET, amount=2**64 - 1)
+    assert made == spl.transfer(
+        TransferParams(
+            program_id=to_key(DEVNET.token),
+            source=to_key(ATA),
+            dest=to_key(USER),
+            owner=to_key(WALLET),
+            amount=2**64 - 1,
+        )
+    )
 
 
 def test_clusters() -> None:
