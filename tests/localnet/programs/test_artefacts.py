@@ -78,8 +78,8 @@ def test_addresses_in_the_programs() -> None:
 
 
 def test_the_administrators_keys_come_from_a_public_seed() -> None:
-    assert constant("MARKET_ADMIN") == str(artefacts.market_admin().pubkey())
-    assert constant("NETWORK_AUTHORITY") == str(artefacts.network_authority().pubkey())
+    assert constant("LOCAL_MARKET_ADMIN") == str(artefacts.market_admin().pubkey())
+    assert constant("LOCAL_NETWORK_AUTHORITY") == str(artefacts.network_authority().pubkey())
 
 
 @pytest.fixture

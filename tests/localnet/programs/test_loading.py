@@ -86,9 +86,9 @@ def test_surplus_accounts_are_ignored() -> None:
 
 
 def test_errors_come_with_the_keys_that_were_compared() -> None:
-    attempt = market_scene.ready("finish")
+    attempt = market_scene.ready("clean")
     other = attempt.world.wallet()
-    attempt.accounts["payer_job"] = other
+    attempt.accounts["payer"] = other
     logs = attempt.send().logs
     start = logs.index(
         "Program log: AnchorError caused by account: job. Error Code: InvalidPayer. Error Number: 6008. "

@@ -33,6 +33,16 @@ impl<'a> Account<'a> {
         unsafe { self.view.borrow_unchecked_mut() }
     }
 
+    /// This account must belong to the program `expected`.
+    #[inline(never)]
+    pub fn require_owner(&self, expected: &Address, rule: &Rule) -> ProgramResult {
+        if self.view.owned_by(expected) {
+            return Ok(());
+        }
+        // SAFETY: nobody assigns the account while the owner is read.
+        Err(rule.mismatch(self, unsafe { self.view.owner() }, expected))
+    }
+
     #[inline(never)]
     pub fn writable(&self) -> ProgramResult {
         self.require(self.view.is_writable(), &NOT_WRITABLE)
@@ -139,6 +149,13 @@ impl<'a, S> Loaded<'a, S> {
     #[inline(always)]
     pub fn has_one(&self, field: Field<S, Address>, other: &Account, rule: &Rule) -> ProgramResult {
         self.account.stores(field.offset, other, rule)
+    }
+
+    /// As `has_one`, for a field and an account of different names: Anchor knows those as a
+    /// rule on values only, and its log does not say what was compared.
+    #[inline(always)]
+    pub fn matches(&self, field: Field<S, Address>, other: &Account, rule: &Rule) -> ProgramResult {
+        self.account.require(self.get(field) == *other.key(), rule)
     }
 }
 

@@ -1,10 +1,13 @@
 //! Instruction data: eight bytes that name the instruction, then its arguments.
 
 use crate::{
-    error::{ARGUMENTS, FALLBACK_NOT_FOUND, WRONG_DEPLOYMENT},
+    error::{ARGUMENTS, EVENT_STUB, FALLBACK_NOT_FOUND, WRONG_DEPLOYMENT},
     layout::Value,
-    Address, Outcome,
+    Address, Outcome, ProgramError,
 };
+
+/// What Anchor begins the data with of a program's calls to itself that report events.
+const EVENT: u64 = 0xe445a52e51cb9a1d;
 
 /// Arguments that were not taken yet. Bytes after the last one are ignored.
 pub struct Args<'a> {
@@ -37,6 +40,16 @@ impl<'a> Args<'a> {
         let (taken, rest) = self.rest.split_at(count);
         self.rest = rest;
         Ok(taken)
+    }
+}
+
+/// What is answered to a discriminator that names no instruction.
+#[cold]
+#[inline(never)]
+pub fn unknown(discriminator: u64) -> ProgramError {
+    match discriminator {
+        EVENT => EVENT_STUB.occurred(),
+        _ => FALLBACK_NOT_FOUND.occurred(),
     }
 }
 

@@ -41,7 +41,8 @@ impl Rule {
         self.raise(&["AnchorError caused by account: ", account])
     }
 
-    /// As `caused_by`, with the key that was found and the one that was wanted.
+    /// As `caused_by`, with the key that was found and the one that was wanted. Only
+    /// comparisons that Anchor makes itself (stored keys, addresses, owners, seeds) say so.
     #[cold]
     #[inline(never)]
     pub fn mismatch(&self, account: &Account, left: &Address, right: &Address) -> ProgramError {
@@ -127,6 +128,7 @@ macro_rules! rules {
 rules! {
     FALLBACK_NOT_FOUND = 101 InstructionFallbackNotFound "Fallback functions are not supported";
     ARGUMENTS = 102 InstructionDidNotDeserialize "The program could not deserialize the given instruction";
+    EVENT_STUB = 1500 EventInstructionStub "The program was compiled without `event-cpi` feature";
     NOT_WRITABLE = 2000 ConstraintMut "A mut constraint was violated";
     SEEDS = 2006 ConstraintSeeds "A seeds constraint was violated";
     CLOSE_TARGET = 2011 ConstraintClose "A close constraint was violated";

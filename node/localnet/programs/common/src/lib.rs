@@ -54,13 +54,21 @@ macro_rules! program {
                     $crate::log::line(&[concat!("Instruction: ", $name)]);
                     $handler(loader, args)
                 })+
-                _ => Err($crate::error::FALLBACK_NOT_FOUND.occurred()),
+                other => Err($crate::args::unknown(other)),
             }
         }
 
         // No instruction reads more than 13 accounts; further ones are skipped.
         pinocchio::program_entrypoint!(process, 16);
         pinocchio::no_allocator!();
-        pinocchio::nostd_panic_handler!();
+
+        #[cfg(target_arch = "bpf")]
+        #[panic_handler]
+        fn abort(panic: &core::panic::PanicInfo) -> ! {
+            $crate::log::panicked(panic)
+        }
+        // A host build, made by nothing but editors and linters, has the one of std.
+        #[cfg(not(target_arch = "bpf"))]
+        extern crate std as _;
     };
 }

@@ -44,10 +44,7 @@ impl<'a> Loader<'a> {
         if view.owned_by(&SYSTEM) && view.lamports() == 0 {
             return Err(NOT_INITIALIZED.caused_by(name));
         }
-        if !view.owned_by(&S::OWNER) {
-            // SAFETY: nobody assigns the account while the owner is read.
-            return Err(WRONG_OWNER.mismatch(&account, unsafe { view.owner() }, &S::OWNER));
-        }
+        account.require_owner(&S::OWNER, &WRONG_OWNER)?;
         S::inspect(account.data(), name)?;
         Ok(Loaded::trust(account))
     }

@@ -1,6 +1,8 @@
 //! Log lines, built in a buffer on the stack: the target has no allocator, and the
 //! formatting machinery of `core` costs thousands of compute units.
 
+use core::panic::PanicInfo;
+
 use crate::Address;
 
 /// Longer than the longest error line; the rest of an even longer one is cut off.
@@ -57,6 +59,35 @@ impl Decimal {
         // SAFETY: only ASCII digits were written.
         unsafe { core::str::from_utf8_unchecked(&self.digits[self.start..]) }
     }
+}
+
+/// Logs why and where the program gives up, as a program with std does, and ends it.
+pub fn panicked(panic: &PanicInfo) -> ! {
+    if let Some(place) = panic.location() {
+        let (at, column) = (place.line() as u64, place.column() as u64);
+        line(&[
+            "panicked at ",
+            place.file(),
+            ":",
+            Decimal::new(at).text(),
+            ":",
+            Decimal::new(column).text(),
+            ":\n",
+            panic.message().as_str().unwrap_or(""),
+        ]);
+    }
+    abort()
+}
+
+#[cfg(target_arch = "bpf")]
+fn abort() -> ! {
+    // SAFETY: the runtime ends the program.
+    unsafe { pinocchio::syscalls::abort() }
+}
+
+#[cfg(not(target_arch = "bpf"))]
+fn abort() -> ! {
+    loop {}
 }
 
 #[cfg(target_arch = "bpf")]

@@ -5,57 +5,79 @@ const LOW: u64 = 0xffff_ffff;
 
 #[cold]
 #[inline(never)]
-fn overflow() -> ! {
-    panic!()
+fn overflow(attempt: Attempt) -> ! {
+    match attempt {
+        Attempt::Add => panic!("attempt to add with overflow"),
+        Attempt::Subtract => panic!("attempt to subtract with overflow"),
+        Attempt::Multiply => panic!("attempt to multiply with overflow"),
+        Attempt::Divide => panic!("attempt to divide by zero"),
+        Attempt::Convert => panic!("number out of range"),
+    }
+}
+
+/// What could not be done: the log says it in the compiler's words.
+enum Attempt {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Convert,
 }
 
 pub fn add(left: u64, right: u64) -> u64 {
-    left.checked_add(right).unwrap_or_else(|| overflow())
+    left.checked_add(right)
+        .unwrap_or_else(|| overflow(Attempt::Add))
 }
 
 pub fn sub(left: u64, right: u64) -> u64 {
-    left.checked_sub(right).unwrap_or_else(|| overflow())
+    left.checked_sub(right)
+        .unwrap_or_else(|| overflow(Attempt::Subtract))
 }
 
 pub fn mul(left: u64, right: u64) -> u64 {
     let (high, low) = product(left, right);
     if high != 0 {
-        overflow()
+        overflow(Attempt::Multiply)
     }
     low
 }
 
 pub fn div(left: u64, right: u64) -> u64 {
-    left.checked_div(right).unwrap_or_else(|| overflow())
+    left.checked_div(right)
+        .unwrap_or_else(|| overflow(Attempt::Divide))
 }
 
 /// A span of time as a factor for a price.
 pub fn unsigned(seconds: i64) -> u64 {
-    u64::try_from(seconds).unwrap_or_else(|_| overflow())
+    u64::try_from(seconds).unwrap_or_else(|_| overflow(Attempt::Convert))
 }
 
 /// The seconds from `start` to `end`.
 pub fn span(start: i64, end: i64) -> i64 {
-    end.checked_sub(start).unwrap_or_else(|| overflow())
+    end.checked_sub(start)
+        .unwrap_or_else(|| overflow(Attempt::Subtract))
 }
 
 pub fn add_time(time: i64, seconds: i64) -> i64 {
-    time.checked_add(seconds).unwrap_or_else(|| overflow())
+    time.checked_add(seconds)
+        .unwrap_or_else(|| overflow(Attempt::Add))
 }
 
 pub fn add_wide(left: u128, right: u128) -> u128 {
-    left.checked_add(right).unwrap_or_else(|| overflow())
+    left.checked_add(right)
+        .unwrap_or_else(|| overflow(Attempt::Add))
 }
 
 pub fn sub_wide(left: u128, right: u128) -> u128 {
-    left.checked_sub(right).unwrap_or_else(|| overflow())
+    left.checked_sub(right)
+        .unwrap_or_else(|| overflow(Attempt::Subtract))
 }
 
 /// The value as an amount of tokens.
 pub fn narrow(value: u128) -> u64 {
     match halves(value) {
         (0, low) => low,
-        _ => overflow(),
+        _ => overflow(Attempt::Convert),
     }
 }
 
@@ -64,12 +86,15 @@ pub fn mul_wide(left: u128, right: u128) -> u128 {
     let (left_high, left_low) = halves(left);
     let (right_high, right_low) = halves(right);
     if left_high != 0 && right_high != 0 {
-        overflow()
+        overflow(Attempt::Multiply)
     }
     let (carry, low) = product(left_low, right_low);
     // One of the two is 0.
-    let cross = add(mul(left_high, right_low), mul(left_low, right_high));
-    join(add(carry, cross), low)
+    let cross = mul(left_high, right_low) + mul(left_low, right_high);
+    match carry.checked_add(cross) {
+        Some(high) => join(high, low),
+        None => overflow(Attempt::Multiply),
+    }
 }
 
 /// Quotient, rounded down. Long division, a bit at a time: it is used a few times per
@@ -78,7 +103,7 @@ pub fn mul_wide(left: u128, right: u128) -> u128 {
 pub fn div_wide(left: u128, right: u128) -> u128 {
     let (divisor_high, divisor_low) = halves(right);
     if divisor_high == 0 && divisor_low == 0 {
-        overflow()
+        overflow(Attempt::Divide)
     }
     let (mut high, mut low) = halves(left);
     if high == 0 && divisor_high == 0 {

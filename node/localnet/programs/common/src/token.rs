@@ -6,6 +6,7 @@ use crate::{
     cluster::{ASSOCIATED_TOKEN, NOS, TOKEN},
     creation::Allotment,
     error::unpacking,
+    layout::Value,
     Account, Address, Field, Loaded, Outcome, ProgramError, ProgramResult, Seed, Signer, State,
 };
 
@@ -20,6 +21,8 @@ impl TokenAccount {
     pub const AMOUNT: Field<Self, u64> = Field::at(64);
     /// 0 uninitialised, 1 initialised, 2 frozen.
     const STATE: usize = 108;
+    /// Where delegate, native reserve and close authority say whether they are there.
+    const OPTIONS: [usize; 3] = [72, 109, 129];
 }
 
 impl State for TokenAccount {
@@ -27,7 +30,7 @@ impl State for TokenAccount {
     const SPACE: usize = SPACE;
 
     fn inspect(data: &[u8], account: &'static str) -> ProgramResult {
-        if data.len() != SPACE || data[Self::STATE] > 2 {
+        if data.len() != SPACE || data[Self::STATE] > 2 || !options_decode(data, &Self::OPTIONS) {
             return Err(unpacking(account, ProgramError::InvalidAccountData));
         }
         if data[Self::STATE] == 0 {
@@ -41,6 +44,8 @@ pub struct Mint;
 
 impl Mint {
     const INITIALIZED: usize = 45;
+    /// Where mint authority and freeze authority say whether they are there.
+    const OPTIONS: [usize; 2] = [0, 46];
 }
 
 impl State for Mint {
@@ -48,7 +53,8 @@ impl State for Mint {
     const SPACE: usize = 82;
 
     fn inspect(data: &[u8], account: &'static str) -> ProgramResult {
-        if data.len() != Self::SPACE || data[Self::INITIALIZED] > 1 {
+        let sized = data.len() == Self::SPACE && data[Self::INITIALIZED] <= 1;
+        if !sized || !options_decode(data, &Self::OPTIONS) {
             return Err(unpacking(account, ProgramError::InvalidAccountData));
         }
         if data[Self::INITIALIZED] == 0 {
@@ -56,6 +62,13 @@ impl State for Mint {
         }
         Ok(())
     }
+}
+
+/// An optional value begins with a u32 that is 0 or 1.
+fn options_decode(data: &[u8], offsets: &[usize]) -> bool {
+    offsets
+        .iter()
+        .all(|&offset| u32::read(&data[offset..offset + u32::SIZE]) <= 1)
 }
 
 /// The associated NOS account of a wallet.

@@ -1,5 +1,5 @@
 use common::{
-    cluster::{NETWORK_AUTHORITY, NODES},
+    cluster::{require_network_authority, NODES},
     creation::create,
     error::UNAUTHORIZED,
     Args, Loader, ProgramResult, Seed,
@@ -55,7 +55,7 @@ pub fn audit(mut accounts: Loader, mut args: Args) -> ProgramResult {
     let authority = accounts.signer("authority")?;
 
     node.writable()?;
-    authority.require_key(&NETWORK_AUTHORITY, &UNAUTHORIZED)?;
+    require_network_authority(&authority)?;
 
     node.set(Node::AUDITED, audited as u8);
     Ok(())

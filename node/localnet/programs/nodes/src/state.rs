@@ -11,7 +11,7 @@ state! {
         owner: NODES,
         discriminator: 0x7da61292c37f56dc,
         space: 128,
-        fixed: 54 then strings_decode,
+        fixed: 54 then decodes,
         AUTHORITY: Address = 8,
         AUDITED: u8 = 40,
         ARCHITECTURE: u8 = 41,
@@ -22,6 +22,10 @@ state! {
         IOPS: u16 = 50,
         STORAGE: u16 = 52,
     }
+}
+
+fn decodes(data: &[u8]) -> bool {
+    data[Node::AUDITED.offset] <= 1 && strings_decode(data)
 }
 
 fn strings_decode(data: &[u8]) -> bool {

@@ -2,7 +2,7 @@
 //! `common::staking`.
 
 use common::{
-    cluster::{NOS, STAKING},
+    cluster::{LOCAL_NETWORK_AUTHORITY, NETWORK_AUTHORITY, NOS, STAKING},
     error::{INVALID_VAULT, UNAUTHORIZED},
     staking::Stake,
     state, Account, Address, Loaded, ProgramResult, Seed,
@@ -54,6 +54,17 @@ pub fn require_vault(stake: &Loaded<Stake>, vault: &Account) -> ProgramResult {
 
 pub fn require_holder(stake: &Loaded<Stake>, authority: &Account) -> ProgramResult {
     stake.has_one(Stake::AUTHORITY, authority, &UNAUTHORIZED)
+}
+
+/// The signer must govern the settings. As long as that is the network's own authority,
+/// the localnet's key stands in for it.
+pub fn require_governor(settings: &Loaded<Settings>, authority: &Account) -> ProgramResult {
+    if settings.get(Settings::AUTHORITY) == NETWORK_AUTHORITY
+        && *authority.key() == LOCAL_NETWORK_AUTHORITY
+    {
+        return Ok(());
+    }
+    settings.has_one(Settings::AUTHORITY, authority, &UNAUTHORIZED)
 }
 
 pub fn is_unstaked(stake: &Loaded<Stake>) -> bool {

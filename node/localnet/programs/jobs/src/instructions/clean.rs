@@ -1,6 +1,7 @@
-use common::{error::INVALID_PAYER, math, now, Args, Loader, ProgramResult};
+use common::{
+    cluster::require_market_admin, error::INVALID_PAYER, math, now, Args, Loader, ProgramResult,
+};
 
-use super::admin;
 use crate::{
     error::{JOB_IN_WRONG_STATE, JOB_NOT_EXPIRED},
     state::{Job, Market, DONE},
@@ -36,7 +37,7 @@ pub fn by_admin(mut accounts: Loader, _args: Args) -> ProgramResult {
     job.has_one(Job::PAYER, &payer, &INVALID_PAYER)?;
     job.closes_to(&payer)?;
     payer.writable()?;
-    admin::require(&authority)?;
+    require_market_admin(&authority)?;
 
     job.close(&payer)
 }

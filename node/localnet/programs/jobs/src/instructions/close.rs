@@ -1,11 +1,11 @@
 use common::{
     account::require_distinct,
+    cluster::require_market_admin,
     error::{INVALID_VAULT, UNAUTHORIZED},
     token::{TokenAccount, Vault},
     Account, Args, Loaded, Loader, Outcome, ProgramResult,
 };
 
-use super::admin;
 use crate::state::{Market, VaultKey};
 
 struct Close<'a> {
@@ -65,6 +65,6 @@ pub fn by_owner(mut accounts: Loader, _args: Args) -> ProgramResult {
 pub fn by_admin(mut accounts: Loader, _args: Args) -> ProgramResult {
     let close = Close::load(&mut accounts)?;
     close.check()?;
-    admin::require(&close.authority)?;
+    require_market_admin(&close.authority)?;
     close.perform()
 }

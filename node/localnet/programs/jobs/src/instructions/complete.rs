@@ -15,7 +15,7 @@ pub fn run(mut accounts: Loader, mut args: Args) -> ProgramResult {
 
     job.writable()?;
     job.require(job.get(Job::STATE) == DONE, &JOB_IN_WRONG_STATE)?;
-    job.require(job.get(Job::NODE) == *authority.key(), &UNAUTHORIZED)?;
+    job.matches(Job::NODE, &authority, &UNAUTHORIZED)?;
     let open = job.get(Job::IPFS_RESULT) == NO_RESULT;
     job.require(open, &RESULT_ALREADY_SET)?;
 

@@ -31,7 +31,7 @@ pub fn run(mut accounts: Loader, _args: Args) -> ProgramResult {
     let price = job.get(Job::PRICE);
     job.writable()?;
     job.has_one(Job::MARKET, &market, &INVALID_MARKET)?;
-    job.has_one(Job::PROJECT, &authority, &UNAUTHORIZED)?;
+    job.matches(Job::PROJECT, &authority, &UNAUTHORIZED)?;
     market.has_one(Market::VAULT, &vault, &INVALID_VAULT)?;
     run.writable()?;
     run.has_one(Run::PAYER, &payer, &INVALID_PAYER)?;

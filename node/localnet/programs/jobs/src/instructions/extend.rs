@@ -39,9 +39,9 @@ pub fn run(mut accounts: Loader, mut args: Args) -> ProgramResult {
     let price = job.get(Job::PRICE);
     job.writable()?;
     job.has_one(Job::MARKET, &market, &INVALID_MARKET)?;
-    job.has_one(Job::PROJECT, &authority, &UNAUTHORIZED)?;
+    job.matches(Job::PROJECT, &authority, &UNAUTHORIZED)?;
     if price > 0 {
-        job.has_one(Job::PAYER, &payer, &UNAUTHORIZED)?;
+        job.matches(Job::PAYER, &payer, &UNAUTHORIZED)?;
     }
     job.require(job.get(Job::STATE) == QUEUED, &JOB_IN_WRONG_STATE)?;
     market.has_one(Market::VAULT, &vault, &INVALID_VAULT)?;

@@ -37,11 +37,11 @@ pub fn run(mut accounts: Loader, mut args: Args) -> ProgramResult {
     let price = job.get(Job::PRICE);
     job.writable()?;
     job.has_one(Job::MARKET, &market, &INVALID_MARKET)?;
-    job.has_one(Job::PAYER, &payer_job, &INVALID_PAYER)?;
+    job.matches(Job::PAYER, &payer_job, &INVALID_PAYER)?;
     run.writable()?;
     run.has_one(Run::JOB, &job, &INVALID_JOB)?;
-    run.has_one(Run::PAYER, &payer_run, &INVALID_PAYER)?;
-    run.has_one(Run::NODE, &authority, &UNAUTHORIZED)?;
+    run.matches(Run::PAYER, &payer_run, &INVALID_PAYER)?;
+    run.matches(Run::NODE, &authority, &UNAUTHORIZED)?;
     run.closes_to(&payer_run)?;
     market.has_one(Market::VAULT, &vault, &INVALID_VAULT)?;
     vault.writable()?;

@@ -19,6 +19,5 @@ pub mod stop;
 pub mod update;
 pub mod work;
 
-mod admin;
 mod posting;
 mod run_slot;

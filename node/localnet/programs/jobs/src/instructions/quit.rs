@@ -1,9 +1,9 @@
 use common::{
+    cluster::require_market_admin,
     error::{INVALID_PAYER, UNAUTHORIZED},
     Args, Loader, ProgramResult,
 };
 
-use super::admin;
 use crate::{
     error::INVALID_JOB,
     state::{Job, Run, STOPPED},
@@ -21,7 +21,7 @@ pub fn by_node(mut accounts: Loader, _args: Args) -> ProgramResult {
     run.writable()?;
     run.has_one(Run::JOB, &job, &INVALID_JOB)?;
     run.has_one(Run::PAYER, &payer, &INVALID_PAYER)?;
-    run.has_one(Run::NODE, &authority, &UNAUTHORIZED)?;
+    run.matches(Run::NODE, &authority, &UNAUTHORIZED)?;
     run.closes_to(&payer)?;
     payer.writable()?;
 
@@ -40,7 +40,7 @@ pub fn by_admin(mut accounts: Loader, _args: Args) -> ProgramResult {
     run.has_one(Run::PAYER, &payer, &INVALID_PAYER)?;
     run.closes_to(&payer)?;
     payer.writable()?;
-    admin::require(&authority)?;
+    require_market_admin(&authority)?;
 
     run.close(&payer)
 }

@@ -28,7 +28,7 @@ pub fn run(mut accounts: Loader, _args: Args) -> ProgramResult {
     job.writable()?;
     job.has_one(Job::PAYER, &payer, &INVALID_PAYER)?;
     job.has_one(Job::MARKET, &market, &INVALID_MARKET)?;
-    job.has_one(Job::PROJECT, &authority, &UNAUTHORIZED)?;
+    job.matches(Job::PROJECT, &authority, &UNAUTHORIZED)?;
     job.require(job.get(Job::STATE) == STOPPED, &JOB_IN_WRONG_STATE)?;
     job.closes_to(&payer)?;
     market.has_one(Market::VAULT, &vault, &INVALID_VAULT)?;

@@ -14,7 +14,7 @@ pub fn check(run: &Account) -> ProgramResult {
     run.writable()?;
     run.require(run.view.is_signer(), &MISSING_SIGNATURE)?;
     run.require(run.view.lamports() == 0, &LAMPORTS_NON_NULL)?;
-    run.require(run.view.owned_by(&SYSTEM), &INVALID_OWNER)
+    run.require_owner(&SYSTEM, &INVALID_OWNER)
 }
 
 pub fn fill(run: &Account, job: Address, node: Address, payer: &Account) -> Outcome<()> {

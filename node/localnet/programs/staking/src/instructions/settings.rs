@@ -1,12 +1,12 @@
 use common::{
     cluster::{NETWORK_AUTHORITY, NOS, SLASH_TARGET, STAKING},
     creation::create,
-    error::{TOKEN_MINT, UNAUTHORIZED},
+    error::TOKEN_MINT,
     token::TokenAccount,
     Args, Loader, ProgramResult, Seed,
 };
 
-use crate::state::{Settings, SETTINGS_SEED};
+use crate::state::{require_governor, Settings, SETTINGS_SEED};
 
 /// Anybody may call it, once: what is stored is fixed.
 #[inline(never)]
@@ -34,10 +34,13 @@ pub fn update(mut accounts: Loader, _args: Args) -> ProgramResult {
     let authority = accounts.signer("authority")?;
 
     let of_nos = token_account.get(TokenAccount::MINT) == NOS;
-    token_account.require(of_nos, &TOKEN_MINT)?;
+    if !of_nos {
+        // The one constraint that Anchor raises without naming the account.
+        return Err(TOKEN_MINT.occurred());
+    }
     settings.require_seeds(&[SETTINGS_SEED], &STAKING)?;
     settings.writable()?;
-    settings.has_one(Settings::AUTHORITY, &authority, &UNAUTHORIZED)?;
+    require_governor(&settings, &authority)?;
 
     settings.set(Settings::AUTHORITY, *new_authority.key());
     settings.set(Settings::TOKEN_ACCOUNT, *token_account.key());

@@ -2,7 +2,7 @@ use common::{
     account::require_distinct,
     cluster::STAKING,
     ensure,
-    error::{INVALID_TOKEN_ACCOUNT, UNAUTHORIZED},
+    error::INVALID_TOKEN_ACCOUNT,
     math,
     staking::Stake,
     token::{TokenAccount, Vault},
@@ -11,7 +11,7 @@ use common::{
 
 use crate::{
     error::AMOUNT_NOT_ENOUGH,
-    state::{is_unstaked, require_vault, Settings, VaultKey, SETTINGS_SEED},
+    state::{is_unstaked, require_governor, require_vault, Settings, VaultKey, SETTINGS_SEED},
     weight::weigh,
 };
 
@@ -36,7 +36,7 @@ pub fn run(mut accounts: Loader, mut args: Args) -> ProgramResult {
     let target = settings.get(Settings::TOKEN_ACCOUNT);
     token_account.require_key(&target, &INVALID_TOKEN_ACCOUNT)?;
     settings.require_seeds(&[SETTINGS_SEED], &STAKING)?;
-    settings.has_one(Settings::AUTHORITY, &authority, &UNAUTHORIZED)?;
+    require_governor(&settings, &authority)?;
 
     let staked = stake.get(Stake::AMOUNT);
     ensure!(amount <= staked, AMOUNT_NOT_ENOUGH);
