@@ -107,9 +107,14 @@ def node_account(cluster: Cluster, authority: Address) -> Address:
     return derive(cluster.nodes, b"node", _raw(authority))[0]
 
 
-def token_account(cluster: Cluster, owner: Address, mint: Address | None = None) -> Address:
-    """The associated token account of an owner, for NOS unless another mint is named."""
-    return derive(cluster.ata, _raw(owner), _raw(cluster.token), _raw(mint or cluster.nos_mint))[0]
+def token_account(
+    cluster: Cluster, owner: Address, mint: Address | None = None, program: Address | None = None
+) -> Address:
+    """The associated token account of an owner, for NOS unless another mint is named.
+
+    `program` is the token program that owns the mint: SPL Token unless said.
+    """
+    return derive(cluster.ata, _raw(owner), _raw(program or cluster.token), _raw(mint or cluster.nos_mint))[0]
 
 
 def metadata_account(cluster: Cluster, mint: Address) -> Address:

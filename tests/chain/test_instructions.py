@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from solders.instruction import Instruction
 from spl.token import instructions as spl
+from spl.token.constants import TOKEN_2022_PROGRAM_ID
 from spl.token.models import TransferParams
 
 from node.chain import addresses
@@ -409,6 +410,10 @@ def test_token_instructions_are_those_of_the_spl_builders() -> None:
         made = tokens.create_token_account(DEVNET, payer=PAYER, owner=WALLET, mint=mint)
         named = to_key(mint or DEVNET.nos_mint)
         assert made == spl.create_idempotent_associated_token_account(to_key(PAYER), to_key(WALLET), named)
+    newer = TOKEN_2022_PROGRAM_ID
+    made = tokens.create_token_account(DEVNET, payer=PAYER, owner=WALLET, program=Address(str(newer)))
+    named = to_key(DEVNET.nos_mint)
+    assert made == spl.create_idempotent_associated_token_account(to_key(PAYER), to_key(WALLET), named, newer)
     made = tokens.transfer_tokens(DEVNET, source=ATA, destination=USER, owner=WALLET, amount=2**64 - 1)
     assert made == spl.transfer(
         TransferParams(

@@ -21,19 +21,27 @@ _TRANSFER = bytes([3])
 
 
 def create_token_account(
-    cluster: Cluster, *, payer: Address, owner: Address, mint: Address | None = None
+    cluster: Cluster,
+    *,
+    payer: Address,
+    owner: Address,
+    mint: Address | None = None,
+    program: Address | None = None,
 ) -> Instruction:
-    """Create the owner's associated token account (for NOS unless said); no error where it exists."""
+    """Create the owner's associated token account (for NOS unless said); no error where it exists.
+
+    `program` is the token program that owns the mint: SPL Token unless said.
+    """
     return Instruction(
         to_key(cluster.ata),
         _CREATE_IDEMPOTENT,
         [
             signs_and_writes(payer),
-            writes(token_account(cluster, owner, mint)),
+            writes(token_account(cluster, owner, mint, program)),
             reads(owner),
             reads(mint or cluster.nos_mint),
             reads(cluster.system),
-            reads(cluster.token),
+            reads(program or cluster.token),
         ],
     )
 
