@@ -7,6 +7,8 @@ GpunodeError
 │   └── SpendingRefused        the spending policy does not let this transaction be signed
 ├── ChainError                 the cluster or what it holds is not as needed
 │   ├── RpcUnavailable         no endpoint answered in time; worth trying again
+│   │   ├── RpcBusy            an endpoint limits this host
+│   │   └── RpcBehind          an endpoint has not reached the slot that was demanded
 │   ├── RpcRejected            an endpoint answered with a JSON-RPC error
 │   ├── TransactionFailed      a program refused the transaction (named error and logs)
 │   ├── WrongCluster           the endpoint serves another chain than the one expected
@@ -82,6 +84,18 @@ class RpcUnavailable(ChainError):
     """No endpoint answered in time (connection, time-out, HTTP 429 or 5xx). Worth trying again."""
 
 
+class RpcBusy(RpcUnavailable):
+    """An endpoint limits this host. `seconds`: for how long it asks to be left alone; None where it does not say."""
+
+    def __init__(self, message: str, *, seconds: float | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.seconds = seconds
+
+
+class RpcBehind(RpcUnavailable):
+    """An endpoint answered, and has not reached the slot that was demanded."""
+
+
 class RpcRejected(ChainError):
     """An endpoint answered with a JSON-RPC error that a retry will not change.
 
@@ -153,6 +167,10 @@ class ContentMismatch(ContentError):
 
 class ContentTooLarge(ContentError):
     """More bytes than the limit allows."""
+
+
+class ContentNotFile(ContentError):
+    """What a CID names is no file, proven by its hash: a directory, a symbolic link. No source can do better."""
 
 
 class StoreRejected(ContentError):

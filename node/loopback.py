@@ -13,5 +13,8 @@ DIRECT: dict[str, httpx.AsyncBaseTransport | None] = {f"all://{host}": None for 
 
 def is_loopback(url: str) -> bool:
     """Whether an address leads to this machine."""
-    host = urlsplit(url).hostname
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return False  # no address at all; who connects to it says so
     return host is not None and (host in ("localhost", "::1") or host.startswith("127."))

@@ -57,11 +57,15 @@ class RpcSettings(Section):
     """How the chain is reached."""
 
     urls: tuple[str, ...] = Field(default=("http://127.0.0.1:8899",), min_length=1)
-    """JSON-RPC endpoints, tried in order."""
+    """JSON-RPC endpoints of one chain: reads go to the first that is well, transactions to all."""
     websocket: str | None = None
-    """Subscription endpoint; by default the first URL's with the scheme swapped (port + 1 on a localnet)."""
+    """Subscription endpoint; by default those of `urls` in turn, with the scheme swapped (port + 1 on a localnet)."""
     timeout: float = Field(default=15.0, gt=0)
     """Seconds for one request."""
+    rate: float = Field(default=8.0, gt=0)
+    """Requests a second to one endpoint in the long run (eight times as many at once); none counts on this machine."""
+    method_rate: float = Field(default=3.5, gt=0)
+    """As `rate`, for one method."""
 
     @field_validator("urls")
     @classmethod
@@ -94,7 +98,7 @@ class StoreSettings(Section):
     kind: Literal["kubo", "pinata"]
     url: str
     jwt_file: Path | None = None
-    """File holding the bearer token (pinata)."""
+    """File holding the bearer token: required for pinata, for kubo where the node asks for one."""
 
 
 class ContentSettings(Section):

@@ -90,6 +90,7 @@ class HostCheck:
                     hint=f"set `cluster: {known.name}`, or the endpoint of your localnet in `rpc.urls`",
                 )
         await self.journal.check_cluster(genesis)
+        self.rpc.trust_only(genesis)
 
     async def _check_disk(self, folder: Path) -> None:
         try:

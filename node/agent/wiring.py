@@ -21,11 +21,13 @@ from node.agent.registrar import Registrar
 from node.agent.stages.admit import Readiness
 from node.agent.supervisor import Supervisor
 from node.api.control import ControlServer
+from node.chain.bucket import Rate
 from node.chain.clusters import Cluster, cluster_named
 from node.chain.fees import FeePolicy
 from node.chain.outbox import Outbox
 from node.chain.policy import NODE_KINDS, SpendingPolicy
 from node.chain.rpc import Rpc
+from node.chain.standing import Limits
 from node.chain.subscription import Subscriptions, websocket_url
 from node.chain.wallet import Signer, Wallet
 from node.container.docker import DockerEngine
@@ -45,11 +47,13 @@ from node.market.effects import effect_of_row
 from node.market.register import RegisterResult
 from node.records import Address
 from node.retry import Clock, SystemClock
-from node.settings import LaneSettings, Settings
+from node.settings import LaneSettings, RpcSettings, Settings
 
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY = 60.0
+BURST_SECONDS = 8.0
+"""Of an endpoint's rate that may be used at once."""
 DAY = 86_400.0
 
 
@@ -85,7 +89,7 @@ async def run_agent(settings: Settings) -> None:
         lanes = [make_lane(host, lane, wallets[lane.name]) for lane in settings.lanes]
         sweeps = [_sweeping(host, lane.name, lane.status.node) for lane in lanes]
         supervisor = Supervisor(
-            lanes, [host.subscriptions.run, *sweeps], leave_on_stop=not settings.shutdown.keep_queue_place
+            lanes, [host.subscriptions.run, host.rpc.run, *sweeps], leave_on_stop=not settings.shutdown.keep_queue_place
         )
         port = RunningAgent(
             version=__version__,
@@ -112,10 +116,13 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     paths = settings.locations
     cluster = cluster_named(settings.cluster, settings.ids)
     journal = await stack.enter_async_context(await Journal.open(paths.journal))
-    rpc = await stack.enter_async_context(Rpc(settings.rpc.urls, timeout=settings.rpc.timeout, clock=clock))
-    subscriptions = Subscriptions(
-        settings.rpc.websocket or websocket_url(settings.rpc.urls[0], cluster), http_slot=rpc.get_slot, clock=clock
+    rpc = await stack.enter_async_context(_rpc(settings.rpc, clock))
+    sockets = (
+        [settings.rpc.websocket]
+        if settings.rpc.websocket
+        else [websocket_url(url, cluster) for url in settings.rpc.urls]
     )
+    subscriptions = Subscriptions(sockets, http_slot=rpc.get_slot, clock=clock)
     engine = DockerEngine(settings.engine.socket)
     stack.push_async_callback(engine.aclose)
     check = HostCheck(settings, engine, rpc, journal, cluster.genesis_hash)
@@ -183,6 +190,14 @@ async def register_lane(settings: Settings, lane: LaneSettings) -> RegisterResul
         await context.outbox.resume(lane.name)
         funds.require_lamports(await funds.check(context, await context.ledger.market(Address(lane.market))))
         return await _registrar(host, signer).ensure(context, await LaneGpus(host.gpus, lane.gpus).current())
+
+
+def _rpc(settings: RpcSettings, clock: Clock) -> Rpc:
+    limits = Limits(
+        total=Rate(settings.rate, round(settings.rate * BURST_SECONDS)),
+        method=Rate(settings.method_rate, round(settings.method_rate * BURST_SECONDS)),
+    )
+    return Rpc(settings.urls, timeout=settings.timeout, clock=clock, limits=limits)
 
 
 def _context(host: Host, lane: LaneSettings, signer: Signer) -> MarketContext:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -145,6 +145,11 @@ def context_slot(answer: Any) -> int:
     return integer(answer["context"]["slot"])
 
 
+def slot_of(answer: Any) -> int:
+    """The slot of an answer that is one (getSlot) or has a context."""
+    return integer(answer) if isinstance(answer, int) else context_slot(answer)
+
+
 def account(address: str, value: Any, slot: int) -> RawAccount:
     """An account in base64 encoding."""
     data, encoding = value["data"]
@@ -276,3 +281,31 @@ def _token_changes(meta: Any, keys: Sequence[Address]) -> tuple[TokenChange, ...
 
 def _amount(entry: Any) -> int:
     return 0 if entry is None else int(text(entry["uiTokenAmount"]["amount"]))
+
+
+def valued(parse: Callable[[Any], T]) -> Callable[[Any], Seen[T]]:
+    """Parses the value of an answer with context."""
+    return lambda answer: Seen(parse(answer["value"]), context_slot(answer))
+
+
+def accounts_parser(addresses: Sequence[Address]) -> Callable[[Any], Seen[tuple[RawAccount | None, ...]]]:
+    """Parses accounts in the order they were asked for."""
+
+    def parse(answer: Any) -> Seen[tuple[RawAccount | None, ...]]:
+        slot = context_slot(answer)
+        pairs = zip(addresses, answer["value"], strict=True)
+        return Seen(tuple(optional_account(address, value, slot) for address, value in pairs), slot)
+
+    return parse
+
+
+def statuses_parser(count: int) -> Callable[[Any], tuple[SignatureStatus | None, ...]]:
+    """Parses `count` statuses. Raises ValueError for another number."""
+
+    def parse(answer: Any) -> tuple[SignatureStatus | None, ...]:
+        statuses = tuple(signature_status(each) for each in answer["value"])
+        if len(statuses) != count:
+            raise ValueError(f"{len(statuses)} statuses for {count} signatures")
+        return statuses
+
+    return parse

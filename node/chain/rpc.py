@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import httpx
 
@@ -16,6 +16,8 @@ from node.chain import replies
 from node.chain.accounts import RawAccount
 from node.chain.clusters import DEVNET, TOKEN_PROGRAM
 from node.chain.filters import Filter
+from node.chain.horizon import Horizon
+from node.chain.pool import PUBLIC_LIMITS, EndpointView, Pool
 from node.chain.replies import (
     BlockSummary,
     Commitment,
@@ -26,9 +28,9 @@ from node.chain.replies import (
     SignatureStatus,
     Simulation,
 )
+from node.chain.standing import Limits
 from node.chain.token_accounts import TokenAccount, decode_token_account
-from node.chain.transport import Endpoints
-from node.errors import RpcUnavailable, WrongCluster
+from node.errors import RpcBehind, RpcUnavailable, WrongCluster
 from node.loopback import DIRECT
 from node.marks import Mark, marked
 from node.records import Address, Signature
@@ -61,11 +63,14 @@ class Rpc:
         timeout: float = 15.0,
         clock: Clock | None = None,
         client: httpx.AsyncClient | None = None,
+        limits: Limits | None = PUBLIC_LIMITS,
     ) -> None:
+        """`limits`: what each endpoint that is not on this machine may be asked; None: anything."""
         self._clock = clock or SystemClock()
         self._client = client or httpx.AsyncClient(follow_redirects=False, mounts=DIRECT)
         self._owns_client = client is None
-        self._endpoints = Endpoints(urls, self._client, timeout, self._clock)
+        self._pool = Pool(urls, self._client, timeout, self._clock, limits)
+        self._horizon = Horizon()
         self._commitment = commitment
         self._floor: int | None = None
 
@@ -79,6 +84,24 @@ class Rpc:
         """Close the connections (those of a client given from outside stay open)."""
         if self._owns_client:
             await self._client.aclose()
+
+    async def run(self) -> NoReturn:
+        """Keep looking at the endpoints, for as long as the agent runs. Without it they are judged by use alone."""
+        await self._pool.run()
+
+    @property
+    def endpoints(self) -> tuple[EndpointView, ...]:
+        """How each endpoint stands."""
+        return self._pool.views()
+
+    @property
+    def answered_at(self) -> float:
+        """Monotonic seconds of the last answer of any endpoint; minus infinity: none yet."""
+        return self._pool.answered_at
+
+    def trust_only(self, genesis: str) -> None:
+        """From here on ask no endpoint that serves another chain."""
+        self._pool.genesis = genesis
 
     def pinned(self, commitment: Commitment, min_context_slot: int | None = None) -> Rpc:
         """The same endpoints, read at this commitment and from no view older than this slot unless a call says."""
@@ -119,7 +142,7 @@ class Rpc:
         slots: list[int] = []
         for start in range(0, len(addresses), ACCOUNTS_PER_CALL):
             part = addresses[start : start + ACCOUNTS_PER_CALL]
-            seen = await self._seen("getMultipleAccounts", [list(part), config], _accounts_parser(part))
+            seen = await self._seen("getMultipleAccounts", [list(part), config], replies.accounts_parser(part))
             found += seen.value
             slots.append(seen.slot)
         return Seen(tuple(found), min(slots, default=0))
@@ -157,7 +180,7 @@ class Rpc:
     ) -> int:
         """Lamports of an account; 0 where there is none."""
         config = self._config(commitment, min_context_slot)
-        return (await self._seen("getBalance", [address, config], _valued(replies.integer))).value
+        return (await self._seen("getBalance", [address, config], replies.valued(replies.integer))).value
 
     async def get_token_amount(
         self, account: Address, *, commitment: Commitment | None = None, min_context_slot: int | None = None
@@ -191,7 +214,13 @@ class Rpc:
 
     async def get_slot(self, *, commitment: Commitment | None = None, min_context_slot: int | None = None) -> int:
         """The newest slot at the commitment."""
-        return await self._ask("getSlot", [self._config(commitment, min_context_slot)], replies.integer)
+        config = self._config(commitment, min_context_slot)
+
+        def parse(answer: Any) -> Seen[int]:
+            slot = replies.integer(answer)
+            return Seen(slot, slot)
+
+        return (await self._seen("getSlot", [config], parse)).value
 
     async def get_block_height(
         self, *, commitment: Commitment | None = None, min_context_slot: int | None = None
@@ -265,10 +294,16 @@ class Rpc:
         return await self._ask("simulateTransaction", [_b64(wire), config], replies.simulation)
 
     async def send_raw(self, wire: bytes) -> Signature:
-        """Hand signed bytes to an endpoint, as they are: no preflight and no resending by the endpoint."""
+        """Hand signed bytes to all endpoints, as they are: no preflight and no resending by them."""
         config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
         with marked(Mark.CHAIN_SEND):
-            return Signature(await self._ask("sendTransaction", [_b64(wire), config], replies.text, SEND))
+            return Signature(
+                await SEND.call(
+                    lambda: self._pool.call_all("sendTransaction", [_b64(wire), config], replies.text),
+                    on=(RpcUnavailable,),
+                    clock=self._clock,
+                )
+            )
 
     async def get_signature_statuses(
         self, signatures: Sequence[Signature], *, search_history: bool = False
@@ -278,7 +313,7 @@ class Rpc:
         for start in range(0, len(signatures), SIGNATURES_PER_CALL):
             part = list(signatures[start : start + SIGNATURES_PER_CALL])
             params = [part, {"searchTransactionHistory": search_history}]
-            seen = await self._ask("getSignatureStatuses", params, _statuses_parser(len(part)))
+            seen = await self._ask("getSignatureStatuses", params, replies.statuses_parser(len(part)))
             found += seen
         return tuple(found)
 
@@ -320,54 +355,40 @@ class Rpc:
 
     def _config(self, commitment: Commitment | None, min_context_slot: int | None, **more: object) -> dict[str, Any]:
         config: dict[str, Any] = {"commitment": commitment or self._commitment, **more}
-        floor = self._floor if min_context_slot is None else min_context_slot
-        if floor is not None:
-            config["minContextSlot"] = floor
+        demanded = self._floor if min_context_slot is None else min_context_slot
+        floors = [floor for floor in (demanded, self._horizon.floor(config["commitment"])) if floor is not None]
+        if floors:
+            config["minContextSlot"] = max(floors)
         return config
 
     async def _ask(self, method: str, params: Sequence[Any], parse: Callable[[Any], T], retry: Retry = READ) -> T:
-        return await retry.call(
-            lambda: self._endpoints.call(method, params, parse), on=(RpcUnavailable,), clock=self._clock
-        )
+        return await retry.call(lambda: self._pool.call(method, params, parse), on=(RpcUnavailable,), clock=self._clock)
 
     async def _seen(self, method: str, params: Sequence[Any], parse: Callable[[Any], Seen[T]]) -> Seen[T]:
         """Ask, and do not take an answer from before the slot demanded, even if the endpoint gives one."""
-        floor = params[-1].get("minContextSlot")
+        config = params[-1]
+        commitment, floor = config["commitment"], config.get("minContextSlot")
 
         def parse_and_check(answer: Any) -> Seen[T]:
             seen = parse(answer)
             if floor is not None and seen.slot < floor:
-                raise RpcUnavailable(
+                raise RpcBehind(
                     f"an endpoint showed slot {seen.slot} where {floor} was demanded",
                     hint="The endpoint lags behind or ignores minContextSlot; use another (`rpc.urls`).",
                 )
+            self._horizon.saw(commitment, seen.slot)
             return seen
 
-        return await self._ask(method, params, parse_and_check)
+        async def ask() -> Seen[T]:
+            try:
+                return await self._pool.call(method, params, parse_and_check, commitment=commitment)
+            except RpcBehind:
+                if floor is not None and floor == self._horizon.floor(commitment):
+                    self._horizon.missed(commitment, self._clock.monotonic())
+                raise
+
+        return await READ.call(ask, on=(RpcUnavailable,), clock=self._clock)
 
 
 def _b64(wire: bytes) -> str:
     return base64.b64encode(wire).decode()
-
-
-def _valued(parse: Callable[[Any], T]) -> Callable[[Any], Seen[T]]:
-    return lambda answer: Seen(parse(answer["value"]), replies.context_slot(answer))
-
-
-def _accounts_parser(addresses: Sequence[Address]) -> Callable[[Any], Seen[tuple[RawAccount | None, ...]]]:
-    def parse(answer: Any) -> Seen[tuple[RawAccount | None, ...]]:
-        slot = replies.context_slot(answer)
-        pairs = zip(addresses, answer["value"], strict=True)
-        return Seen(tuple(replies.optional_account(address, value, slot) for address, value in pairs), slot)
-
-    return parse
-
-
-def _statuses_parser(count: int) -> Callable[[Any], tuple[SignatureStatus | None, ...]]:
-    def parse(answer: Any) -> tuple[SignatureStatus | None, ...]:
-        statuses = tuple(replies.signature_status(each) for each in answer["value"])
-        if len(statuses) != count:
-            raise ValueError(f"{len(statuses)} statuses for {count} signatures")
-        return statuses
-
-    return parse

@@ -1,4 +1,4 @@
-"""Account changes pushed over one WebSocket, with the slots on the same socket as its sign of life.
+"""Account changes pushed over a WebSocket, with the slots on the same socket as its sign of life.
 
 A notification only says "look": on every (re)subscription the stream first yields `Subscribed`, and whoever reads the
 account then cannot miss a change between reading and listening.
@@ -39,6 +39,10 @@ GIVEN_UP_AFTER = 20.0
 RECONNECT = Retry(attempts=1, total=0.0, first=0.5, longest=15.0)
 """Only its waits are used: the socket is opened again for as long as the agent runs."""
 _LOOK_EVERY = 1.0
+LAG_EVERY = 10.0
+"""Seconds between looks at whether the socket's endpoint keeps up with the chain."""
+LAG_LIMIT = 50
+"""Slots (20 s) behind another view from which a socket is replaced: what it pushes comes too late."""
 _MESSAGE_LIMIT = 16 * 1024 * 1024
 _BACKLOG = 1_000
 
@@ -99,20 +103,22 @@ class _Topic:
 
 
 class Subscriptions:
-    """Program and account subscriptions over one socket, which `run` keeps open.
+    """Program and account subscriptions over one socket at a time, which `run` keeps open.
 
-    `http_slot` is another view of the chain: it tells a dead socket from a chain that stands still.
+    Of several endpoints the next one gets its turn whenever a socket fails. `http_slot` is another view of the chain:
+    it tells a dead socket from a chain that stands still.
     """
 
     def __init__(
         self,
-        url: str,
+        urls: Sequence[str],
         *,
         http_slot: Callable[[], Awaitable[int]],
         commitment: Commitment = "confirmed",
         clock: Clock | None = None,
     ) -> None:
-        self._url = url
+        self._urls = tuple(urls)
+        self._turn = 0
         self._http_slot = http_slot
         self._commitment = commitment
         self._clock = clock or SystemClock()
@@ -129,6 +135,10 @@ class Subscriptions:
     def suspect(self) -> bool:
         """Whether the socket cannot be relied on: closed, or no slot for 5 seconds. Poll faster then."""
         return self._socket is None or self._clock.monotonic() - self._seen_at > SUSPECT_AFTER
+
+    @property
+    def _url(self) -> str:
+        return self._urls[self._turn % len(self._urls)]
 
     @asynccontextmanager
     async def program(self, program: Address, filters: Sequence[Filter] = ()) -> AsyncIterator[AsyncIterator[Notice]]:
@@ -158,6 +168,7 @@ class Subscriptions:
             finally:
                 self._socket = None
                 self._asked.clear()
+                self._turn += 1
             await self._clock.sleep(RECONNECT.wait(min(self._failures, 10)))
             self._failures += 1
 
@@ -195,18 +206,23 @@ class Subscriptions:
                 _log.warning("%s pushed something that cannot be understood: %s", shown(self._url), error)
 
     async def _watch(self) -> NoReturn:
-        """Replace a socket that has gone quiet while the chain moves on."""
+        """Replace a socket that has gone quiet while the chain moves on, or that tells of what is long past."""
+        compared_at = self._clock.monotonic()
         while True:
             await self._clock.sleep(_LOOK_EVERY)
+            if self._clock.monotonic() - compared_at >= LAG_EVERY:
+                compared_at = self._clock.monotonic()
+                if await self._moved_on(LAG_LIMIT):
+                    raise _Stale(f"more than {LAG_LIMIT} slots behind the chain")
             silent = self._clock.monotonic() - self._seen_at
             if silent > GIVEN_UP_AFTER:
                 raise _Stale(f"no slot for {silent:.0f} s")
             if silent > SUSPECT_AFTER and await self._moved_on():
                 raise _Stale(f"no slot for {silent:.0f} s while the chain moves on")
 
-    async def _moved_on(self) -> bool:
+    async def _moved_on(self, by: int = 0) -> bool:
         try:
-            return await self._http_slot() > self.slot
+            return await self._http_slot() > self.slot + by
         except ChainError:
             return False
 

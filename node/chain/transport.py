@@ -1,4 +1,4 @@
-"""JSON-RPC over HTTP: one request to one endpoint, and the order in which endpoints are asked."""
+"""JSON-RPC over HTTP: one request to one endpoint, and what its answer means."""
 
 from __future__ import annotations
 
@@ -11,33 +11,32 @@ from urllib.parse import urlsplit
 import httpx
 
 from node.chain.failures import failure
-from node.errors import GpunodeError, RpcRejected, RpcUnavailable
-from node.retry import Clock
+from node.errors import GpunodeError, RpcBehind, RpcBusy, RpcRejected, RpcUnavailable
 
 T = TypeVar("T")
 
 RESPONSE_LIMIT = 64 * 1024 * 1024
 """Bytes of one answer at most; the largest honest one lists every market (10 kB each)."""
-COOL_DOWN = 15.0
-"""Seconds for which an endpoint that did not answer is asked last."""
 _CONNECT_SECONDS = 5.0
 _SLOWEST = 4.0
 """An answer that drips in may take this many times the time-out in all."""
-_BUSY_STATUS = frozenset({408, 425, 429})
+_UNREADY_STATUS = frozenset({408, 425})
+_LIMITED = 429
+LONGEST_PAUSE = 60.0
+"""Seconds at most for which an endpoint's wish to be left alone is obeyed."""
 
 _PREFLIGHT = -32002
-_UNSERVED = frozenset({-32601, -32010, -32011})
+UNSERVED = frozenset({-32601, -32010, -32011})
 """Codes of an endpoint that does not serve a method, or not for this account; another one may."""
 _NOT_YET = {
-    429: "the endpoint limits this host",
     -32004: "the block is not available yet",
     -32005: "the endpoint is behind or busy",
     -32014: "the block's status is not known yet",
-    -32016: "the endpoint has not reached the slot asked for yet",
-    -32429: "the endpoint is busy",
     -32603: "the endpoint had an internal error",
 }
 """Codes that another endpoint, or the same one later, may answer otherwise."""
+_BUSY = frozenset({429, -32429})
+_BEHIND = -32016
 
 
 def shown(url: str) -> str:
@@ -56,7 +55,6 @@ class Endpoint:
     def __init__(self, url: str, client: httpx.AsyncClient, timeout: float) -> None:
         self.url = url
         self.name = shown(url)
-        self.asked_last_until = 0.0
         self._client = client
         self._total = timeout * _SLOWEST
         self._timeout = httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS))
@@ -109,7 +107,13 @@ class Endpoint:
                 raise RpcUnavailable(
                     f"{self.name} answered with more than {RESPONSE_LIMIT} bytes", hint="Use another endpoint."
                 )
-        if response.status_code in _BUSY_STATUS or response.status_code >= 500:
+        if response.status_code == _LIMITED:
+            raise RpcBusy(
+                f"{self.name} limits this host (HTTP 429)",
+                seconds=_pause(response.headers.get("retry-after")),
+                hint=_HINT_DOWN,
+            )
+        if response.status_code in _UNREADY_STATUS or response.status_code >= 500:
             raise RpcUnavailable(f"{self.name} answered HTTP {response.status_code}", hint=_HINT_DOWN)
         if response.status_code in (401, 403):
             raise RpcUnavailable(
@@ -132,6 +136,10 @@ class Endpoint:
         if code == _PREFLIGHT and isinstance(data, dict) and data.get("err") is not None:
             logs = data.get("logs")
             return failure(data["err"], logs if isinstance(logs, list) else ())
+        if code in _BUSY:
+            return RpcBusy(f"{self.name} limits this host ({text[:200]})", hint=_HINT_DOWN)
+        if code == _BEHIND:
+            return RpcBehind(f"{self.name} has not reached the slot asked for yet", hint=_HINT_BEHIND)
         if code in _NOT_YET:
             return RpcUnavailable(f"{self.name}: {_NOT_YET[code]} ({text[:200]})", hint=_HINT_DOWN)
         return RpcRejected(
@@ -143,29 +151,13 @@ class Endpoint:
 
 
 _HINT_DOWN = "Check the network and `rpc.urls`; a public endpoint may be limiting this host."
+_HINT_BEHIND = "The endpoint lags behind; it is asked again, and others in `rpc.urls` before it."
 
 
-class Endpoints:
-    """Several endpoints of one cluster, asked in order; one that failed is asked last for a while."""
-
-    def __init__(self, urls: Sequence[str], client: httpx.AsyncClient, timeout: float, clock: Clock) -> None:
-        self._endpoints = [Endpoint(url, client, timeout) for url in urls]
-        self._clock = clock
-
-    async def call(self, method: str, params: Sequence[Any], parse: Callable[[Any], T]) -> T:
-        """Ask one endpoint after the other until one answers. Raises the last one's RpcUnavailable; RpcRejected where
-        no endpoint serves the method."""
-        now = self._clock.monotonic()
-        last: RpcUnavailable | None = None
-        unserved: RpcRejected | None = None
-        for endpoint in sorted(self._endpoints, key=lambda each: each.asked_last_until > now):
-            try:
-                return await endpoint.call(method, params, parse)
-            except RpcUnavailable as error:
-                endpoint.asked_last_until = self._clock.monotonic() + COOL_DOWN
-                last = error
-            except RpcRejected as error:
-                if error.code not in _UNSERVED:
-                    raise
-                unserved = unserved or error
-        raise last or unserved or RpcUnavailable("no RPC endpoint is configured", hint="Set `rpc.urls`.")
+def _pause(header: str | None) -> float | None:
+    """Seconds of a Retry-After header; a date, or nonsense, counts as none."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return None
+    return min(seconds, LONGEST_PAUSE) if seconds >= 0 else None

@@ -252,7 +252,7 @@ async def test_a_bug_in_one_turn_does_not_end_the_lane(world: World, caplog: pyt
 async def test_a_journal_that_cannot_be_written_for_a_while_ends_no_lane(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def full(self: Database, work: object) -> None:
+    async def full(self: Database, mark: object, work: object) -> None:
         raise JournalError("the disk is full")
 
     async with world.lane() as lane:

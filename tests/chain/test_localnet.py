@@ -226,7 +226,7 @@ async def test_pushes_of_the_embedded_chain(localnet: Localnet, rpc: Rpc, tmp_pa
     node = party(localnet, rpc, tmp_path, "node")
     await confirmed(rpc, node.address)
     await node.send("stake", staking.stake(localnet.cluster, authority=node.address, amount=0, duration=14 * 86_400))
-    subscriptions = Subscriptions(localnet.ws_url, http_slot=rpc.get_slot)
+    subscriptions = Subscriptions([localnet.ws_url], http_slot=rpc.get_slot)
     task = asyncio.ensure_future(subscriptions.run())
     try:
         async with asyncio.timeout(20), subscriptions.account(market) as stream:

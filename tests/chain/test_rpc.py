@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.chain import transport
+from node.chain import standing, transport
 from node.chain.filters import DataSize, Memcmp
 from node.chain.replies import signature_status
 from node.chain.rpc import Rpc
@@ -80,7 +80,7 @@ async def test_program_accounts_carry_filters() -> None:
     assert found.address == HERE
 
 
-async def test_a_pinned_view_asks_for_its_commitment_and_slot() -> None:
+async def test_a_pinned_view_asks_for_its_commitment_and_slot_or_for_what_was_seen_since() -> None:
     seen: list[Any] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -95,7 +95,7 @@ async def test_a_pinned_view_asks_for_its_commitment_and_slot() -> None:
     assert seen == [
         {"commitment": "finalized", "minContextSlot": 30},
         {"commitment": "confirmed", "minContextSlot": 35},
-        {"commitment": "confirmed"},
+        {"commitment": "confirmed", "minContextSlot": 40},
     ]
 
 
@@ -136,7 +136,7 @@ async def test_the_next_endpoint_answers_where_one_fails() -> None:
     assert await rpc.get_slot() == 7
     # The one that failed is asked last for a while, then first again.
     assert asked == ["one.test", "two.test", "two.test"]
-    clock.now += transport.COOL_DOWN + 1
+    clock.now += standing.FIRST_COOL_DOWN + 0.1
     await rpc.get_slot()
     assert asked[3:] == ["one.test", "two.test"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,10 +12,11 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from node.chain.clusters import DEVNET, localnet
 from node.chain.filters import Memcmp
-from node.chain.subscription import GIVEN_UP_AFTER, Changed, Subscribed, Subscriptions, websocket_url
+from node.chain.subscription import GIVEN_UP_AFTER, LAG_LIMIT, Changed, Subscribed, Subscriptions, websocket_url
 from node.errors import RpcRejected, RpcUnavailable, UsageError
 from node.records import Address
 from tests.chain.fakes import FakeClock
@@ -135,7 +137,7 @@ async def settle(seconds: float = 0.02) -> None:
 
 
 async def test_program_changes_arrive_after_the_sign_to_read(server: Server) -> None:
-    subscriptions = Subscriptions(server.url, http_slot=Http())
+    subscriptions = Subscriptions([server.url], http_slot=Http())
     async with running(subscriptions), subscriptions.program(PROGRAM, [Memcmp(0, b"\xff")]) as stream:
         asked = await server.wait_for("programSubscribe")
         assert asked["params"][0] == PROGRAM
@@ -150,7 +152,7 @@ async def test_program_changes_arrive_after_the_sign_to_read(server: Server) -> 
 
 
 async def test_streams_are_told_apart_and_ended(server: Server) -> None:
-    subscriptions = Subscriptions(server.url, http_slot=Http())
+    subscriptions = Subscriptions([server.url], http_slot=Http())
     async with running(subscriptions), subscriptions.program(PROGRAM) as programs:
         program = await server.wait_for("programSubscribe")
         async with subscriptions.account(HERE) as accounts:
@@ -174,7 +176,7 @@ async def test_streams_are_told_apart_and_ended(server: Server) -> None:
 
 async def test_slots_are_the_sign_of_life(server: Server) -> None:
     clock = StepClock()
-    subscriptions = Subscriptions(server.url, http_slot=Http(), clock=clock)
+    subscriptions = Subscriptions([server.url], http_slot=Http(), clock=clock)
     assert subscriptions.suspect
     async with running(subscriptions):
         await server.wait_for("slotSubscribe")
@@ -195,7 +197,7 @@ async def test_slots_are_the_sign_of_life(server: Server) -> None:
 
 async def test_a_quiet_socket_is_replaced_when_the_chain_moved_on(server: Server) -> None:
     clock, http = StepClock(), Http()
-    subscriptions = Subscriptions(server.url, http_slot=http, clock=clock)
+    subscriptions = Subscriptions([server.url], http_slot=http, clock=clock)
     async with running(subscriptions), subscriptions.program(PROGRAM) as stream:
         await server.wait_for("programSubscribe")
         assert await anext(stream) == Subscribed()
@@ -217,7 +219,7 @@ async def test_a_quiet_socket_is_replaced_when_the_chain_moved_on(server: Server
 async def test_without_another_view_a_quiet_socket_is_replaced_later(server: Server) -> None:
     clock, http = StepClock(), Http()
     http.down = True
-    subscriptions = Subscriptions(server.url, http_slot=http, clock=clock)
+    subscriptions = Subscriptions([server.url], http_slot=http, clock=clock)
     async with running(subscriptions):
         await server.wait_for("slotSubscribe")
         await clock.step(GIVEN_UP_AFTER - 2)
@@ -230,7 +232,7 @@ async def test_without_another_view_a_quiet_socket_is_replaced_later(server: Ser
 
 async def test_a_closed_socket_is_opened_again(server: Server) -> None:
     clock = StepClock()
-    subscriptions = Subscriptions(server.url, http_slot=Http(), clock=clock)
+    subscriptions = Subscriptions([server.url], http_slot=Http(), clock=clock)
     async with running(subscriptions), subscriptions.account(HERE) as stream:
         await server.wait_for("accountSubscribe")
         assert await anext(stream) == Subscribed()
@@ -245,7 +247,7 @@ async def test_a_closed_socket_is_opened_again(server: Server) -> None:
 
 async def test_a_refused_subscription_reaches_its_reader(server: Server) -> None:
     server.refuse = True
-    subscriptions = Subscriptions(server.url, http_slot=Http())
+    subscriptions = Subscriptions([server.url], http_slot=Http())
     async with running(subscriptions), subscriptions.program(PROGRAM) as stream:
         with pytest.raises(RpcRejected) as caught:
             await anext(stream)
@@ -264,7 +266,7 @@ async def test_a_refused_subscription_reaches_its_reader(server: Server) -> None
     ],
 )
 async def test_noise_is_passed_over(server: Server, noise: str) -> None:
-    subscriptions = Subscriptions(server.url, http_slot=Http())
+    subscriptions = Subscriptions([server.url], http_slot=Http())
     async with running(subscriptions):
         await server.wait_for("slotSubscribe")
         await server.sockets[-1].send(noise)
@@ -276,7 +278,7 @@ async def test_noise_is_passed_over(server: Server, noise: str) -> None:
 
 async def test_an_unreachable_server_is_tried_again_and_again(unused_tcp_port: int) -> None:
     clock = FakeClock()
-    subscriptions = Subscriptions(f"ws://127.0.0.1:{unused_tcp_port}", http_slot=Http(), clock=clock)
+    subscriptions = Subscriptions([f"ws://127.0.0.1:{unused_tcp_port}"], http_slot=Http(), clock=clock)
     async with running(subscriptions):
         for _ in range(200):
             await asyncio.sleep(0.005)
@@ -287,7 +289,7 @@ async def test_an_unreachable_server_is_tried_again_and_again(unused_tcp_port: i
 
 
 async def test_a_reader_far_behind_is_told_to_look_again(server: Server) -> None:
-    subscriptions = Subscriptions(server.url, http_slot=Http())
+    subscriptions = Subscriptions([server.url], http_slot=Http())
     async with running(subscriptions), subscriptions.program(PROGRAM) as stream:
         asked = await server.wait_for("programSubscribe")
         assert await anext(stream) == Subscribed()
@@ -309,3 +311,36 @@ def test_the_socket_beside_an_http_endpoint() -> None:
     assert websocket_url("http://[::1]:8899/", localnet()) == "ws://[::1]:8900/"
     with pytest.raises(UsageError):
         websocket_url("rpc.test", DEVNET)
+
+
+async def test_the_next_endpoint_gets_its_turn_when_a_socket_fails(server: Server, unused_tcp_port: int) -> None:
+    clock = FakeClock()
+    dead = f"ws://127.0.0.1:{unused_tcp_port}"
+    subscriptions = Subscriptions([dead, server.url], http_slot=Http(), clock=clock)
+    async with running(subscriptions), subscriptions.account(HERE) as stream:
+        await server.wait_for("accountSubscribe")
+        assert await anext(stream) == Subscribed()
+
+
+async def test_a_socket_that_tells_of_what_is_long_past_is_replaced(server: Server) -> None:
+    clock, http = StepClock(), Http()
+    subscriptions = Subscriptions([server.url], http_slot=http, clock=clock)
+
+    async def pass_seconds(slot: int, ahead: int) -> None:
+        for _ in range(6):
+            slot += 5
+            http.slot = slot + ahead
+            if len(server.sockets) > 1:
+                return
+            await server.slot(slot)
+            await settle()
+            await clock.step(2)
+
+    async with running(subscriptions):
+        await server.wait_for("slotSubscribe")
+        await pass_seconds(10, LAG_LIMIT)
+        assert len(server.sockets) == 1
+        with contextlib.suppress(ConnectionClosed):
+            await pass_seconds(50, LAG_LIMIT + 10)
+        await clock.step(2)
+        await server.wait_for("slotSubscribe", 2)

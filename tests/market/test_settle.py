@@ -47,7 +47,7 @@ async def ready(town: Town, **options: object) -> MarketContext:
 
 
 def subscriptions(town: Town) -> Subscriptions:
-    return Subscriptions(town.net.ws_url, http_slot=town.rpc.get_slot)
+    return Subscriptions([town.net.ws_url], http_slot=town.rpc.get_slot)
 
 
 async def assigned(town: Town, host: MarketContext, poster: MarketContext, timeout: int = 60) -> Assignment:
