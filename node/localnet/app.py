@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from solders.keypair import Keypair
 
+from node.chain.addresses import to_address
 from node.chain.clusters import Cluster, localnet
-from node.errors import LocalnetError
 from node.localnet import snapshot as snapshots
+from node.localnet.archive import Archive
 from node.localnet.birth import Born, create, programs_for, restore
+from node.localnet.chain_time import Leaps
 from node.localnet.content import ContentServer, ContentStore
 from node.localnet.faucet import Faucet, Gift
+from node.localnet.genesis import Programs
 from node.localnet.keys import write_keys
+from node.localnet.minting import Mints
 from node.localnet.options import LocalnetOptions
 from node.localnet.ports import bind, bind_pair
 from node.localnet.rpc.accounts import AccountMethods
@@ -45,21 +50,26 @@ class Localnet:
         born: Born,
         *,
         cluster: Cluster,
-        programs: Mapping[Address, str],
+        programs: Programs,
         key_files: Mapping[str, Path],
         content: ContentStore,
     ) -> None:
         self.options = options
         self.validator = born.validator
+        self.time = born.time
         self.cluster = cluster
-        self.programs = programs
-        """SHA-256 (hex) of each program by address."""
-        self.keys = born.keys
+        self.empty = born.empty
+        """Whether it began with programs only."""
+        self._keys = dict(born.keys)
+        self.keys: Mapping[str, Keypair] = self._keys
         self.key_files = key_files
         self.market = born.market
         self.mint = cluster.nos_mint
         self.content = content
-        self.faucet = Faucet(self.validator, cluster, born.keys)
+        self.faucet = Faucet(self.validator, cluster, self.keys)
+        self.mints = Mints(self.validator, self.keys)
+        self.leaps = Leaps(self.validator, self.time, options.slot_ms)
+        self.archive = Archive(self, programs)
         self.rpc_url = ""
         self.ws_url = ""
         self.content_url = ""
@@ -78,20 +88,27 @@ class Localnet:
                 await net._listen(servers)
                 servers.callback(net.save)
                 async with asyncio.TaskGroup() as group:
-                    ticking = group.create_task(net._pass_slots())
+                    tasks = [group.create_task(net._pass_slots()), group.create_task(net._keep_state())]
                     try:
                         yield net
                     except Exception as error:
                         failure = error  # the caller's own: it must not come out wrapped in a group
                     finally:
-                        ticking.cancel()
+                        for task in tasks:
+                            task.cancel()
             if failure is not None:
                 raise failure
 
     # --- use by tests and commands
 
+    @property
+    def programs(self) -> dict[Address, str]:
+        """SHA-256 (hex) of each program by address, but for those that every cluster has."""
+        found = self.validator.bank.programs()
+        return {to_address(program.address): hashlib.sha256(program.code).hexdigest() for program in found}
+
     def advance(self, slots: int = 1) -> None:
-        """Let slots pass at once."""
+        """Let slots pass at once; the clock stays where it is (see `leaps` for time that passes)."""
         for _ in range(slots):
             self.validator.tick()
 
@@ -116,7 +133,8 @@ class Localnet:
             "cluster": self.cluster.name,
             "ids": self.cluster.ids,
             "genesis_hash": str(self.validator.genesis_hash),
-            "programs": dict(self.programs),
+            "empty": self.empty,
+            "programs": self.programs,
             "mint": self.mint,
             "market": self.market,
             "keys": {
@@ -131,15 +149,22 @@ class Localnet:
     def save(self) -> None:
         """Write the state file, if one was named."""
         if self.options.state is not None:
-            taken = snapshots.take(self.validator, ids=self.cluster.ids, keys=self.keys, market=self.market)
-            snapshots.save(self.options.state, taken, self.content.folder)
+            self.archive.save(self.options.state)
+
+    def become(self, born: Born) -> None:
+        """Be another chain from now on, on the same ports."""
+        self.validator.become(born.validator)
+        self.time.ahead = born.time.ahead
+        self._keys.clear()
+        self._keys.update(born.keys)
+        self.market, self.empty = born.market, born.empty
 
     # --- running
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         subscriptions = Subscriptions(self.validator)
         self.validator.listeners.append(subscriptions)
-        admin = AdminMethods(self.faucet, self.describe)
+        admin = AdminMethods(self.validator, self.faucet, self.mints, self.leaps, self.describe)
         methods = {
             **AccountMethods(self.validator).table(),
             **TokenMethods(self.validator).table(),
@@ -150,7 +175,9 @@ class Localnet:
         }
         server = RpcServer(methods, admin.local(), subscriptions)
         host = self.options.host
-        both = await stack.enter_async_context(_running(server.application()))
+        application = server.application()
+        application.add_routes(self.archive.routes(server.disconnect))
+        both = await stack.enter_async_context(_running(application))
         rpc, ws = bind_pair(host, self.options.rpc_port)
         for bound in (rpc, ws):
             await web.SockSite(both, bound).start()
@@ -160,6 +187,11 @@ class Localnet:
         self.rpc_url = f"http://{host}:{rpc.getsockname()[1]}"
         self.ws_url = f"ws://{host}:{ws.getsockname()[1]}"
         self.content_url = f"http://{host}:{place.getsockname()[1]}"
+
+    async def _keep_state(self) -> None:
+        path, every = self.options.state, self.options.save_seconds
+        if path is not None and every > 0:
+            await self.archive.keep(path, every)
 
     async def _pass_slots(self) -> None:
         length = self.options.slot_ms / 1000
@@ -188,19 +220,16 @@ async def _running(application: web.Application) -> AsyncIterator[web.AppRunner]
 
 
 def _make(options: LocalnetOptions, content: Path) -> Localnet:
-    loaded = None
-    if options.state is not None:
-        snapshots.require_place(options.state)
-    if options.state is not None and options.state.exists():
-        loaded = snapshots.load(options.state, content)
-        if loaded.ids != options.ids:
-            raise LocalnetError(
-                f"{options.state} is a chain with the {loaded.ids} addresses, not the {options.ids} ones",
-                hint=f"Start it with --ids {loaded.ids}, or choose another --state file.",
-            )
     cluster = localnet(options.ids)
     programs = programs_for(options)
-    born = restore(options, loaded, programs) if loaded else create(options, cluster, programs)
+    state = options.state
+    if state is not None:
+        snapshots.require_place(state)
+    if state is not None and state.exists():
+        born = restore(options, snapshots.load(state, content), programs)
+    else:
+        born = create(options, cluster, programs)
     key_files = write_keys(options.keys, born.keys) if options.keys is not None else {}
-    hashes = {address: hashlib.sha256(code).hexdigest() for address, code in programs.items()}
-    return Localnet(options, born, cluster=cluster, programs=hashes, key_files=key_files, content=ContentStore(content))
+    return Localnet(
+        options, born, cluster=cluster, programs=programs, key_files=key_files, content=ContentStore(content)
+    )

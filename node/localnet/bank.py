@@ -24,16 +24,23 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
 from node.base58 import b58encode
+from node.errors import LocalnetError
 from node.localnet import spl
+from node.localnet.loaders import (
+    LOADERS,
+    UPGRADEABLE_LOADER,
+    DeployedProgram,
+    code_account,
+    code_address,
+    deployed,
+    is_program,
+)
 from node.localnet.slots import SLOTS_PER_EPOCH
 from node.localnet.versions import UndoLog
 
 LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 _LOOKUP_TABLE_HEADER = 56
 """Bytes before the first address of a lookup table account."""
-UPGRADEABLE_LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
-_PROGRAM_DATA_HEADER = 45
-"""Bytes before the code in the account that holds it: kind, slot, upgrade authority (upgradeable loader)."""
 _SYSTEM = Pubkey.default()
 
 
@@ -96,6 +103,7 @@ class Bank:
         self._undo = UndoLog()
         self._owners: set[Pubkey] = {_SYSTEM}
         self._hidden = {self._svm.airdrop_pubkey()}
+        self._builtin = {key for loader in LOADERS for key, _ in self._svm.get_program_accounts(loader)}
 
     # --- what the cluster sets
 
@@ -107,19 +115,37 @@ class Bank:
             self._svm.set_slot_hashes(list(hashes))
 
     def add_program(self, address: Pubkey, code: bytes) -> None:
-        """Deploy a compiled program."""
-        self._svm.add_program(address, code)
+        """Deploy a compiled program, as if it had been there from genesis.
 
-    def program_code(self, address: Pubkey) -> bytes | None:
-        """The compiled program that was deployed there, None where none was."""
-        place, _ = Pubkey.find_program_address([bytes(address)], UPGRADEABLE_LOADER)
+        Raises LocalnetError where the code is no program.
+        """
+        with _refusals(f"the code for {address} is no program"):
+            self._svm.add_program(address, code)
+        place = code_address(address)
         held = self._svm.get_account(place)
-        return held.data[_PROGRAM_DATA_HEADER:] if held is not None else None
+        assert held is not None
+        self._svm.set_account(place, code_account(code, held.lamports))
+        self._owners.add(UPGRADEABLE_LOADER)
+
+    def programs(self) -> list[DeployedProgram]:
+        """Programs of the upgradeable loader, but for those that every cluster has."""
+        found = []
+        for key, account in self._svm.get_program_accounts(UPGRADEABLE_LOADER):
+            code = self._svm.get_account(code_address(key)) if is_program(account) else None
+            program = deployed(key, code) if code is not None and key not in self._builtin else None
+            if program is not None:
+                found.append(program)
+        return sorted(found, key=lambda program: str(program.address))
 
     def set_account(self, key: Pubkey, account: Account, slot: int) -> None:
-        """Put an account in place, past all rules; lamports 0 removes it."""
-        self._undo.note(key, slot, self._svm.get_account(key))
-        self._svm.set_account(key, account)
+        """Put an account in place, past all rules; lamports 0 removes it.
+
+        Raises LocalnetError for an executable account that is no program, and for a sysvar's bytes that are none.
+        """
+        before = self._svm.get_account(key)
+        with _refusals(f"the account {key} cannot be put in place"):
+            self._svm.set_account(key, account)
+        self._undo.note(key, slot, before)
         self._owners.add(account.owner)
 
     @property
@@ -170,13 +196,17 @@ class Bank:
         return self._undo.changed_in(slot)
 
     def dump(self) -> list[tuple[Pubkey, Account]]:
-        """Every account that is not a program or a sysvar, as it is now: for saving."""
-        return [
+        """Every account as it is now, but for sysvars and for what a bank is made with: for saving.
+
+        Programs come last, so that their code is there when they are put in place again.
+        """
+        found = [
             (key, account)
             for owner in self._owners
             for key, account in self._svm.get_program_accounts(owner)
-            if not account.executable and account.lamports and key not in self._hidden
+            if account.lamports and key not in self._hidden and key not in self._builtin
         ]
+        return sorted(found, key=lambda entry: entry[1].executable)
 
     def keys_of(self, transaction: VersionedTransaction) -> Keys:
         """All accounts the transaction names, lookup tables resolved as they are now."""
@@ -289,6 +319,15 @@ class Bank:
 
 
 _NOTHING = Account(0, b"", _SYSTEM, False)
+
+
+@contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """What the SVM refuses, as an error of ours. Its own error class has no name that could be imported."""
+    try:
+        yield
+    except Exception as error:
+        raise LocalnetError(f"{what}: {error}", hint="Check its bytes, its owner and its address.") from None
 
 
 def _execution(

@@ -8,32 +8,32 @@ faucet's SOL is the genesis mint's (500,000,000 SOL), so that its key pays there
 
 from __future__ import annotations
 
-import base64
 import json
 import shlex
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from solders.account import Account
-from solders.pubkey import Pubkey
-
-from node.chain.addresses import to_key
 from node.errors import LocalnetError
-from node.localnet.keys import write_keys
+from node.localnet.account_files import account_json
+from node.localnet.bank import Bank
+from node.localnet.keys import Keys, write_keys
+from node.localnet.loaders import NOBODY, UPGRADEABLE_LOADER
 
 if TYPE_CHECKING:
     from node.localnet.app import Localnet
 
 VALIDATOR = "solana-test-validator"
-_RENT_EPOCH = 2**64 - 1
-"""Of an account that pays no rent."""
 _PARTS = ("programs", "accounts")
 
 
 def export_chain(net: Localnet, folder: Path) -> list[str]:
-    """Write the chain's programs, accounts and keys below `folder`; the command line that starts a validator on them.
+    """Write a running chain; see `export_bank`."""
+    return export_bank(net.validator.bank, net.keys, folder)
+
+
+def export_bank(bank: Bank, keys: Keys, folder: Path) -> list[str]:
+    """Write programs, accounts and keys below `folder`; the command line that starts a validator on them.
 
     The folder is made where it is missing; an earlier export in it is replaced. Paths in the command line are
     absolute. Ports, ledger and slot length are the caller's to add. Raises LocalnetError where the folder cannot
@@ -41,19 +41,23 @@ def export_chain(net: Localnet, folder: Path) -> list[str]:
     """
     place = folder.expanduser().absolute()
     _require_free(place)
-    faucet = net.keys["faucet"].pubkey()
     try:
         for part in _PARTS:
             shutil.rmtree(place / part, ignore_errors=True)
             (place / part).mkdir(parents=True)
-        programs = _write_programs(net, place / "programs")
-        for key, account in net.validator.bank.dump():
-            if key != faucet:
+        mint = keys["faucet"].pubkey()
+        line = [VALIDATOR, "--reset", "--mint", str(mint), "--account-dir", str(place / "accounts")]
+        for key, account in bank.dump():
+            if key != mint and account.owner != UPGRADEABLE_LOADER:
                 text = json.dumps(account_json(key, account), indent=1)
                 (place / "accounts" / f"{key}.json").write_text(text)
-        line = [VALIDATOR, "--reset", "--mint", str(faucet), "--account-dir", str(place / "accounts")]
-        for address, path in programs.items():
-            line += ["--bpf-program", address, str(path)]
+        for program in bank.programs():
+            path = place / "programs" / f"{program.address}.so"
+            path.write_bytes(program.code)
+            if program.authority == NOBODY:
+                line += ["--bpf-program", str(program.address), str(path)]
+            else:
+                line += ["--upgradeable-program", str(program.address), str(path), str(program.authority or "none")]
         script = place / "start.sh"
         script.write_text(f'#!/bin/sh\nexec {shlex.join(line)} "$@"\n')
         script.chmod(0o755)
@@ -62,33 +66,8 @@ def export_chain(net: Localnet, folder: Path) -> list[str]:
             f"the chain cannot be written to {place}: {error.strerror or error}",
             hint="Choose a folder you may write to.",
         ) from None
-    write_keys(place / "keys", net.keys)
+    write_keys(place / "keys", keys)
     return line
-
-
-def account_json(key: Pubkey, account: Account) -> dict[str, Any]:
-    """An account in the form that `solana account --output json` writes and validators read."""
-    return {
-        "pubkey": str(key),
-        "account": {
-            "lamports": account.lamports,
-            "data": [base64.b64encode(account.data).decode(), "base64"],
-            "owner": str(account.owner),
-            "executable": account.executable,
-            "rentEpoch": _RENT_EPOCH,
-            "space": len(account.data),
-        },
-    }
-
-
-def _write_programs(net: Localnet, folder: Path) -> Mapping[str, Path]:
-    written: dict[str, Path] = {}
-    for address in net.programs:
-        code = net.validator.bank.program_code(to_key(address))
-        if code is not None:
-            written[address] = path = folder / f"{address}.so"
-            path.write_bytes(code)
-    return written
 
 
 def _require_free(place: Path) -> None:

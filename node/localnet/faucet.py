@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from solders.instruction import AccountMeta, Instruction
-from solders.pubkey import Pubkey
+from solders.instruction import Instruction
 
-from node.chain.addresses import to_address, to_key, token_account
+from node.chain.addresses import to_address, to_key
 from node.chain.clusters import Cluster
-from node.chain.instructions.tokens import create_token_account, transfer_lamports
+from node.chain.instructions.tokens import transfer_lamports
 from node.errors import LocalnetError
 from node.localnet.keys import Keys
+from node.localnet.minting import Mints
 from node.localnet.sending import send
 from node.localnet.validator import Validator
 from node.records import Address
 
-_MINT_TO = 7
-"""Instruction number of the SPL Token program."""
 MOST_LAMPORTS = 10_000_000 * 10**9
 MOST_NOS = 100_000_000 * 10**6
 """The most given at once."""
@@ -40,11 +38,12 @@ class Faucet:
         self._validator = validator
         self._cluster = cluster
         self._keys = keys
+        self._mints = Mints(validator, keys)
 
     def give(self, address: Address, *, lamports: int = 0, nos: int = 0) -> Gift:
         """Send lamports and mint micro-NOS to the owner's token account, which is made if missing.
 
-        Raises LocalnetError for an amount out of range.
+        Raises LocalnetError for an amount out of range, and where the chain has no NOS mint yet.
         """
         if not (0 <= lamports <= MOST_LAMPORTS and 0 <= nos <= MOST_NOS) or lamports + nos == 0:
             raise LocalnetError(
@@ -52,25 +51,15 @@ class Faucet:
                 hint="Ask for an amount in that range.",
             )
         faucet = self._keys["faucet"]
-        giver = to_address(faucet.pubkey())
         instructions: list[Instruction] = []
-        account = None
         if lamports:
+            giver = to_address(faucet.pubkey())
             instructions.append(transfer_lamports(source=giver, destination=address, lamports=lamports))
-        if nos:
-            account = token_account(self._cluster, address)
-            instructions.append(create_token_account(self._cluster, payer=giver, owner=address))
-            instructions.append(self._mint_to(to_key(account), nos))
-        signature = send(self._validator, faucet, instructions, *([self._keys["mint-authority"]] if nos else []))
-        return Gift(signature, lamports, nos, account)
-
-    def _mint_to(self, account: Pubkey, amount: int) -> Instruction:
-        return Instruction(
-            to_key(self._cluster.token),
-            bytes([_MINT_TO]) + amount.to_bytes(8, "little"),
-            [
-                AccountMeta(to_key(self._cluster.nos_mint), is_signer=False, is_writable=True),
-                AccountMeta(account, is_signer=False, is_writable=True),
-                AccountMeta(self._keys["mint-authority"].pubkey(), is_signer=True, is_writable=False),
-            ],
-        )
+        plan = self._mints.plan(to_key(self._cluster.nos_mint), to_key(address), nos) if nos else None
+        if plan is not None:
+            instructions += plan.instructions
+        signers = [plan.signer] if plan is not None and plan.signer is not None else []
+        signature = send(self._validator, faucet, instructions, *signers)
+        if plan is not None:
+            self._mints.complete(plan)
+        return Gift(signature, lamports, nos, to_address(plan.account) if plan is not None else None)

@@ -7,6 +7,7 @@ address). The wallets and the market are made by transactions that the programs 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from solders.account import Account
 from solders.pubkey import Pubkey
@@ -23,6 +24,7 @@ from node.chain.addresses import (
 from node.chain.clusters import Cluster
 from node.chain.instructions.markets import MarketTerms, open_market
 from node.localnet import spl
+from node.localnet.account_files import read_accounts
 from node.localnet.artefacts import network_authority
 from node.localnet.bank import Bank
 from node.localnet.faucet import Faucet
@@ -40,6 +42,7 @@ _OWNER_NOS = 1_000 * 10**NOS_DECIMALS
 _FIRST_RATE = 3_402_823_669_209_384_634_633_746
 """Of the rewards totals, before anyone takes part (Nosana rewards program)."""
 _SYSTEM = Pubkey.default()
+_INTERFACES = Path(__file__).resolve().parent / "accounts"
 
 Programs = Mapping[Address, bytes]
 """Compiled programs by address."""
@@ -51,9 +54,22 @@ def deploy(bank: Bank, programs: Programs) -> None:
         bank.add_program(to_key(address), code)
 
 
+def place_interfaces(bank: Bank, cluster: Cluster) -> None:
+    """Put the programs' interfaces in place where clients look for them (the `anchor:idl` accounts): each owned by
+    its program. The pools program's is there as well, though not the program: clients ask for it."""
+    for name in (f"jobs.{cluster.ids}", "nodes", "staking", "rewards", "pools"):
+        for key, account in read_accounts(_INTERFACES / f"{name}.json", bank.minimum_rent):
+            bank.set_account(key, account, 0)
+
+
+def place_faucet(bank: Bank, keys: Keys) -> None:
+    """Put the first SOL in place."""
+    bank.set_account(keys["faucet"].pubkey(), Account(_FAUCET_LAMPORTS, b"", _SYSTEM, False), 0)
+
+
 def place_accounts(bank: Bank, cluster: Cluster, keys: Keys) -> None:
-    """Put in place what stands on every cluster before a market opens: the NOS mint, the first SOL, the accounts
-    that the staking and rewards programs made once and for all."""
+    """Put in place what stands on every cluster before a market opens: the NOS mint, and the accounts that the
+    staking and rewards programs made once and for all."""
     token, mint = to_key(cluster.token), to_key(cluster.nos_mint)
     authority = to_address(network_authority().pubkey())
     vault, vault_bump = derive(cluster.rewards, bytes(mint))
@@ -75,7 +91,6 @@ def place_accounts(bank: Bank, cluster: Cluster, keys: Keys) -> None:
         (to_key(vault), token, spl.account_bytes(mint, to_key(vault), 0)),
     ):
         bank.set_account(address, Account(bank.minimum_rent(len(data)), data, owner, False), 0)
-    bank.set_account(keys["faucet"].pubkey(), Account(_FAUCET_LAMPORTS, b"", _SYSTEM, False), 0)
 
 
 def run_genesis(

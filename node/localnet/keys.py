@@ -19,6 +19,8 @@ ADMIN_NAMES = ("market-admin", "network-authority")
 """market-admin: may close any market, run and job; network-authority: audits nodes, holds the staking settings.
 The programs name these keys, so that they are the same on every localnet."""
 KEY_NAMES = OWN_NAMES + ADMIN_NAMES
+EMPTY_NAMES = ("faucet", *ADMIN_NAMES)
+"""The keys of a chain that begins with programs only."""
 
 Keys = Mapping[str, Keypair]
 

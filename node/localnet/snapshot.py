@@ -1,8 +1,9 @@
 """The chain in one file: saved when it stops, loaded when it starts again.
 
 The file is a ZIP archive: `chain.json` (slots, blockhashes, keys), `accounts.json`, `ledger.json`, and one member
-per stored content below `content/`. It holds secret keys, so its mode is 0600. Loading takes every account as
-finalized: what was in flight when the chain stopped is either in it or gone, as on a restarted cluster.
+per stored content below `content/`. It holds secret keys, so its mode is 0600. Programs that the package brings are
+not in it. Loading takes every account as finalized: what was in flight when the chain stopped is either in it or
+gone, as on a restarted cluster.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ class Snapshot:
     """All of a chain but its programs."""
 
     ids: IdSet
+    empty: bool
+    """Whether the chain began with programs only."""
+    ahead: int
+    """Nanoseconds by which its clock is ahead of the machine's."""
     genesis_hash: Hash
     keys: Mapping[str, Keypair]
     market: str | None
@@ -50,10 +55,21 @@ class Snapshot:
     records: tuple[Record, ...]
 
 
-def take(validator: Validator, *, ids: IdSet, keys: Mapping[str, Keypair], market: str | None) -> Snapshot:
-    """The chain as it is now."""
+def take(
+    validator: Validator,
+    *,
+    ids: IdSet,
+    empty: bool,
+    ahead: int,
+    keys: Mapping[str, Keypair],
+    market: str | None,
+    standing: Collection[Pubkey],
+) -> Snapshot:
+    """The chain as it is now, but for the accounts `standing`: those of programs that every chain begins with."""
     return Snapshot(
         ids=ids,
+        empty=empty,
+        ahead=ahead,
         genesis_hash=validator.genesis_hash,
         keys=dict(keys),
         market=market,
@@ -61,7 +77,7 @@ def take(validator: Validator, *, ids: IdSet, keys: Mapping[str, Keypair], marke
         incomplete_upto=validator.ledger.incomplete_upto,
         blocks=tuple(validator.slots.remembered()),
         blockhashes=tuple(validator.blockhashes.rows()),
-        accounts=tuple(validator.bank.dump()),
+        accounts=tuple(entry for entry in validator.bank.dump() if entry[0] not in standing),
         records=tuple(validator.ledger.records()),
     )
 
@@ -133,6 +149,8 @@ def _members(snapshot: Snapshot) -> dict[str, Any]:
     chain = {
         "format": FORMAT,
         "ids": snapshot.ids,
+        "empty": snapshot.empty,
+        "ahead": snapshot.ahead,
         "genesis_hash": str(snapshot.genesis_hash),
         "keys": {name: list(bytes(key)) for name, key in snapshot.keys.items()},
         "market": snapshot.market,
@@ -147,7 +165,8 @@ def _members(snapshot: Snapshot) -> dict[str, Any]:
         ],
     }
     accounts = [
-        [str(key), account.lamports, _text(account.data), str(account.owner)] for key, account in snapshot.accounts
+        [str(key), account.lamports, _text(account.data), str(account.owner), account.executable]
+        for key, account in snapshot.accounts
     ]
     ledger = [_record_row(record) for record in snapshot.records]
     return dict(zip(_MEMBERS, (chain, accounts, ledger), strict=True))
@@ -171,6 +190,9 @@ def _record_row(record: Record) -> dict[str, Any]:
 def _snapshot(chain: dict[str, Any], accounts: list[Any], ledger: list[Any]) -> Snapshot:
     return Snapshot(
         ids=chain["ids"],
+        # Earlier releases wrote neither; their chains had a market, and kept the machine's time.
+        empty=chain.get("empty", False),
+        ahead=chain.get("ahead", 0),
         genesis_hash=Hash.from_string(chain["genesis_hash"]),
         keys={name: Keypair.from_bytes(bytes(raw)) for name, raw in chain["keys"].items()},
         market=chain["market"],
@@ -185,8 +207,8 @@ def _snapshot(chain: dict[str, Any], accounts: list[Any], ledger: list[Any]) -> 
             for text, height, messages in chain["blockhashes"]
         ),
         accounts=tuple(
-            (Pubkey.from_string(key), Account(lamports, _bytes(data), Pubkey.from_string(owner), False))
-            for key, lamports, data, owner in accounts
+            (Pubkey.from_string(key), Account(lamports, _bytes(data), Pubkey.from_string(owner), any(executable)))
+            for key, lamports, data, owner, *executable in accounts
         ),
         records=tuple(_record(row) for row in ledger),
     )

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from solders.account import Account
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
@@ -49,6 +50,10 @@ class Listener(Protocol):
     def on_fork(self, block: Block, changed: Mapping[Commitment, Sequence[Pubkey]]) -> None:
         """A fork has won whose newest block this is; `changed`: accounts that are back to what they were before, and
         up to which commitment what they had been in between was known."""
+        ...
+
+    def on_placed(self, keys: Sequence[Pubkey]) -> None:
+        """Accounts were put in place past all rules, in the newest block."""
         ...
 
 
@@ -91,6 +96,8 @@ class Validator:
         self.blockhashes = Blockhashes()
         self.listeners: list[Listener] = []
         self.transaction_count = 0
+        self.placed = 0
+        """How many accounts were put in place past all rules."""
         self.weather: Weather | None = None
         self.kept_from: int | None = None
         """Accounts as they were at the end of this slot are kept for longer than any commitment needs them."""
@@ -109,6 +116,10 @@ class Validator:
         transactions: int,
     ) -> None:
         """Take over what a saved chain knew beside its blocks and accounts."""
+        past = list(self.slots.remembered())[:-1]
+        self._slot_hashes.extendleft((block.slot, block.blockhash) for block in past[-_SLOT_HASHES:])
+        head = self.slots.head
+        self.bank.begin_slot(head.slot, head.time, self._slot_hashes)
         for blockhash, height, messages in blockhashes:
             self.blockhashes.register(blockhash, height)
             for message in messages:
@@ -116,6 +127,12 @@ class Validator:
         for record in records:
             self.ledger.append(record)
         self.transaction_count = transactions
+
+    def become(self, other: Validator) -> None:
+        """Be another chain from now on; who listens, the weather and the clock stay the same."""
+        self._return()
+        same = {name: vars(self)[name] for name in ("listeners", "weather", "_time")}
+        vars(self).update({**vars(other), **same})
 
     # --- time
 
@@ -127,16 +144,24 @@ class Validator:
         slot = self.slots.next_slot()
         if slot is None or (weather is not None and weather.skips()):
             return
+        self._make_block(slot)
+
+    def begin_block(self) -> None:
+        """A slot with a block passes at once, whatever the weather."""
+        self._make_block(self.slots.tip + 1)
+
+    def _make_block(self, slot: int) -> None:
         self._begin(slot, {commitment: self.slots.at(commitment).slot for commitment in Commitment})
-        if weather is not None:
-            weather.block_begun()
+        if self.weather is not None:
+            self.weather.block_begun()
 
     def _begin(self, slot: int, before: Mapping[Commitment, int]) -> None:
         """Put a block on top; `before`: up to where each commitment has been told of."""
         parent = self.slots.head
         # A blockhash must not be foreseeable: proofs of work on this chain are seeded by it.
         blockhash = Hash(hashlib.sha256(bytes(parent.blockhash) + os.urandom(32)).digest())
-        block = Block(slot, parent.height + 1, parent.slot, blockhash, int(self._time()))
+        # A cluster's time never goes back, whatever the machine's clock does.
+        block = Block(slot, parent.height + 1, parent.slot, blockhash, max(parent.time, int(self._time())))
         self.slots.append(block)
         self.blockhashes.register(blockhash, block.height)
         self._slot_hashes.appendleft((parent.slot, parent.blockhash))
@@ -238,6 +263,17 @@ class Validator:
         for listener in self.listeners:
             listener.on_transaction(record)
         return done
+
+    def place(self, key: Pubkey, account: Account) -> None:
+        """Put an account in place past all rules, in the newest block; lamports 0 removes it.
+
+        Raises LocalnetError for an account that the bank refuses.
+        """
+        self._return()
+        self.bank.set_account(key, account, self.slots.head.slot)
+        self.placed += 1
+        for listener in self.listeners:
+            listener.on_placed((key,))
 
     def commitment_of(self, record: Record) -> Commitment:
         """How settled the transaction is."""

@@ -181,6 +181,10 @@ class Subscriptions:
             for found in list(self._by_kind["root"].values()):
                 found.notify(rooted.slot)
 
+    def on_placed(self, keys: Sequence[Pubkey]) -> None:
+        """Accounts were put in place past all rules, in the newest block."""
+        self._tell_accounts(keys, Commitment.PROCESSED, self._validator.slots.head)
+
     def on_fork(self, block: Block, changed: Mapping[Commitment, Sequence[Pubkey]]) -> None:
         """A fork has won: those who watch an account hear what it is again, in each view that had it otherwise.
 
