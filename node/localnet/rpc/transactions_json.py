@@ -12,8 +12,9 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from node.base58 import b58decode, b58encode
-from node.localnet.ledger import MEMO_PROGRAMS, Record
+from node.localnet.ledger import Record
 from node.localnet.rpc.errors import VERSION_UNSUPPORTED, RpcError, invalid_params
+from node.localnet.rpc.instructions import instruction_json
 from node.localnet.rpc.params import Config
 
 _ENCODINGS = ("json", "jsonParsed", "base64", "base58")
@@ -184,17 +185,4 @@ def inner_json(inner: Sequence[dict[str, Any]], keys: Sequence[Pubkey], encoding
 def _instruction(
     program_index: int, accounts: list[int], data: bytes, height: int, keys: Sequence[Pubkey]
 ) -> dict[str, Any]:
-    program = keys[program_index]
-    if program in MEMO_PROGRAMS:
-        return {
-            "program": "spl-memo",
-            "programId": str(program),
-            "parsed": data.decode(errors="replace"),
-            "stackHeight": height,
-        }
-    return {
-        "programId": str(program),
-        "accounts": [str(keys[index]) for index in accounts],
-        "data": b58encode(data),
-        "stackHeight": height,
-    }
+    return instruction_json(keys[program_index], [str(keys[index]) for index in accounts], data, height)
