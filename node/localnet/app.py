@@ -21,10 +21,12 @@ from node.localnet.birth import Born, create, programs_for, restore
 from node.localnet.chain_time import Leaps
 from node.localnet.content import ContentServer, ContentStore
 from node.localnet.faucet import Faucet, Gift
+from node.localnet.faults.admin import FaultMethods
+from node.localnet.faults.faults import Faults
 from node.localnet.genesis import Programs
 from node.localnet.keys import write_keys
 from node.localnet.minting import Mints
-from node.localnet.options import LocalnetOptions
+from node.localnet.options import ENDPOINT_STEP, LocalnetOptions
 from node.localnet.ports import bind, bind_pair
 from node.localnet.rpc.accounts import AccountMethods
 from node.localnet.rpc.admin import AdminMethods
@@ -70,6 +72,10 @@ class Localnet:
         self.mints = Mints(self.validator, self.keys)
         self.leaps = Leaps(self.validator, self.time, options.slot_ms)
         self.archive = Archive(self, programs)
+        self.faults = Faults(self.validator, options.clock, options.endpoints)
+        self.rpc_urls: list[str] = []
+        """Where the chain answers, one for each endpoint of the options."""
+        self.ws_urls: list[str] = []
         self.rpc_url = ""
         self.ws_url = ""
         self.content_url = ""
@@ -86,6 +92,7 @@ class Localnet:
             failure: Exception | None = None
             async with AsyncExitStack() as servers:
                 await net._listen(servers)
+                net.faults.set_all(net.options.faults)
                 servers.callback(net.save)
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(net._pass_slots()), group.create_task(net._keep_state())]
@@ -121,7 +128,7 @@ class Localnet:
         given = self.fund(address, sol=sol, nos=nos)
         block = self.validator.slots.head.slot
         while self.validator.slots.at(Commitment.CONFIRMED).slot <= block:
-            self.advance()
+            self.validator.begin_block()
         return given
 
     def describe(self) -> dict[str, Any]:
@@ -130,6 +137,7 @@ class Localnet:
             "rpc_url": self.rpc_url,
             "ws_url": self.ws_url,
             "content_url": self.content_url,
+            "endpoints": [{"rpc_url": rpc, "ws_url": ws} for rpc, ws in zip(self.rpc_urls, self.ws_urls, strict=True)],
             "cluster": self.cluster.name,
             "ids": self.cluster.ids,
             "genesis_hash": str(self.validator.genesis_hash),
@@ -173,19 +181,28 @@ class Localnet:
             **ClusterMethods(self.validator, str(self.keys["faucet"].pubkey())).table(),
             **admin.public(),
         }
-        server = RpcServer(methods, admin.local(), subscriptions)
+        local = {**admin.local(), **FaultMethods(self.faults).table()}
         host = self.options.host
-        application = server.application()
-        application.add_routes(self.archive.routes(server.disconnect))
-        both = await stack.enter_async_context(_running(application))
-        rpc, ws = bind_pair(host, self.options.rpc_port)
-        for bound in (rpc, ws):
-            await web.SockSite(both, bound).start()
+        servers = [RpcServer(methods, local, subscriptions, endpoint) for endpoint in self.faults.endpoints]
+
+        async def disconnect() -> None:
+            for server in servers:
+                await server.disconnect()
+
+        for number, server in enumerate(servers):
+            application = server.application()
+            application.add_routes(self.archive.routes(disconnect))
+            both = await stack.enter_async_context(_running(application))
+            first = self.options.rpc_port
+            rpc, ws = bind_pair(host, first + number * ENDPOINT_STEP if first else 0)
+            for bound in (rpc, ws):
+                await web.SockSite(both, bound).start()
+            self.rpc_urls.append(f"http://{host}:{rpc.getsockname()[1]}")
+            self.ws_urls.append(f"ws://{host}:{ws.getsockname()[1]}")
         content = await stack.enter_async_context(_running(ContentServer(self.content).application()))
         place = bind(host, self.options.content_port)
         await web.SockSite(content, place).start()
-        self.rpc_url = f"http://{host}:{rpc.getsockname()[1]}"
-        self.ws_url = f"ws://{host}:{ws.getsockname()[1]}"
+        self.rpc_url, self.ws_url = self.rpc_urls[0], self.ws_urls[0]
         self.content_url = f"http://{host}:{place.getsockname()[1]}"
 
     async def _keep_state(self) -> None:

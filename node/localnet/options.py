@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.chain.clusters import IdSet
+from node.localnet.faults.kinds import Fault
 from node.localnet.slots import SkipRule
 from node.localnet.validator import History
 from node.records import Address
@@ -15,6 +16,8 @@ from node.retry import Clock, SystemClock
 DEFAULT_RPC_PORT = 8899
 DEFAULT_CONTENT_PORT = 8901
 """The port after the RPC port is the socket's, so the next one is the first that is free."""
+ENDPOINT_STEP = 10
+"""From one endpoint's RPC port to the next one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,10 @@ class LocalnetOptions:
     """JSON files, or folders of such, with accounts to put in place when the chain is made."""
     save_seconds: float = 60.0
     """How often the state is saved while the chain runs, if anything was sent since; 0: only at stop."""
+    endpoints: int = 1
+    """How many endpoints the chain has; each has ports of its own (every tenth, or any) and can have its own faults."""
+    faults: tuple[Fault, ...] = ()
+    """Faults that are set when the chain is ready."""
     slot_ms: int = 400
     """Milliseconds of one slot; 0: time stands still until `Localnet.advance` is called."""
     market_price: int = 1_000

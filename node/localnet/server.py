@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from node.localnet.faults.endpoint import Endpoint, end
+from node.localnet.faults.sockets import Sockets
 from node.localnet.rpc.context import Methods
 from node.localnet.rpc.dispatch import Dispatcher
 from node.localnet.rpc.subscriptions import Subscriptions
@@ -35,12 +37,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class _Socket:
     """One subscriber: its notifications wait in a queue that a task of the request empties."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request, sockets: Sockets) -> None:
         self._socket = socket
+        self._request = request
+        self._sockets = sockets
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()
         self.too_slow = False
 
     def push(self, text: str) -> None:
+        """Send a message in its turn, unless a fault keeps it back."""
+        if self._sockets.undisturbed or self._sockets.lets_out(self, text):
+            self.send(text)
+
+    def send(self, text: str) -> None:
         """Send a message in its turn; a socket that is too far behind is given up."""
         if self._queue.qsize() >= _QUEUE_LIMIT:
             self.too_slow = True
@@ -61,13 +70,25 @@ class _Socket:
         """Nothing more will be sent."""
         self._queue.put_nowait(None)
 
+    def abort(self) -> None:
+        """End the connection without a word."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def answer_ping(self, data: bytes) -> None:
+        """Show that the connection is alive, unless a fault forbids it."""
+        if self._sockets.undisturbed or self._sockets.pongs(self):
+            await self._socket.pong(data)
+
 
 class RpcServer:
-    """Serves the methods and the subscriptions."""
+    """Serves the methods and the subscriptions; `endpoint` is what faults do to them."""
 
-    def __init__(self, methods: Methods, admin: Methods, subscriptions: Subscriptions) -> None:
-        self._public = Dispatcher(methods)
-        self._local = Dispatcher({**methods, **admin})
+    def __init__(self, methods: Methods, admin: Methods, subscriptions: Subscriptions, endpoint: Endpoint) -> None:
+        guarded = endpoint.guard(methods)
+        self._public = Dispatcher(guarded)
+        self._local = Dispatcher({**guarded, **endpoint.guard(admin)})
+        self._endpoint = endpoint
         self._subscriptions = subscriptions
         self._open: set[web.WebSocketResponse] = set()
 
@@ -81,34 +102,46 @@ class RpcServer:
         application.on_shutdown.append(self._close_sockets)
         return application
 
-    async def _health(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok")
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        return await self._endpoint.handle(request, b"", lambda: web.Response(text=self._endpoint.health()))
 
     async def _options(self, _request: web.Request) -> web.Response:
         return web.Response(headers=_CORS)
 
-    async def _rpc(self, request: web.Request) -> web.Response:
+    async def _rpc(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         dispatcher = self._local if is_loopback(request.remote) else self._public
-        return web.Response(text=dispatcher.answer(body), content_type="application/json", headers=_CORS)
+
+        def answer() -> web.Response:
+            return web.Response(text=dispatcher.answer(body), content_type="application/json")
+
+        response = await self._endpoint.handle(request, body, answer)
+        response.headers.update(_CORS)
+        return response
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return web.Response(status=405, text="Used HTTP Method is not allowed. POST is required")
-        socket = web.WebSocketResponse(max_msg_size=_MESSAGE_LIMIT, autoping=True)
+        if self._endpoint.is_down():
+            return end(request)
+        socket = web.WebSocketResponse(max_msg_size=_MESSAGE_LIMIT, autoping=False)
         await socket.prepare(request)
         self._open.add(socket)
-        peer = _Socket(socket)
-        dispatcher = Dispatcher(self._subscriptions.methods(peer))
+        peer = _Socket(socket, request, self._endpoint.sockets)
+        self._endpoint.sockets.opened(peer)
+        dispatcher = Dispatcher(self._endpoint.guard(self._subscriptions.methods(peer)))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(peer.drain())
                 async for message in socket:
                     if message.type is WSMsgType.TEXT:
                         self._answer(dispatcher, peer, message.data)
+                    elif message.type is WSMsgType.PING:
+                        await peer.answer_ping(message.data)
                 peer.finish()
         finally:
             self._open.discard(socket)
+            self._endpoint.sockets.closed(peer)
             self._subscriptions.forget(peer)
         return socket
 
@@ -117,6 +150,11 @@ class RpcServer:
         if answer:  # none for what has no id: a sign of life such as `ping`
             peer.push(answer)
         self._subscriptions.settle(peer)
+
+    async def disconnect(self) -> None:
+        """Close all sockets, as a node does that starts anew; their subscribers have to come again."""
+        for socket in list(self._open):
+            await socket.close(code=WSCloseCode.SERVICE_RESTART, message=b"the chain was restored")
 
     async def _close_sockets(self, _application: web.Application) -> None:
         for socket in list(self._open):
