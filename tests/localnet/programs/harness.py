@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -106,9 +108,16 @@ class Outcome:
         return next((log for log in self.logs if "Error" in log and "Error Code" in log), "")
 
     @property
+    def kind(self) -> str:
+        """The error of the runtime, such as `Custom(1)` or `ProgramFailedToComplete`; nothing for a success."""
+        number = re.search(r"Custom\W+(\d+)", self.error)
+        words = re.findall(r"[A-Z]\w+", self.error)
+        return f"Custom({number[1]})" if number else words[-1] if words else ""
+
+    @property
     def name(self) -> str:
-        """The named error; otherwise whatever the runtime said."""
-        return self.line.split("Error Code: ")[1].split(".")[0] if self.line else self.error
+        """The named error; otherwise that of the runtime."""
+        return self.line.split("Error Code: ")[1].split(".")[0] if self.line else self.kind
 
     @property
     def origin(self) -> str:
@@ -126,6 +135,8 @@ class World:
     keys: dict[Pubkey, Keypair] = field(default_factory=dict)
     units: dict[str, int] = field(default_factory=dict)
     """The most compute units each instruction has taken, by "program.instruction"."""
+    before: dict[Pubkey, Account | None] | None = None
+    """What accounts were before they were put, while somebody wants them back."""
 
     def __post_init__(self) -> None:
         self.svm = LiteSVM()
@@ -162,6 +173,8 @@ class World:
 
     def put(self, address: Pubkey, owner: Pubkey, data: bytes, lamports: int | None = None) -> Pubkey:
         rent = self.svm.minimum_balance_for_rent_exemption(len(data))
+        if self.before is not None:
+            self.before.setdefault(address, self.account(address))
         self.svm.set_account(address, Account(rent if lamports is None else lamports, data, owner))
         return address
 
@@ -193,6 +206,21 @@ class World:
         values = u128(rate) + u128(reflection) + u128(xnos) + bytes(self.rewards_vault) + bytes([bump])
         self.put(self.reflection, self.programs["rewards"], (tag("ReflectionAccount") + values).ljust(96, b"\0"))
         self.put_tokens(self.rewards_vault, self.rewards_vault, 0)
+
+    def give(self, address: Pubkey, lamports: int) -> None:
+        """Adds lamports to a wallet, or makes one of them."""
+        self.put(address, SYSTEM, b"", self.lamports(address) + lamports)
+
+    @contextmanager
+    def rewinding(self) -> Iterator[None]:
+        """Accounts that are put inside are put back in the end. Transactions inside are to fail."""
+        self.before, fees = {}, self.fees
+        try:
+            yield
+        finally:
+            before, self.before, self.fees = self.before, None, fees
+            for address, account in before.items():
+                self.svm.set_account(address, account or Account(0, b"", SYSTEM))
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -244,7 +272,7 @@ class World:
     ) -> Instruction:
         """One instruction. `unsigned` and `readonly` take flags off, `keep` cuts the accounts off after so many."""
         interface = INTERFACES[program][name]
-        given = {**self._constants(), **accounts}
+        given = {**self.constants(), **accounts}
         metas = [
             AccountMeta(
                 given[account],
@@ -287,7 +315,8 @@ class World:
             self.units[key] = max(self.units.get(key, 0), outcome.units)
         return outcome
 
-    def _constants(self) -> dict[str, Pubkey]:
+    def constants(self) -> dict[str, Pubkey]:
+        """Accounts that are the same in every call, unless a call says otherwise."""
         return {
             "system_program": SYSTEM,
             "token_program": TOKEN,

@@ -160,7 +160,7 @@ def _key(scene: Scene, pair: Keypair) -> Pubkey:
 def _paying(attempt: Attempt) -> Attempt:
     """The authority pays the fee as well."""
     attempt.world.fees = attempt.accounts["authority"]
-    attempt.world.svm.airdrop(attempt.world.fees, SOL)
+    attempt.world.give(attempt.world.fees, SOL)
     return attempt
 
 

@@ -9,29 +9,13 @@ from solders.pubkey import Pubkey
 from node.localnet.artefacts import load_programs
 
 from . import holder_scene, market_scene
-from .attempts import Attempt, check_order, other_mint, stored, stranger
+from .attempts import Attempt, other_mint, stored
 from .harness import INTERFACES, RENT, SYSTEM, TOKEN, World, accounts_of, every_instruction
-
-# Accounts an instruction creates: nothing is known of them while they are loaded, not even their name.
-CREATED = {
-    ("jobs", "open"): {"market", "vault"},
-    ("jobs", "list"): {"job"},
-    ("jobs", "assign"): {"job", "run"},
-    ("jobs", "claim"): {"run"},
-    ("nodes", "register"): {"node"},
-    ("staking", "init"): {"settings"},
-    ("staking", "stake"): {"vault", "stake"},
-    ("rewards", "init"): {"reflection", "vault"},
-    ("rewards", "enter"): {"reward"},
-}
+from .loading import CREATED, pascal
 
 
 def ready(program: str, instruction: str) -> Attempt:
     return market_scene.ready(instruction) if program == "jobs" else holder_scene.ready(program, instruction)
-
-
-def pascal(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
 
 
 @pytest.mark.parametrize(("program", "name"), every_instruction())
@@ -164,15 +148,6 @@ def test_token_accounts_must_be_initialised() -> None:
     assert outcome.line == (
         "Program log: ProgramError caused by account: user. Error Code: UninitializedAccount. "
         "Error Number: 42949672960. Error Message: An attempt to operate on an account that hasn't been initialized."
-    )
-
-
-def test_accounts_are_loaded_in_order() -> None:
-    """Each account in turn belongs to nobody: the first of them is named."""
-    loaded = ["job", "run", "market", "vault", "deposit", "user"]
-    check_order(
-        lambda: market_scene.ready("finish"),
-        [(stranger(name, sol=0), "AccountNotInitialized", name) for name in loaded],
     )
 
 

@@ -11,55 +11,21 @@ from solders.pubkey import Pubkey
 
 from node.countries import COUNTRY_CODES
 
-from .attempts import Rule, argument, check_order, readonly, stored, stranger, unsigned
+from .attempts import argument
 from .harness import INTERFACES, SOL, Argument, encode, tag
 from .holder_scene import PROFILE, Holder, ready
 
 NODE_RENT = 1_781_760
-NOT_SIGNED = (unsigned("authority"), "AccountNotSigner", "authority")
 ETHIOPIA = 231
 
 HOLDER = Holder()
 HOLDER.do("nodes", "register", *PROFILE)
-
-FIELDS: list[Rule] = [
-    (argument(0, 10), "ArchitectureUnknown", ""),
-    (argument(1, 1), "CountryCodeUnknown", ""),
-    (argument(2, 0), "CpuInvalid", ""),
-    (argument(4, 0), "MemoryInvalid", ""),
-    (argument(5, 0), "IopsInvalid", ""),
-    (argument(6, 0), "StorageInvalid", ""),
-    (argument(8, "i" * 60), "AccountDidNotSerialize", "node"),
-]
-RULES: dict[str, list[Rule]] = {
-    "register": [
-        (unsigned("payer", "authority"), "AccountNotSigner", "payer"),
-        (stranger("node"), "ConstraintSeeds", "node"),
-        *FIELDS,
-    ],
-    "update": [
-        NOT_SIGNED,
-        (readonly("node"), "ConstraintMut", "node"),
-        (stored("node", 8), "Unauthorized", "node"),
-        *FIELDS,
-    ],
-    "audit": [
-        NOT_SIGNED,
-        (readonly("node"), "ConstraintMut", "node"),
-        (stranger("authority"), "Unauthorized", "authority"),
-    ],
-}
 
 
 def node_bytes(authority: Pubkey, profile: tuple[Argument, ...], *, audited: int = 0) -> bytes:
     kinds = [kind for _, kind in INTERFACES["nodes"]["register"]["args"]]
     values = b"".join(encode(kind, value) for kind, value in zip(kinds, profile, strict=True))
     return tag("NodeAccount") + bytes(authority) + bytes([audited]) + values
-
-
-@pytest.mark.parametrize("instruction", RULES)
-def test_rules_are_checked_in_order(instruction: str) -> None:
-    check_order(lambda: ready("nodes", instruction), RULES[instruction])
 
 
 def test_register_update_audit() -> None:

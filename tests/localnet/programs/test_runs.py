@@ -34,7 +34,7 @@ def test_assign_takes_the_named_node() -> None:
     scene.expect(attempt)
     scene.work()
     job, run = scene.world.key(), scene.world.key()
-    scene.world.svm.airdrop(run, RUN_RENT)
+    scene.world.give(run, RUN_RENT)
     scene.expect(scene.attempt("assign", DEFINITION, TIMEOUT, job=job, run=run))
     assert scene.world.data(job) == job_bytes(scene)
     assert scene.world.data(run) == run_bytes(job, scene.node, scene.poster, START)

@@ -27,7 +27,7 @@ class ClientScene(Scene):
         super().__init__()
         world = self.world
         wallet = world.key(WALLET)
-        world.svm.airdrop(wallet, 10**10)
+        world.give(wallet, 10**10)
         world.put_tokens(world.nos(wallet), wallet, FUNDS)
         world.put_stake(wallet)
         self.poster = self.node = self.owner = wallet
