@@ -17,7 +17,7 @@ from aiohttp import BodyPartReader, web
 
 from node.base58 import b58decode
 from node.content.cid import blocks, varint
-from node.content.store import LocalStore
+from node.content.folder import LocalStore
 from node.errors import ContentError
 from node.records import Cid
 
