@@ -157,10 +157,11 @@ class Localnet:
     def save(self) -> None:
         """Write the state file, if one was named."""
         if self.options.state is not None:
-            self.archive.save(self.options.state)
+            self.archive.save_last(self.options.state)
 
     def become(self, born: Born) -> None:
-        """Be another chain from now on, on the same ports."""
+        """Be another chain from now on, on the same ports. Faults are over."""
+        self.faults.clear()
         self.validator.become(born.validator)
         self.time.ahead = born.time.ahead
         self._keys.clear()

@@ -9,7 +9,9 @@ machine's; open sockets are closed, as when a node is restarted.
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ from node.localnet.snapshot import Snapshot
 if TYPE_CHECKING:
     from node.localnet.app import Localnet
 
+_log = logging.getLogger(__name__)
 _MOST_BYTES = 2 * 1024**3
 """Of a snapshot that is put back."""
 _PIECE = 256 * 1024
@@ -39,7 +42,8 @@ class Archive:
     def __init__(self, net: Localnet, package: Programs) -> None:
         self._net = net
         self._package = package
-        self._saved: tuple[int, ...] = ()
+        self._writing = threading.Lock()
+        self._ended = False
 
     # --- saving
 
@@ -56,23 +60,32 @@ class Archive:
             standing=standing_accounts(net.validator.bank, self._package),
         )
 
-    def save(self, path: Path) -> None:
-        """Write the chain to a file. Raises LocalnetError where it cannot be written."""
-        snapshots.save(path, self.take(), self._net.content.folder)
+    def save_last(self, path: Path) -> None:
+        """Write the chain to a file, after which `keep` writes no more. Raises LocalnetError where it cannot be."""
+        with self._writing:
+            self._ended = True
+            snapshots.save(path, self.take(), self._net.content.folder)
 
     async def keep(self, path: Path, every: float) -> None:
-        """Save the chain every so many seconds for good, if anything but time has gone by since.
-
-        Raises LocalnetError where it cannot be written.
-        """
-        self._saved = self._marks()
+        """Save the chain every so many seconds, if anything but time has gone by since."""
+        saved = self._marks()
         while True:
             await self._net.options.clock.sleep(every)
             marks = self._marks()
-            if marks != self._saved:
+            if marks == saved:
+                continue
+            try:
                 # Compressing takes long, and slots go on meanwhile: what was taken does not change any more.
-                await asyncio.to_thread(snapshots.save, path, self.take(), self._net.content.folder)
-                self._saved = marks
+                await asyncio.to_thread(self._save, path, self.take())
+                saved = marks
+            except LocalnetError as error:
+                _log.warning("%s; it is tried again in %g s", error, every)
+
+    def _save(self, path: Path, taken: Snapshot) -> None:
+        # A thread cannot be cancelled: one that comes late must not write an old chain over the last one.
+        with self._writing:
+            if not self._ended:
+                snapshots.save(path, taken, self._net.content.folder)
 
     def _marks(self) -> tuple[int, ...]:
         validator, stored = self._net.validator, self._net.content.folder

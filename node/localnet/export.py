@@ -11,14 +11,19 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from node.chain.clusters import localnet
 from node.errors import LocalnetError
+from node.localnet import snapshot as snapshots
 from node.localnet.account_files import account_json
 from node.localnet.bank import Bank
+from node.localnet.birth import create, programs_for, restore
 from node.localnet.keys import Keys, write_keys
 from node.localnet.loaders import NOBODY, UPGRADEABLE_LOADER
+from node.localnet.options import LocalnetOptions
 
 if TYPE_CHECKING:
     from node.localnet.app import Localnet
@@ -30,6 +35,21 @@ _PARTS = ("programs", "accounts")
 def export_chain(net: Localnet, folder: Path) -> list[str]:
     """Write a running chain; see `export_bank`."""
     return export_bank(net.validator.bank, net.keys, folder)
+
+
+def export_fresh(options: LocalnetOptions, folder: Path) -> list[str]:
+    """Write a chain as it is born with these options; see `export_bank`. Raises LocalnetError as `create` does too."""
+    born = create(options, localnet(options.ids), programs_for(options))
+    return export_bank(born.validator.bank, born.keys, folder)
+
+
+def export_snapshot(file: Path, folder: Path) -> list[str]:
+    """Write a saved chain; see `export_bank`. Raises LocalnetError for a file that is none too."""
+    with tempfile.TemporaryDirectory(prefix="gpunode-content-") as content:
+        loaded = snapshots.load(file, Path(content))
+    options = LocalnetOptions(ids=loaded.ids)
+    born = restore(options, loaded, programs_for(options))
+    return export_bank(born.validator.bank, born.keys, folder)
 
 
 def export_bank(bank: Bank, keys: Keys, folder: Path) -> list[str]:

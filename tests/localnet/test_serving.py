@@ -120,7 +120,8 @@ async def test_a_solana_client_sends_and_confirms(localnet: Localnet) -> None:
         assert [row.signature for row in rows] == [sent]
         assert (await client.get_account_info(to.pubkey())).value is not None
         jobs = Pubkey.from_string(localnet.cluster.jobs)
-        (market,) = (await client.get_program_accounts(jobs, encoding="base64")).value
+        sized = await client.get_program_accounts(jobs, encoding="base64", filters=[10_224])
+        (market,) = sized.value
         assert str(market.pubkey) == localnet.market
         info = (await client.get_epoch_info()).value
         assert info.block_height <= info.absolute_slot

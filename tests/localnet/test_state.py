@@ -58,7 +58,8 @@ async def test_a_chain_goes_on_where_it_stopped(tmp_path: Path) -> None:
         assert found["slot"] == slot
         assert (await http.get(f"{net.content_url}/ipfs/{cid}")).content == b"hello world\n"
         net.fund(address(payer), sol=1, nos=1)
-        (market,) = await rpc.call("getProgramAccounts", net.cluster.jobs, {"encoding": "base64"})
+        markets = [{"dataSize": 10_224}]
+        (market,) = await rpc.call("getProgramAccounts", net.cluster.jobs, {"encoding": "base64", "filters": markets})
         assert market["pubkey"] == net.market
 
 
@@ -72,7 +73,7 @@ async def test_a_state_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     good = tmp_path / "good.zip"
     async with Localnet.start(replace(QUIET, state=good)):
         pass
-    with pytest.raises(LocalnetError, match="with the devnet addresses") as refused:
+    with pytest.raises(LocalnetError, match="has the devnet addresses") as refused:
         async with Localnet.start(replace(QUIET, state=good, ids="mainnet")):
             pass
     assert "--ids devnet" in refused.value.hint
