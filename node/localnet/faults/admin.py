@@ -45,7 +45,7 @@ class FaultMethods:
             elif verb not in (None, "list"):
                 raise invalid_params("Invalid params: expected `set`, `clear` or `list`.")
         except LocalnetError as error:
-            raise RpcError(INVALID_PARAMS, f"{error.message}. {error.hint}", {"hint": error.hint}) from None
+            raise RpcError(INVALID_PARAMS, error.message, {"hint": error.hint}) from None
         return self._faults.describe()
 
     def _clear(self, numbers: list[Any]) -> None:
