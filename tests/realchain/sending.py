@@ -24,6 +24,10 @@ _AGAIN = 2.0
 """Seconds after which the same bytes are sent again."""
 
 
+_PER_REQUEST = 25
+"""Transactions in one request: nodes take 50 KiB at most."""
+
+
 class NotLanded(Exception):
     """A transaction was refused, failed or was never seen."""
 
@@ -94,7 +98,7 @@ class Sender:
 
     async def _put(self, transactions: Sequence[bytes]) -> None:
         options = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
-        for part in _parts(transactions, 100):
+        for part in _parts(transactions, _PER_REQUEST):
             calls = [("sendTransaction", [base64.b64encode(raw).decode(), options]) for raw in part]
             for answer in await self.batch(calls):
                 if "error" in answer and "AlreadyProcessed" not in str(answer["error"]):

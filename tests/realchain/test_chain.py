@@ -31,7 +31,7 @@ async def test_it_carries_the_genesis_of_the_embedded_chain(real_chain: RealChai
         for program in (real_chain.cluster.jobs, real_chain.cluster.staking, real_chain.cluster.rewards):
             account = await rpc.get_account(program)
             assert account is not None
-            assert account.executable
+            assert account.owner == "BPFLoaderUpgradeab1e11111111111111111111111"
 
 
 async def test_gifts(real_chain: RealChain) -> None:
