@@ -16,7 +16,6 @@ import typer
 from node.cli import failure
 from node.cli.commands import attach
 from node.cli.help import Commands
-from node.errors import GpunodeError
 
 app = typer.Typer(
     name="gpunode",
@@ -73,21 +72,12 @@ def invoke(arguments: Sequence[str]) -> int:
     try:
         status = typer.main.get_command(app).main(list(arguments), prog_name="gpunode", standalone_mode=False)
         sys.stdout.flush()
-    except GpunodeError as error:
-        return failure.report(error, as_json)
     except typer.TyperException as error:
         return _usage(error, as_json)
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:
         return failure.INTERRUPTED
-    except (BrokenPipeError, SystemExit):
-        # The reader of stdout has gone (a pager, `head`): nothing is wrong, and nothing more can be said. typer turns
-        # some of these into an exit of its own; commands never exit that way.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except BaseExceptionGroup as group:
-        return _group(group, as_json)
-    except Exception as error:
-        return failure.report_bug(error, as_json)
+    except (Exception, KeyboardInterrupt, SystemExit, BaseExceptionGroup) as error:
+        return failure.conclude(error, as_json)
     return status if isinstance(status, int) else 0
 
 
@@ -100,20 +90,3 @@ def _usage(error: typer.TyperException, as_json: bool) -> int:
             return failure.USAGE
         return failure.report_usage(f"{path}: which command?", f"see {path} --help", as_json)
     return failure.report_usage(error.format_message().rstrip("."), f"see {path} --help", as_json)
-
-
-def _group(group: BaseExceptionGroup[BaseException], as_json: bool) -> int:
-    """Tasks that failed together: the first error raised on purpose speaks for all of them."""
-    leaves = list(_leaves(group))
-    for leaf in leaves:
-        if isinstance(leaf, GpunodeError):
-            return failure.report(leaf, as_json)
-    if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
-        return failure.INTERRUPTED
-    return failure.report_bug(group, as_json)
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-    return [error]

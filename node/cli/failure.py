@@ -21,6 +21,39 @@ INTERRUPTED = 130
 VIOLATIONS_SHOWN = 20
 
 
+def conclude(error: BaseException, as_json: bool) -> int:
+    """Say how a command ended by an error of any kind; returns the exit status."""
+    if isinstance(error, GpunodeError):
+        return report(error, as_json)
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError | SystemExit):
+        # The reader of stdout has gone (a pager, `head`): nothing is wrong, and nothing more can be said. typer turns
+        # some of these into an exit of its own; commands never exit that way.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if isinstance(error, BaseExceptionGroup):
+        return _group(error, as_json)
+    return report_bug(error, as_json)
+
+
+def _group(group: BaseExceptionGroup[BaseException], as_json: bool) -> int:
+    """Tasks that failed together: the first error raised on purpose speaks for all of them."""
+    leaves = list(_leaves(group))
+    for leaf in leaves:
+        if isinstance(leaf, GpunodeError):
+            return report(leaf, as_json)
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        return INTERRUPTED
+    return report_bug(group, as_json)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
+
+
 def report(error: GpunodeError, as_json: bool) -> int:
     """Print an error raised on purpose; returns the exit status."""
     if as_json:

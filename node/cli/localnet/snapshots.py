@@ -16,7 +16,6 @@ from node.cli.localnet.options import (
     IdsOption,
     LocalnetOption,
     ProgramOption,
-    birth_options,
 )
 from node.cli.options import JsonOption
 from node.errors import UsageError
@@ -84,6 +83,7 @@ def export(
     JSON: `ok`, `folder`, `command` (a list), `line` (the same, quoted for a shell).
     """
     from node.cli import place
+    from node.cli.chain import birth_options
     from node.localnet.export import export_fresh
 
     path = folder.expanduser().absolute()

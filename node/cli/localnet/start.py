@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from node.cli import output
-from node.cli.localnet.options import AccountOption, EmptyOption, IdsOption, ProgramOption, birth_options
+from node.cli.localnet.options import AccountOption, EmptyOption, IdsOption, ProgramOption
 from node.cli.options import JsonOption
 
 _ANY_PORT = "0 takes any free one."
@@ -38,6 +35,9 @@ def start(
     program: ProgramOption = None,
     account: AccountOption = None,
     slot_ms: Annotated[int, typer.Option("--slot-ms", min=1, max=60_000, help="Milliseconds of one slot.")] = 400,
+    history: Annotated[
+        int, typer.Option(min=100, max=10_000_000, help="Transactions remembered; each takes about 1 KB of memory.")
+    ] = 10_000,
     endpoints: Annotated[
         int, typer.Option(min=1, max=16, help="Endpoints of the one chain, each with ports of its own (every tenth).")
     ] = 1,
@@ -57,42 +57,23 @@ def start(
     `programs` (address -> SHA-256), `mint`, `market` (null on an empty chain), `keys` (name -> `address`, `path`),
     `endpoints` (each with `rpc_url` and `ws_url`; the first is the one above).
     """
-    from node.cli import place
-    from node.localnet.faults.reading import read_faults
-    from node.localnet.serving import serve
+    from node.cli.chain import id_set
+    from node.cli.chain_process import Choices, become
 
-    options = replace(
-        birth_options(ids, empty, program, account, keys),
-        rpc_port=rpc_port,
-        content_port=content_port,
-        state=state.expanduser() if state else None,
-        slot_ms=slot_ms,
-        endpoints=endpoints,
-        faults=read_faults(faults) if faults is not None else (),
-    )
-    place.run(serve(options, _print_line if as_json else _show))
-
-
-def _print_line(chain: dict[str, Any]) -> None:
-    print(json.dumps(chain), flush=True)
-
-
-def _show(chain: dict[str, Any]) -> None:
-    more = chain["endpoints"][1:]
-    output.fields(
-        (
-            ("JSON-RPC", chain["rpc_url"]),
-            ("WebSocket", chain["ws_url"]),
-            *((f"endpoint {number}", f"{each['rpc_url']}  {each['ws_url']}") for number, each in enumerate(more, 1)),
-            ("content", chain["content_url"]),
-            ("program ids", chain["ids"]),
-            ("NOS mint", chain["mint"]),
-            ("market", chain["market"]),
+    become(
+        Choices(
+            rpc_port=rpc_port,
+            content_port=content_port,
+            state=str(state) if state else None,
+            keys=str(keys) if keys else None,
+            ids=id_set(ids),
+            empty=empty,
+            programs=program or [],
+            accounts=[str(path) for path in account or ()],
+            slot_ms=slot_ms,
+            history=history,
+            endpoints=endpoints,
+            faults=faults,
+            as_json=as_json,
         )
     )
-    output.line()
-    output.table(
-        ("key", "address", "file"),
-        [(name, key["address"], key["path"]) for name, key in chain["keys"].items()],
-    )
-    output.note("ready; Ctrl-C stops the chain")
