@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from solders.account import Account
 from solders.instruction import AccountMeta, Instruction
@@ -25,6 +25,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import Transaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
+from node.chain.clusters import IdSet
 from node.localnet.artefacts import load_programs
 
 SYSTEM = Pubkey.from_string("11111111111111111111111111111111")
@@ -130,7 +131,7 @@ class Outcome:
 class World:
     """A chain with the four programs, the NOS mint and the rewards accounts."""
 
-    ids: Literal["devnet", "mainnet"] = "devnet"
+    ids: IdSet = "devnet"
     svm: LiteSVM = field(init=False)
     keys: dict[Pubkey, Keypair] = field(default_factory=dict)
     units: dict[str, int] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from solders.pubkey import Pubkey
 
+from node.chain.clusters import IdSet
 from node.localnet.artefacts import network_authority
 
 from .attempts import Attempt
@@ -20,8 +21,8 @@ PROFILE: tuple[Argument, ...] = (0, 528, 16, 2, 64, 5_000, 900, "host.example.or
 
 
 class Holder:
-    def __init__(self) -> None:
-        self.world = World()
+    def __init__(self, ids: IdSet = "devnet") -> None:
+        self.world = World(ids)
         self.wallet = self.world.wallet(nos=FUNDS)
         self.stake = self.world.stake(self.wallet)
         self.vault = self.world.stake_vault(self.wallet)
@@ -142,5 +143,5 @@ READY: dict[tuple[str, str], Callable[[Holder], Attempt]] = {
 }
 
 
-def ready(program: str, instruction: str) -> Attempt:
-    return READY[program, instruction](Holder())
+def ready(program: str, instruction: str, ids: IdSet = "devnet") -> Attempt:
+    return READY[program, instruction](Holder(ids))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from node.chain.clusters import IdSet
 from node.localnet.artefacts import market_admin
 
 from .attempts import Attempt
@@ -52,8 +53,16 @@ def run_bytes(job: Pubkey, node: Pubkey, payer: Pubkey, time: int) -> bytes:
 
 
 class Scene:
-    def __init__(self, *, price: int = PRICE, job_type: int = 0, access_key: Pubkey = SYSTEM, minimum: int = 0) -> None:
-        self.world = World()
+    def __init__(
+        self,
+        *,
+        price: int = PRICE,
+        job_type: int = 0,
+        access_key: Pubkey = SYSTEM,
+        minimum: int = 0,
+        ids: IdSet = "devnet",
+    ) -> None:
+        self.world = World(ids)
         self.world.put_reflection()
         self.price = price
         self.owner = self.world.wallet(nos=0)

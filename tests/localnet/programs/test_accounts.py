@@ -24,7 +24,7 @@ OWNERS = {
 }
 """The program whose account it has to be; all others are the token program's."""
 FIXED = {"market": 151, "job": 233, "run": 113, "stake": 113, "settings": 72, "reward": 73, "node": 66}
-"""Bytes that are decoded, in accounts as the programs create them. (Of a node's, the strings of the scene count too.)"""
+"""Bytes that are decoded, in accounts as the programs create them; a node's strings may end in any place."""
 FIXED |= {"reflection": 89, "rewards_reflection": 89}
 
 
