@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from solders.account import Account
@@ -247,7 +247,7 @@ class Bank:
                 changed.append(key)
                 if new is not None:
                     self._owners.add(new.owner)
-        result = _execution(outcome, keys)
+        result = self._corrected(_execution(outcome, keys), transaction)
         if not result.landed:
             return result
         return Execution(
@@ -278,9 +278,22 @@ class Bank:
                 outcome = self._svm.simulate_transaction(transaction)
             finally:
                 self._svm._inner.set_sigverify(True)
-        if isinstance(outcome, FailedTransactionMetadata):
-            return _execution(outcome, keys)
+            if isinstance(outcome, FailedTransactionMetadata):
+                return self._corrected(_execution(outcome, keys), transaction)
         return _execution(outcome.meta(), keys, dict(outcome.post_accounts()))
+
+    def _corrected(self, result: Execution, transaction: VersionedTransaction) -> Execution:
+        """The SVM has one error for accounts that are no programs and for programs that are not there; nodes two."""
+        if result.error != "InvalidProgramForExecution":
+            return result
+        message = transaction.message
+        for instruction in message.instructions:
+            program = self._svm.get_account(message.account_keys[instruction.program_id_index])
+            if program is None or not program.lamports:
+                return replace(result, error="ProgramAccountNotFound")
+            if not program.executable:
+                break
+        return result
 
     @contextmanager
     def _as_of(self, keys: Sequence[Pubkey], slot: int) -> Iterator[None]:

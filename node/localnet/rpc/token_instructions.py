@@ -30,6 +30,8 @@ def parse_token(accounts: Sequence[str], data: bytes) -> Parsed:
 
 
 def _key(raw: bytes) -> str:
+    if len(raw) != 32:
+        raise ValueError("the data ends too early")
     return str(Pubkey.from_bytes(raw))
 
 
