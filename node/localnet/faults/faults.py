@@ -25,9 +25,12 @@ from node.localnet.faults.kinds import (
 )
 from node.localnet.faults.reading import parse_fault
 from node.localnet.faults.traffic import Traffic
-from node.localnet.slots import Commitment
+from node.localnet.slots import DEPTH, Commitment
 from node.localnet.validator import Validator
 from node.retry import Clock
+
+_OUTDATED = MAX_AGE + 1 + DEPTH[Commitment.FINALIZED]
+"""Blocks after which every hash of before is too old in the finalized view too."""
 
 
 class Faults:
@@ -181,9 +184,9 @@ class Faults:
             self._validator.blockhashes.forget()
             self._validator.begin_block()
             return 1
-        for _ in range(MAX_AGE + 1):
+        for _ in range(_OUTDATED):
             self._validator.begin_block()
-        return MAX_AGE + 1
+        return _OUTDATED
 
     def _keep(self) -> None:
         """See that accounts are kept for as long as a lagging endpoint may show them."""
