@@ -59,6 +59,11 @@ class GpunodeError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    @property
+    def line(self) -> str:
+        """What is wrong and what to do about it, in one line."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 class UsageError(GpunodeError):
     """A command was given arguments that make no sense together (exit status 2)."""
@@ -170,7 +175,7 @@ class ContentTooLarge(ContentError):
 
 
 class ContentNotFile(ContentError):
-    """What a CID names is no file, proven by its hash: a directory, a symbolic link. No source can do better."""
+    """What a CID names is no file, proven by its hash: a directory, for example. No source can do better."""
 
 
 class StoreRejected(ContentError):

@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,8 @@ from node.chain.token_accounts import decode_token_account
 from node.chain.transport import shown
 from node.chain.wallet import Wallet
 from node.container.docker import DockerEngine
+from node.content.http import bearer
+from node.content.library import read_token
 from node.errors import AccessKeyMissing, ControlError, GpunodeError, RpcUnavailable
 from node.gpu.provider import choose_provider
 from node.journal.reader import JournalReader
@@ -188,18 +190,25 @@ class _Doctor:
 
     async def _store(self, store: StoreSettings) -> Finding:
         name = f"content store {shown(store.url)}"
+        base = store.url.rstrip("/")
+        try:
+            token = bearer(read_token(store.jwt_file))
+        except GpunodeError as error:
+            return Finding(name, False, error.message, error.hint)
         if store.kind == "pinata":
-            return await self._reach(name, "GET", store.url)
-        return await self._reach(name, "POST", f"{store.url.rstrip('/')}/api/v0/version")
+            return await self._reach(name, "GET", f"{base}/data/testAuthentication", token)
+        return await self._reach(name, "POST", f"{base}/api/v0/version", token)
 
-    async def _reach(self, name: str, method: str, address: str) -> Finding:
+    async def _reach(self, name: str, method: str, address: str, headers: Mapping[str, str] | None = None) -> Finding:
         """Whether something useful answers: any answer but a server's failure, since a gateway's root may be empty."""
         fix = "start it, or correct `content` in the settings"
         try:
             async with httpx.AsyncClient(timeout=REACH_TIMEOUT, mounts=DIRECT) as client:
-                response = await client.request(method, address)
+                response = await client.request(method, address, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return Finding(name, False, f"does not answer: {str(error) or type(error).__name__}", fix)
+        if headers is not None and response.status_code in (401, 403):
+            return Finding(name, False, f"refuses the token (HTTP {response.status_code})", "correct its jwt_file")
         # A Kubo node answers POST only with success; another server's "not found" is no Kubo node.
         if response.status_code >= 500 or (method == "POST" and not response.is_success):
             return Finding(name, False, f"answers HTTP {response.status_code}", fix)

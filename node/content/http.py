@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,14 @@ ANSWER_LIMIT = 1 << 20
 MAX_REDIRECTS = 3
 """Redirects of one fetch; public gateways send callers on to a host name of the CID's own."""
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+class RefusedRequest(ContentUnavailable):
+    """A server answered with a status that is no success."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class ContentHttp:
@@ -45,29 +53,51 @@ class ContentHttp:
         return self._client
 
     async def fetch(
-        self, method: str, url: str, *, limit: int, params: Mapping[str, str] | None = None, accept: str = "*/*"
+        self,
+        method: str,
+        url: str,
+        *,
+        limit: int,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        """The body of a 2xx answer, at most `limit` bytes.
+        """The body of a 2xx answer, at most `limit` bytes. Raises what `stream` raises."""
+        body = bytearray()
+        await self.stream(method, url, body.extend, limit=limit, params=params, headers=headers)
+        return bytes(body)
 
-        A few redirects of a GET are followed, to the same server or to an https address: its certificate keeps a
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        take: Callable[[bytes], None],
+        *,
+        limit: int,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Hand the body of a 2xx answer to `take`, piece by piece, at most `limit` bytes.
+
+        A few redirects of a GET are followed: on the same server, or to an https address, whose certificate keeps a
         stranger from pointing at a server of this host's own network.
-        Raises ContentTooLarge past the limit, else ContentUnavailable.
+        Raises ContentTooLarge past the limit, RefusedRequest for another status, else ContentUnavailable.
         """
         # Compressed answers could unfold to any size before a limit sees them.
-        headers = {"accept": accept, "accept-encoding": "identity"}
-        target: httpx.URL | None = None
+        sent: Mapping[str, str] = {"accept": "*/*", **(headers or {}), "accept-encoding": "identity"}
         async with self._limited(url):
+            target = httpx.URL(url, params=params) if params else httpx.URL(url)
             for _ in range(MAX_REDIRECTS + 1):
-                request = self._request(
-                    method, target or url, params=params if target is None else None, headers=headers
-                )
+                request = self._request(method, target, headers=sent)
                 async with self._sent(request) as response:
                     if method == "GET" and response.status_code in _REDIRECTS:
-                        target = _redirected(request.url, response.headers.get("location", ""), url)
+                        target, sent = _redirected(request, response.headers.get("location", ""), url)
                         continue
                     if not response.is_success:
-                        raise ContentUnavailable(f"{shown(url)} answered HTTP {response.status_code}")
-                    return await _read(response, limit, url)
+                        raise RefusedRequest(
+                            f"{shown(url)} answered HTTP {response.status_code}{await _said(response)}",
+                            status=response.status_code,
+                        )
+                    return await _read(response, take, limit, url)
         raise ContentUnavailable(f"{shown(url)} redirects more than {MAX_REDIRECTS} times")
 
     async def upload(
@@ -99,15 +129,16 @@ class ContentHttp:
 
     async def _accepted(self, response: httpx.Response, url: str) -> bytes:
         """The body of a store's answer, if it took the file."""
+        body = bytearray()
         try:
-            body = await _read(response, ANSWER_LIMIT, url)
+            await _read(response, body.extend, ANSWER_LIMIT, url)
         except ContentTooLarge:
             raise StoreRejected(
                 f"{shown(url)} answered more than {ANSWER_LIMIT:,} bytes", hint="Check the store's address."
             ) from None
         if response.is_success:
-            return body
-        said = " ".join(body[:200].decode("utf-8", "replace").split())
+            return bytes(body)
+        said = _one_line(bytes(body))
         if response.status_code in _REDIRECTS:
             said = f"it sends uploads on to {shown(response.headers.get('location', ''))}"
         message = f"{shown(url)} answered HTTP {response.status_code}: {said}"
@@ -140,26 +171,53 @@ class ContentHttp:
             ) from None
 
 
-def _redirected(at: httpx.URL, location: str, url: str) -> httpx.URL:
-    target = at.join(location)
-    same = (target.scheme, target.host, target.port) == (at.scheme, at.host, at.port)
-    if not location or not (target.scheme == "https" or same):
-        raise ContentUnavailable(
-            f"{shown(url)} redirects to {shown(str(target))}, which is not followed",
-            hint="Only https addresses are; name the gateway's own address in content.gateways.",
-        )
-    return target
+def _redirected(request: httpx.Request, location: str, url: str) -> tuple[httpx.URL, dict[str, str]]:
+    """Where a redirect leads, and the request's headers there."""
+    at = request.url
+    headers = {name: request.headers[name] for name in ("accept", "accept-encoding")}
+    named = request.headers["host"]
+    target = at.copy_with(netloc=named.encode()).join(location)
+    host = target.netloc.decode()
+    own_name = target.scheme == "http" and host.endswith(f".{named}")
+    if location and target.scheme == at.scheme and (host == named or own_name):
+        # A gateway may give each CID a host name of its own. No resolver need know it: it is the same server.
+        return target.copy_with(netloc=at.netloc), {**headers, "host": host}
+    if location and target.scheme == "https":
+        return target, headers
+    raise ContentUnavailable(
+        f"{shown(url)} redirects to {shown(str(target))}, which is not followed",
+        hint="Only https addresses are; name the gateway's own address in content.gateways.",
+    )
 
 
-async def _read(response: httpx.Response, limit: int, url: str) -> bytes:
-    body = bytearray()
+async def _read(response: httpx.Response, take: Callable[[bytes], None], limit: int, url: str) -> None:
+    length = 0
     async for piece in response.aiter_raw():
-        body += piece
-        if len(body) > limit:
+        length += len(piece)
+        if length > limit:
             raise ContentTooLarge(
                 f"{shown(url)} sent more than {limit:,} bytes", hint="Raise the limit if such content is wanted."
             )
-    return bytes(body)
+        take(piece)
+
+
+async def _said(response: httpx.Response) -> str:
+    """The beginning of a refusal, for people."""
+    body = bytearray()
+    with suppress(ContentTooLarge, httpx.HTTPError):
+        await _read(response, body.extend, 2000, "")
+    said = _one_line(bytes(body))
+    return f": {said}" if said and not said.startswith("<") else ""
+
+
+def _one_line(body: bytes) -> str:
+    text = body[:200].decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def bearer(token: str | None) -> dict[str, str]:
+    """The header that shows a token, if there is one."""
+    return {"authorization": f"Bearer {token}"} if token is not None else {}
 
 
 def shown(url: str) -> str:

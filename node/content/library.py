@@ -12,6 +12,7 @@ from node.content.store import KuboStore, LocalStore, PinataStore, Store
 from node.errors import (
     ContentError,
     ContentMismatch,
+    ContentNotFile,
     ContentTooLarge,
     ContentUnavailable,
     SettingsError,
@@ -54,8 +55,8 @@ class Library:
         """The bytes of a CID, proven to match it, and the source that had them.
 
         `limit` is in bytes. All sources are asked at once and, if none has them, again after a while. Raises
-        ContentMismatch if all that was served was wrong, ContentTooLarge if it was too much, else
-        ContentUnavailable.
+        ContentNotFile if one of them proves that it is no file, ContentMismatch if all that was served was wrong,
+        ContentTooLarge if it was too much, else ContentUnavailable.
         """
         cid_to_hash32(cid)
         if self._local is not None:
@@ -147,7 +148,7 @@ async def _upload(store: Store, name: str, data: bytes) -> None:
 def _summary(cid: Cid, errors: Sequence[ContentError]) -> ContentError:
     # A source that is merely away says nothing of the content, so one that is away keeps the hope up.
     said = "; ".join(error.message for error in errors)
-    for kind in (ContentUnavailable, ContentMismatch, ContentTooLarge):
+    for kind in (ContentNotFile, ContentUnavailable, ContentMismatch, ContentTooLarge):
         for error in errors:
             if isinstance(error, kind):
                 return kind(f"no source has {cid}: {said}", hint=error.hint or "It is tried again later.")
@@ -163,18 +164,23 @@ def open_library(settings: ContentSettings, folder: Path | None, *, clock: Clock
     sources: list[Source] = []
     for place in settings.stores:
         if place.kind == "kubo":
-            stores.append(KuboStore(place.url, timeout=settings.timeout))
-            sources.append(KuboSource(place.url, timeout=settings.timeout))
+            token = read_token(place.jwt_file)
+            stores.append(KuboStore(place.url, token=token, timeout=settings.timeout))
+            sources.append(KuboSource(place.url, token=token, timeout=settings.timeout))
         else:
-            stores.append(PinataStore(place.url, _token(place.jwt_file), timeout=settings.timeout))
+            token = read_token(place.jwt_file)
+            if token is None:
+                raise SettingsError("a pinata store needs jwt_file", hint="Name a file that holds the token.")
+            stores.append(PinataStore(place.url, token, timeout=settings.timeout))
     sources += [GatewaySource(url, timeout=settings.timeout) for url in settings.gateways]
     local = LocalStore(folder) if folder is not None else None
     return Library(stores, sources, local=local, clock=clock)
 
 
-def _token(path: Path | None) -> str:
+def read_token(path: Path | None) -> str | None:
+    """A store's bearer token, if a file is named. Raises SettingsError if it cannot be read."""
     if path is None:
-        raise SettingsError("a pinata store needs jwt_file", hint="Name a file that holds the token.")
+        return None
     try:
         return path.expanduser().read_text("utf-8").strip()
     except (OSError, UnicodeError) as error:

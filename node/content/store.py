@@ -15,7 +15,7 @@ import httpx
 
 from node.content.cid import file_cid
 from node.content.folder import LocalStore as LocalStore  # beside the others for who chooses among them
-from node.content.http import DEFAULT_TIMEOUT, ContentHttp, checked_base
+from node.content.http import DEFAULT_TIMEOUT, ContentHttp, bearer, checked_base
 from node.errors import StoreRejected
 from node.records import Cid
 
@@ -40,12 +40,37 @@ class Store(Protocol):
         ...
 
 
-class KuboStore:
-    """An IPFS node's RPC interface (Kubo, `POST /api/v0/add`)."""
+_LAYOUT = {
+    "cid-version": "0",
+    "chunker": "size-262144",
+    "hash": "sha2-256",
+    "inline": "false",
+    "max-file-links": "174",
+    "raw-leaves": "false",
+    "trickle": "false",
+    "wrap-with-directory": "false",
+}
+"""The default layout, option by option: a node may be set to another one (`Import` in its settings). Nodes that do not
+know an option yet pass over it."""
 
-    def __init__(self, url: str, *, timeout: float = DEFAULT_TIMEOUT, client: httpx.AsyncClient | None = None) -> None:
+
+class KuboStore:
+    """An IPFS node's RPC interface (Kubo, `POST /api/v0/add`), with a token where it asks for one."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        client: httpx.AsyncClient | None = None,
+    ) -> None:
         self._url = checked_base(url)
+        self._token = token
         self._http = ContentHttp(client, timeout=timeout)
+
+    def __repr__(self) -> str:
+        return f"KuboStore({self.name!r})"
 
     @property
     def name(self) -> str:
@@ -53,12 +78,13 @@ class KuboStore:
         return f"kubo {urlsplit(self._url).hostname}"
 
     async def add_file(self, name: str, data: bytes) -> Cid:
-        """Add and pin the bytes with the node's default layout, stated so that its settings do not matter."""
+        """Add the bytes and pin them, so that the node's own clean-up keeps them."""
         expected = await asyncio.to_thread(file_cid, data)
         answer = await self._http.upload(
             f"{self._url}/api/v0/add",
             file=(name, data),
-            params={"cid-version": "0", "chunker": "size-262144", "pin": "true", "raw-leaves": "false"},
+            params={**_LAYOUT, "pin": "true"},
+            headers=bearer(self._token),
         )
         # One JSON line per added file; a progress line may come before.
         lines = [line for line in answer.splitlines() if line.strip()]
@@ -94,7 +120,7 @@ class PinataStore:
             f"{self._url}/pinning/pinFileToIPFS",
             file=(name, data),
             fields={"pinataOptions": '{"cidVersion":0}', "pinataMetadata": json.dumps({"name": name})},
-            headers={"authorization": f"Bearer {self._jwt}"},
+            headers=bearer(self._jwt),
         )
         return _agreed(self.name, expected, _answered(answer, "IpfsHash"))
 

@@ -200,7 +200,10 @@ async def test_a_short_content_length_is_a_mismatch(serve: Serve) -> None:
 
 # --- stores -----------------------------------------------------------------------------------------
 
-KINDS = [lambda url: KuboStore(url, timeout=0.5), lambda url: PinataStore(url, "t", timeout=0.5)]
+KINDS = [
+    lambda url, seconds: KuboStore(url, timeout=seconds),
+    lambda url, seconds: PinataStore(url, "t", timeout=seconds),
+]
 
 
 async def taking(reader: asyncio.StreamReader) -> bytes:
@@ -238,9 +241,9 @@ def store_answer(head: str, body: bytes) -> Raw:
     ],
 )
 async def test_what_a_store_may_answer(
-    serve: Serve, kind: Callable[[str], Store], head: str, body: bytes, error: type[Exception], said: str
+    serve: Serve, kind: Callable[[str, float], Store], head: str, body: bytes, error: type[Exception], said: str
 ) -> None:
-    store = kind(await serve(store_answer(head, body)))
+    store = kind(await serve(store_answer(head, body)), 20)
     with pytest.raises(error, match=said) as raised:
         await store.add_file("x", DATA)
     assert "\n" not in str(raised.value)
@@ -248,12 +251,12 @@ async def test_what_a_store_may_answer(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_store_that_hangs_is_worth_another_try(serve: Serve, kind: Callable[[str], Store]) -> None:
+async def test_a_store_that_hangs_is_worth_another_try(serve: Serve, kind: Callable[[str, float], Store]) -> None:
     async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await taking(reader)
         await asyncio.sleep(60)
 
-    store = kind(await serve(hang))
+    store = kind(await serve(hang), 0.3)
     with pytest.raises(ContentUnavailable, match="did not answer within"):
         await store.add_file("x", DATA)
     await store.aclose()

@@ -134,7 +134,17 @@ async def test_kubo_store_states_the_layout(serve) -> None:
     await store.aclose()
     path, query, _ = ipfs.requests[0]
     assert path == "/api/v0/add"
-    assert query == {"cid-version": "0", "chunker": "size-262144", "pin": "true", "raw-leaves": "false"}
+    assert query == {
+        "cid-version": "0",
+        "chunker": "size-262144",
+        "hash": "sha2-256",
+        "inline": "false",
+        "max-file-links": "174",
+        "pin": "true",
+        "raw-leaves": "false",
+        "trickle": "false",
+        "wrap-with-directory": "false",
+    }
     assert ipfs.files[CID] == DATA
 
 

@@ -9,12 +9,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from node.content.car import read_car_file
 from node.content.cid import EMPTY_CID, blocks, file_cid
 from node.content.source import GatewaySource, KuboSource
 from node.content.store import KuboStore, PinataStore
 from node.localnet.app import Localnet
 from node.records import Cid
+from tests.content.archives import read
 
 HELLO = Cid("QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o")
 """`hello world` and a line end, as every IPFS node knows it."""
@@ -113,7 +113,7 @@ async def test_gateway_archives_and_blocks(http: httpx.AsyncClient) -> None:
     root = Cid((await add(http, BIG))["Hash"])
     archive = await http.get(f"/ipfs/{root}", params={"format": "car"})
     assert archive.headers["content-type"] == "application/vnd.ipld.car"
-    assert read_car_file(archive.content, root, len(BIG)) == BIG
+    assert read(archive.content, root, len(BIG)) == BIG
     asked = await http.get(f"/ipfs/{root}", headers={"accept": "application/vnd.ipld.raw"})
     assert asked.content == dict(blocks(BIG))[root]
 
