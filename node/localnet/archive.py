@@ -115,7 +115,11 @@ class Archive:
             with tempfile.TemporaryDirectory(prefix="gpunode-snapshot-") as folder:
                 file = Path(folder) / "chain.zip"
                 await _receive(request, file)
-                self.restore(file)
+                try:
+                    self.restore(file)
+                except LocalnetError as error:
+                    error.message = error.message.replace(str(file), "the snapshot")
+                    raise
             await disconnect()
             head = self._net.validator.slots.head
             return web.json_response({"slot": head.slot, "blockHeight": head.height})

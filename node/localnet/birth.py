@@ -19,7 +19,15 @@ from node.localnet.account_files import read_accounts
 from node.localnet.artefacts import load_programs
 from node.localnet.bank import Bank
 from node.localnet.chain_time import ChainTime
-from node.localnet.genesis import Programs, deploy, place_accounts, place_faucet, place_interfaces, run_genesis
+from node.localnet.genesis import (
+    Programs,
+    deploy,
+    place_accounts,
+    place_faucet,
+    place_interfaces,
+    place_wrapped_sol,
+    run_genesis,
+)
 from node.localnet.keys import EMPTY_NAMES, admin_keys, new_keys, read_keys
 from node.localnet.loaders import code_address
 from node.localnet.options import LocalnetOptions
@@ -27,6 +35,7 @@ from node.localnet.snapshot import Snapshot
 from node.localnet.validator import Validator
 from node.records import Address
 
+_ELF = b"\x7fELF"
 _FIRST_SLOTS = 40
 """Slots that have passed when a fresh chain is ready, so that its three commitments differ from the start."""
 
@@ -48,17 +57,19 @@ def programs_for(options: LocalnetOptions) -> Programs:
 
 
 def added_programs(files: Mapping[Address, Path]) -> Programs:
-    """The compiled programs of files. Raises LocalnetError for one that cannot be read."""
-    found: dict[Address, bytes] = {}
-    for address, path in files.items():
-        try:
-            found[address] = path.read_bytes()
-        except OSError as error:
-            raise LocalnetError(
-                f"the program {path} cannot be read: {error.strerror or error}",
-                hint="Name a program compiled for Solana: ADDRESS=FILE.so.",
-            ) from None
-    return found
+    """The compiled programs of files. Raises LocalnetError for one that cannot be read or is none."""
+    return {address: _code(path) for address, path in files.items()}
+
+
+def _code(path: Path) -> bytes:
+    hint = "Name a program compiled for Solana: ADDRESS=FILE.so."
+    try:
+        code = path.read_bytes()
+    except OSError as error:
+        raise LocalnetError(f"the program {path} cannot be read: {error.strerror or error}", hint=hint) from None
+    if not code.startswith(_ELF):
+        raise LocalnetError(f"{path} is no compiled program", hint=hint)
+    return code
 
 
 def create(options: LocalnetOptions, cluster: Cluster, programs: Programs) -> Born:
@@ -72,6 +83,7 @@ def create(options: LocalnetOptions, cluster: Cluster, programs: Programs) -> Bo
     validator = Validator(bank, genesis_hash=genesis_hash, time=time, rule=options.skip, history=options.history)
     deploy(bank, {**programs, **added_programs(options.programs)})
     place_interfaces(bank, cluster)
+    place_wrapped_sol(bank)
     place_faucet(bank, keys)
     market = None
     if options.empty:

@@ -29,6 +29,7 @@ from node.localnet.artefacts import network_authority
 from node.localnet.bank import Bank
 from node.localnet.faucet import Faucet
 from node.localnet.keys import Keys
+from node.localnet.minting import WRAPPED_SOL
 from node.localnet.sending import send
 from node.localnet.validator import Validator
 from node.records import Address
@@ -60,6 +61,11 @@ def place_interfaces(bank: Bank, cluster: Cluster) -> None:
     for name in (f"jobs.{cluster.ids}", "nodes", "staking", "rewards", "pools"):
         for key, account in read_accounts(_INTERFACES / f"{name}.json", bank.minimum_rent):
             bank.set_account(key, account, 0)
+
+
+def place_wrapped_sol(bank: Bank) -> None:
+    """Put the mint of wrapped SOL in place, as a validator's genesis does."""
+    bank.set_account(WRAPPED_SOL, Account(_SOL, spl.mint_bytes(None, decimals=9), spl.TOKEN_PROGRAM, False), 0)
 
 
 def place_faucet(bank: Bank, keys: Keys) -> None:

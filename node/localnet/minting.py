@@ -22,7 +22,7 @@ from node.localnet.validator import Validator
 
 _MINT_TO = bytes([7])
 """Instruction of the SPL Token program and of Token-2022."""
-_WRAPPED_SOL = Pubkey.from_string("So11111111111111111111111111111111111111112")
+WRAPPED_SOL = Pubkey.from_string("So11111111111111111111111111111111111111112")
 _MOST = 2**64 - 1
 _AMOUNT = struct.Struct("<Q")
 _AMOUNT_AT = 64
@@ -72,7 +72,7 @@ class Mints:
         info = spl.mint(held) if held is not None else None
         if held is None or info is None:
             raise LocalnetError(f"{mint} is no token mint on this chain", hint="Create the mint first.")
-        if mint == _WRAPPED_SOL:
+        if mint == WRAPPED_SOL:
             raise LocalnetError("wrapped SOL is not minted", hint="Send SOL to the token account, then sync it.")
         if not 0 < amount <= _MOST - info.supply:
             raise LocalnetError(

@@ -130,7 +130,7 @@ def load(path: Path, content: Path) -> Snapshot:
             if chain["format"] != FORMAT:
                 raise LocalnetError(
                     f"{path} was saved in format {chain['format']}, this release reads {FORMAT}",
-                    hint="Start with another --state file.",
+                    hint="Name another file.",
                 )
             snapshot = _snapshot(chain, accounts, ledger)
             for name in archive.namelist():
@@ -140,7 +140,7 @@ def load(path: Path, content: Path) -> Snapshot:
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise LocalnetError(
             f"{path} is not a saved chain: {error}",
-            hint="Start with another --state file, or remove this one.",
+            hint="Name a file that a localnet saved, or one that does not exist yet.",
         ) from None
     return snapshot
 

@@ -93,9 +93,10 @@ def mint(account: Account) -> Mint | None:
     return Mint(_key(has_authority, authority), supply, decimals, _key(has_freeze, freeze))
 
 
-def mint_bytes(authority: Pubkey, *, decimals: int, supply: int = 0) -> bytes:
-    """An initialised mint without freeze authority."""
-    return _MINT.pack(1, bytes(authority), supply, decimals, 1, 0, bytes(32))
+def mint_bytes(authority: Pubkey | None, *, decimals: int, supply: int = 0) -> bytes:
+    """An initialised mint without freeze authority; None: nobody may mint any more."""
+    key = bytes(32) if authority is None else bytes(authority)
+    return _MINT.pack(int(authority is not None), key, supply, decimals, 1, 0, bytes(32))
 
 
 def account_bytes(token: Pubkey, owner: Pubkey, amount: int) -> bytes:
