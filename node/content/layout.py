@@ -168,8 +168,8 @@ class _Getting:
             self._keep(link, await self._server.block(name, min(BLOCK_LIMIT, self._assembly.room)))
         except ContentUnavailable as error:
             return Malformed(f"block {name} is missing: {error.message}")
-        except ContentTooLarge as error:
-            return error
+        except ContentTooLarge:
+            return ContentTooLarge(f"the blocks of {self._cid} have more bytes than a file of {self._limit:,} needs")
         except Malformed as error:
             return error
         return None
