@@ -270,7 +270,7 @@ async def test_endless_answers_take_bounded_memory(gateway: Gateway, fetch: Fetc
     gateway.plain = gateway.archive = 64 << 20
     gateway.blocks = None
     tracemalloc.start()
-    with pytest.raises(ContentMismatch, match="no archive: .* sent more than"):
+    with pytest.raises(ContentMismatch, match=r"no archive: .* sent more than"):
         await fetch(limit=100_000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
