@@ -8,6 +8,8 @@ and hashes that were too old are then young enough again.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -21,10 +23,20 @@ _KEPT = MAX_AGE + DEPTH[Commitment.FINALIZED]
 """Blocks: no fork makes the chain shorter by more than what is not finalized."""
 
 
+_DIGEST_BYTES = 8
+"""Of a message's hash: enough to tell the few hundred thousand apart that name one blockhash."""
+
+
 @dataclass(slots=True)
 class _Entry:
     height: int
-    messages: set[bytes] = field(default_factory=set)
+    messages: array[int] = field(default_factory=lambda: array("Q"))
+    """Shortened hashes in rising order: as a set of bytes they would take fifteen times as much memory."""
+
+    def place_of(self, digest: int) -> tuple[int, bool]:
+        """Where the digest stands or would have to stand, and whether it is there."""
+        place = bisect_left(self.messages, digest)
+        return place, place < len(self.messages) and self.messages[place] == digest
 
 
 class Blockhashes:
@@ -50,17 +62,22 @@ class Blockhashes:
     def seen(self, blockhash: Hash, message: bytes) -> bool:
         """Whether a transaction with this message (its hash) is in a block already."""
         entry = self._entries.get(blockhash)
-        return entry is not None and message in entry.messages
+        return entry is not None and entry.place_of(_digest(message))[1]
 
     def mark(self, blockhash: Hash, message: bytes) -> None:
         """Remember that the message is in a block."""
-        self._entries[blockhash].messages.add(message)
+        entry, digest = self._entries[blockhash], _digest(message)
+        place, there = entry.place_of(digest)
+        if not there:
+            entry.messages.insert(place, digest)
 
     def unmark(self, blockhash: Hash, message: bytes) -> None:
         """The block with that message is gone: a copy may land."""
         entry = self._entries.get(blockhash)
         if entry is not None:
-            entry.messages.discard(message)
+            place, there = entry.place_of(_digest(message))
+            if there:
+                del entry.messages[place]
 
     def drop_after(self, height: int) -> None:
         """Blocks above that height are gone, and with them their hashes."""
@@ -73,4 +90,11 @@ class Blockhashes:
 
     def rows(self) -> list[tuple[Hash, int, tuple[bytes, ...]]]:
         """Everything held, oldest first: for saving."""
-        return [(key, entry.height, tuple(entry.messages)) for key, entry in self._entries.items()]
+        return [
+            (key, entry.height, tuple(digest.to_bytes(_DIGEST_BYTES, "big") for digest in entry.messages))
+            for key, entry in self._entries.items()
+        ]
+
+
+def _digest(message: bytes) -> int:
+    return int.from_bytes(message[:_DIGEST_BYTES], "big")

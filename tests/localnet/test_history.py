@@ -118,6 +118,29 @@ def test_an_old_view_shows_what_was_there_then() -> None:
     assert slots.head.slot == 100
 
 
+digests = st.binary(min_size=32, max_size=32)
+
+
+@given(st.lists(digests, max_size=30), st.lists(digests, max_size=5))
+def test_messages_are_known_until_they_are_taken_back(messages: list[bytes], others: list[bytes]) -> None:
+    table, blockhash = Blockhashes(), Hash.new_unique()
+    table.register(blockhash, 1)
+    for message in messages:
+        table.mark(blockhash, message)
+        table.mark(blockhash, message)
+    assert all(table.seen(blockhash, message) for message in messages)
+    assert not any(table.seen(blockhash, other) for other in others if other not in messages)
+    again = Blockhashes()
+    for key, height, rows in table.rows():
+        again.register(key, height)
+        for row in rows:
+            again.mark(key, row)
+    assert all(again.seen(blockhash, message) for message in messages)
+    for message in messages:
+        table.unmark(blockhash, message)
+    assert table.rows() == [(blockhash, 1, ())]
+
+
 writes = st.lists(
     st.tuples(st.integers(0, 2), st.one_of(st.none(), st.integers(1, 50)), st.integers(0, 2)), max_size=40
 )
