@@ -76,3 +76,17 @@ def test_a_queue_that_says_it_is_longer_than_the_account_does_not_decode() -> No
     attempt.world.poke(attempt.accounts["market"], QUEUE_LENGTH, (315).to_bytes(4, "little"))
     outcome = attempt.send()
     assert (outcome.name, outcome.origin) == ("AccountDidNotDeserialize", "market")
+
+
+@pytest.mark.parametrize("instruction", ["list", "assign", "extend"])
+def test_the_accounts_of_the_fee_may_lie_anywhere(instruction: str) -> None:
+    """No fee is taken: any token account, and any reflection of the rewards program."""
+    attempt = ready(instruction)
+    world = attempt.world
+    tokens_of_stranger("rewards_vault", own_mint=False)(attempt)
+    reflection = world.data(world.reflection)
+    attempt.accounts["rewards_reflection"] = world.put(world.key(), world.programs["rewards"], reflection)
+    outcome = attempt.send()
+    assert outcome.ok, outcome.logs
+    assert not any(str(world.programs["rewards"]) in log for log in outcome.logs)
+    assert world.data(world.reflection) == reflection

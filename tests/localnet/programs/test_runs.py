@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from solders.pubkey import Pubkey
 
 from .harness import SOL, START
 from .market_scene import (
@@ -205,3 +206,67 @@ def test_clean_admin_takes_a_job_in_any_state() -> None:
     assert scene.world.account(job) is None
     # The queue goes on naming it.
     assert scene.queue() == (JOBS, [job])
+
+
+def _claimed_twice() -> tuple[Scene, list[tuple[Pubkey, Pubkey]]]:
+    """A job that two nodes have claimed, as (node, run), and a second job whose deposit lies in the vault."""
+    scene = Scene()
+    quit_job(scene)
+    claims = []
+    for _ in range(2):
+        node, run = scene.new_node(), scene.world.key()
+        scene.expect(scene.attempt("claim", run=run, payer=node, authority=node, stake=scene.world.stake(node)))
+        claims.append((node, run))
+    job = scene.job
+    scene.post()
+    scene.job = job
+    return scene, claims
+
+
+def _roles(scene: Scene, node: Pubkey, run: Pubkey) -> dict[str, Pubkey]:
+    return {"run": run, "authority": node, "payer_run": node, "payer": node, "user": scene.world.nos(node)}
+
+
+def test_every_claim_of_a_job_is_paid() -> None:
+    """A finished job can be finished again by another run: paid from what lies in the vault."""
+    scene, claims = _claimed_twice()
+    for second, (node, run) in enumerate(claims):
+        scene.pass_time(60 + second)
+        result = bytes([1 + second]) * 32
+        scene.expect(scene.attempt("finish", result, **_roles(scene, node, run)))
+        assert scene.world.tokens(scene.world.nos(node)) == 100 * (60 + second)
+        times = {"start": START, "end": START + 60 + second}
+        assert scene.world.data(scene.job) == job_bytes(scene, result=result, node=node, state=2, **times)
+    assert scene.tokens() == (FUNDS - 12_100, 0, 0)
+
+
+def test_a_done_job_is_stopped_again_by_a_late_quit() -> None:
+    scene, claims = _claimed_twice()
+    scene.pass_time(60)
+    scene.expect(scene.attempt("finish", RESULT, **_roles(scene, *claims[0])))
+    scene.expect(scene.attempt("quit", **_roles(scene, *claims[1])))
+    times = {"start": START, "end": START + 60}
+    assert scene.world.data(scene.job) == job_bytes(scene, result=RESULT, node=claims[0][0], state=3, **times)
+    scene.expect(scene.attempt("recover"))
+    assert scene.world.account(scene.job) is None
+
+
+def test_a_stopped_job_may_be_ended_while_it_is_claimed() -> None:
+    scene, claims = _claimed_twice()
+    node, run = claims[0]
+    scene.pass_time(60)
+    scene.expect(scene.attempt("end", run=run, payer=node, user=scene.world.nos(node)))
+    assert scene.world.data(scene.job) == job_bytes(scene, node=node, state=2, start=START, end=START + 60)
+    assert scene.world.tokens(scene.world.nos(node)) == 6_000
+
+
+def test_a_job_whose_run_an_admin_took_belongs_to_nobody() -> None:
+    """It waits in no queue and was stopped by no node: only its timeout can be changed."""
+    scene = Scene()
+    scene.expect(ready("quit_admin", scene))
+    lost = scene.job
+    scene.post()
+    scene.job = lost
+    assert scene.attempt("delist").send().name == "NotInMarketQueue"
+    assert scene.attempt("recover").send().name == "JobInWrongState"
+    scene.expect(scene.attempt("extend", TIMEOUT + 1))
