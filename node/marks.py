@@ -23,6 +23,7 @@ class Mark(StrEnum):
     JOURNAL_WISH = "journal.wish"
     JOURNAL_QUEUED = "journal.queued"
     JOURNAL_JOB = "journal.job"
+    JOURNAL_LIFE = "journal.life"
     JOURNAL_STAGE = "journal.stage"
     JOURNAL_TIMEOUT = "journal.timeout"
     JOURNAL_OPERATION = "journal.operation"

@@ -455,6 +455,8 @@ class LaneStatus:
     progress: str = ""
     """One line on long work: a pull, an upload."""
     gpus: tuple[Gpu, ...] = field(default=())
+    trailing: tuple[Address, ...] = ()
+    """Jobs whose work is over and whose pay is still on its way, while the lane takes others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,10 @@ class Board:
         """The lane's GPUs as found."""
         self.status = replace(self.status, gpus=gpus)
 
+    def set_trailing(self, jobs: tuple[Address, ...]) -> None:
+        """Jobs whose pay is on its way while the lane goes on."""
+        self.status = replace(self.status, trailing=jobs)
+
     def leave_job(self) -> None:
         """The lane works on no job any more."""
         self.status = replace(self.status, job=None, stage=None, progress="")

@@ -13,8 +13,8 @@ from node.chain.subscription import Subscriptions
 from node.market import funds, join
 from node.market.context import MarketContext
 from node.market.settle import Settler
-from node.market.watch import JobEvent, JobWatch, LaneEvent, LaneWatch
-from node.records import Address, Assignment, Cid, Gpu, Settlement, Signature
+from node.market.watch import JobEvent, JobWatch, LaneEvent, LaneWatch, assignment_of
+from node.records import Address, Assignment, Cid, Gpu, Run, Settlement, Signature
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,10 @@ class MarketCounter:
         """Where the lane stands now."""
         now = await join.place(self.context, self.market)
         return Standing(now.runs, now.position)
+
+    async def assignment(self, run: Run) -> Assignment:
+        """The record of a run of our key."""
+        return await assignment_of(self.context, run, await self.context.rpc.get_slot())
 
     async def join(self) -> None:
         """Send `work`."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from node.container.stop import StopSignal
+from node.errors import LaneDegraded
 from node.market.watch import JobEvent, LaneEvent
 from node.records import (
     Address,
@@ -69,6 +70,10 @@ class LaneMarket(Protocol):
         """Where the lane stands now."""
         ...
 
+    async def assignment(self, run: Run) -> Assignment:
+        """The record of a run that the chain shows for this lane's key."""
+        ...
+
     async def join(self) -> None:
         """Send `work`; returns when it has landed, harmless when the lane is queued or has a run already."""
         ...
@@ -99,6 +104,18 @@ class LaneMarket(Protocol):
 
     async def head(self) -> tuple[int, str]:
         """A recent slot and its blockhash."""
+        ...
+
+
+class HostHealth(Protocol):
+    """Whether this host can serve, as its lanes see it. What is unknown for a moment is no hindrance."""
+
+    def hindrance(self) -> LaneDegraded | None:
+        """Why no job must be taken now, with what to do about it."""
+        ...
+
+    async def hindered(self) -> None:
+        """Return as soon as there is a hindrance."""
         ...
 
 

@@ -16,14 +16,15 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from node.agent.bench import Bench
 from node.agent.board import Board
-from node.agent.edges import Standing
-from node.agent.pipeline import Callbacks, JobPipeline, JobServices
+from node.agent.edges import HostHealth, Standing
+from node.agent.pipeline import WORK, JobServices
 from node.agent.waiting import plain_errors
 from node.errors import EngineUnavailable, GpunodeError, JournalError, LaneDegraded, RpcUnavailable
 from node.journal.rows import LaneRow
 from node.market.watch import Assigned, LaneEvent, NotQueued, Queued
-from node.records import Address, Assignment, Gpu, LanePhase, LaneStatus, SettleKind, Settlement, Stage
+from node.records import Address, Assignment, Gpu, LanePhase, LaneStatus, SettleKind
 from node.retry import Retry, sleep_or
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ CHECK_AGAIN = 30.0
 OUTAGES = (RpcUnavailable, EngineUnavailable)
 """Unknown, not failed: the lane keeps its state and says what it waits for."""
 LONGEST_SLEEP = 3600.0
+QUIT_PATIENCE = 60.0
+"""Seconds for which a lane that is told to quit waits for pay that is on its way; the next start sees to the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class LaneServices:
     """Whether the host can serve: cluster, engine, disk. Raises a GpunodeError that says what is wrong."""
     gpus: Callable[[], Awaitable[tuple[Gpu, ...]]]
     """The lane's GPUs; raises GpuError or LaneDegraded."""
+    health: HostHealth
 
 
 class Lane:
@@ -59,9 +63,10 @@ class Lane:
         self._wake = asyncio.Event()
         self._resumed = asyncio.Event()
         self._ending = False
+        self._quit_reason = ""
+        self._quit_at = float("inf")
         self._adopting = False
         self._checked = False
-        self._pipeline: JobPipeline | None = None
         self._failures = 0
         self._board = Board(
             LaneStatus(
@@ -75,6 +80,7 @@ class Lane:
             self._journal,
             self._clock,
         )
+        self._bench = Bench(services.jobs, self._board, self._is_last)
 
     @property
     def status(self) -> LaneStatus:
@@ -103,8 +109,9 @@ class Lane:
     def quit(self) -> None:
         """Give the job at hand back, leave the queue, and end the lane; `run` returns when that is done."""
         self._ending = True
-        if self._pipeline is not None:
-            self._pipeline.quit("the operator stopped the agent and gave its jobs back")
+        self._quit_at = min(self._quit_at, self._clock.monotonic())
+        self._quit_reason = "the operator stopped the agent and gave its jobs back"
+        self._bench.quit(self._quit_reason)
         self._wake.set()
 
     async def _wish(self, wish: str, paused_until: float | None) -> None:
@@ -113,8 +120,7 @@ class Lane:
             {"": "resumed", "drain": "draining", "pause": "pausing"}[wish] + " as the operator asked"
         )
         self._checked = False
-        if self.status.job is not None and self.status.stage is not None:
-            await self._show_working(self.status.job, self.status.stage)
+        await self._bench.show_again()
         self._wake.set()
 
     # --- the loop ---------------------------------------------------------------------------------------------
@@ -132,8 +138,9 @@ class Lane:
             async with asyncio.TaskGroup() as group:
                 tending = group.create_task(self._tend())
                 while not await self._is_over():
-                    await self._guarded_turn()
+                    await self._guarded_turn(group)
                 tending.cancel()
+                self._bench.detach()
         await self._show(LanePhase.STOPPED, "the operator stopped the agent", level="info")
 
     async def leave(self) -> None:
@@ -167,29 +174,32 @@ class Lane:
         try:
             return await self._is_clear()
         except JournalError as error:
-            log.warning("cannot tell whether anything is left to give back: %s", _line(error))
+            log.warning("cannot tell whether anything is left to give back: %s", error.line)
             return False
 
     async def _is_clear(self) -> bool:
         """Whether the lane holds nothing that must be given back before it ends."""
-        if await self._journal.open_jobs(self.name):
+        unfinished = await self._journal.open_jobs(self.name)
+        if any(job.run not in self._bench.trail for job in unfinished):
+            return False
+        if unfinished and self._clock.monotonic() - self._quit_at < QUIT_PATIENCE:
             return False
         row = await self._row()
         return row.queued_since is None
 
-    async def _guarded_turn(self) -> None:
+    async def _guarded_turn(self, group: asyncio.TaskGroup) -> None:
         self._wake.clear()
         try:
             with plain_errors():
-                await self._turn()
+                await self._turn(group)
             self._failures = 0
         except OUTAGES as error:
-            await self._show(self.status.phase, f"waiting: {_line(error)}", level="info")
+            await self._show(self.status.phase, f"waiting: {error.line}", level="info")
             await sleep_or(self._clock, OUTAGE_RETRY.wait(min(self._failures, 8)), self._wake)
             self._failures += 1
         except GpunodeError as error:
             self._checked = False
-            await self._show(LanePhase.DEGRADED, _line(error), level="error")
+            await self._show(LanePhase.DEGRADED, error.line, level="error")
             await sleep_or(self._clock, CHECK_AGAIN, self._wake)
         except Exception:
             # A bug must not take other lanes' jobs down with this one; the log has the traceback.
@@ -203,37 +213,47 @@ class Lane:
         try:
             await self._board.show(phase, reason, level=level)
         except JournalError as error:
-            log.error("%s; the journal cannot keep that: %s", reason, _line(error))
+            log.error("%s; the journal cannot keep that: %s", reason, error.line)
 
-    async def _turn(self) -> None:
-        """Do the one thing that is next."""
-        unfinished = await self._journal.open_jobs(self.name)
+    async def _turn(self, group: asyncio.TaskGroup) -> None:
+        """Do the one thing that is next; a job that is left behind goes on in `group`."""
+        unfinished = [job for job in await self._journal.open_jobs(self.name) if job.run not in self._bench.trail]
         if unfinished:
-            # Before any check: a job that is under way must not wait for funds or for the chain.
-            await self._work(await self._journal.assignment(unfinished[0].run))
+            # Before any check: a job that is under way must not wait for funds or for the chain. One whose work is not
+            # over comes first, because its time runs.
+            first = min(unfinished, key=lambda job: job.stage not in WORK)
+            await self._work(await self._journal.assignment(first.run), group)
             return
         row = await self._row()
-        if not (self._checked or self._ending or row.wish):
+        hindrance = None if self._ending or row.wish else self._services.health.hindrance()
+        if not (self._checked or self._ending or row.wish or hindrance):
             await self._check()
         await self._resumed.wait()
         standing = await self._current(await self._market.standing())
-        await self._check_owned(standing, row)
+        if await self._check_owned(standing, row):
+            return
+        assignment = None
         if standing.runs:
-            await self._serve()
+            assignment = await self._serve()
+        elif hindrance is not None:
+            await self._step_aside(standing, hindrance)
         elif self._ending or row.wish:
             await self._rest(standing, row)
         else:
             if standing.position is None:
                 await self._join()
-            await self._serve()
+            assignment = await self._serve()
+        if assignment is not None:
+            await self._work(assignment, group)
 
     async def _current(self, standing: Standing) -> Standing:
-        """The standing less runs that the journal knows to be settled: an endpoint that lags still shows them."""
-        runs = [run for run in standing.runs if not await self._is_settled(run.address)]
+        """The standing less runs that the journal knows: those whose pay is on its way, and those that are settled and
+        that an endpoint which lags still shows."""
+        runs = [run for run in standing.runs if not await self._is_known(run.address)]
         return replace(standing, runs=tuple(runs))
 
-    async def _is_settled(self, run: Address) -> bool:
-        return any(job.stage is Stage.DONE for job in await self._journal.job(run))
+    async def _is_known(self, run: Address) -> bool:
+        return bool(await self._journal.job(run))
 
     async def _check(self) -> None:
         # Looked at again and again, a trouble that lasts stays what is shown: it is written down once, not each time.
@@ -246,20 +266,33 @@ class Lane:
         await self._market.register(gpus)
         self._checked = True
 
-    async def _check_owned(self, standing: Standing, row: LaneRow) -> None:
-        """Refuse to go on with a run or queue place that somebody else asked for with our key."""
-        what = "has a job" if standing.runs else "waits in the queue" if standing.position is not None else ""
+    async def _check_owned(self, standing: Standing, row: LaneRow) -> bool:
+        """Refuse to go on with a run or queue place that somebody else asked for with our key; True where such was
+        taken over."""
         adopting, self._adopting = self._adopting, False
-        if row.queued_since is not None or not what:
-            return
-        if adopting:
-            await self._journal.set_queued(self.name, self._clock.time())
-            await self._board.note(f"the key {what}: taken over as the operator asked", level="warning")
-        else:
+        what = _foreign(standing, asked=row.queued_since is not None)
+        if not what:
+            return False
+        if not adopting:
             raise LaneDegraded(
                 f"key {self.status.node} {what} that this journal did not ask for",
                 hint="the key is used elsewhere or the journal was lost; gpunode resume --adopt takes it over",
             )
+        await self._board.note(f"the key {what}: taken over as the operator asked", level="warning")
+        for run in standing.runs:
+            await self._journal.begin_job(await self._market.assignment(run))
+        if standing.position is not None:
+            await self._journal.set_queued(self.name, self._clock.time())
+        return True
+
+    async def _step_aside(self, standing: Standing, hindrance: LaneDegraded) -> None:
+        """Be in no queue while this host cannot serve: a job that it gets and gives back costs its poster time."""
+        if standing.position is not None:
+            await self._board.note(f"leaving the queue: {hindrance.message}", level="warning")
+            if await self._market.leave() is None:
+                return
+        await self._journal.set_queued(self.name, None)
+        raise hindrance
 
     async def _join(self) -> None:
         await self._board.show(LanePhase.JOINING, "joining the market")
@@ -276,6 +309,9 @@ class Lane:
         # Only where the chain shows neither run nor place, so that nothing of ours is forgotten.
         await self._journal.set_queued(self.name, None)
         if self._ending:
+            if self._bench.trail:
+                # For pay that is on its way, and no longer than it is waited for.
+                await self._clock.sleep(1.0)
             return
         if row.wish == "drain":
             await self._board.show(LanePhase.DRAINING, "drained; gpunode resume joins again")
@@ -298,23 +334,22 @@ class Lane:
 
     # --- waiting for a job, and working -----------------------------------------------------------------------
 
-    async def _serve(self) -> None:
-        """Wait for a job, or for a word of the operator, and do it."""
+    async def _serve(self) -> Assignment | None:
+        """Wait for a job; None where a word of the operator, or the host's health, comes first."""
         async with self._market.watch() as events, asyncio.TaskGroup() as group:
             following = group.create_task(self._follow(events))
-            waking = group.create_task(self._wake.wait())
-            await asyncio.wait((following, waking), return_when=asyncio.FIRST_COMPLETED)
+            others = [group.create_task(self._wake.wait()), group.create_task(self._services.health.hindered())]
+            await asyncio.wait((following, *others), return_when=asyncio.FIRST_COMPLETED)
             following.cancel()
-            waking.cancel()
-        assignment = None if following.cancelled() else following.result()
-        if assignment is not None:
-            await self._work(assignment)
+            for other in others:
+                other.cancel()
+        return None if following.cancelled() else following.result()
 
     async def _follow(self, events: AsyncIterator[LaneEvent]) -> Assignment | None:
         async for event in events:
             match event:
                 case Assigned(assignment):
-                    if not await self._is_settled(assignment.run.address):
+                    if not await self._is_known(assignment.run.address):
                         return assignment
                 case Queued(position, length):
                     await self._board.show(
@@ -325,51 +360,14 @@ class Lane:
                     return None
         return None
 
-    async def _work(self, assignment: Assignment) -> None:
-        job = assignment.job.address
-        callbacks = Callbacks(
-            on_stage=lambda _, stage: self._board.later(lambda: self._show_working(job, stage)),
-            on_progress=self._board.progress,
-            on_trouble=lambda _, stage, error: self._board.later(lambda: self._show_trouble(job, stage, error)),
-        )
-        self._pipeline = JobPipeline(assignment, self._services.jobs, callbacks)
-        if self._ending:
-            self.quit()
-        try:
-            async with asyncio.TaskGroup() as group:
-                telling = group.create_task(self._board.tell())
-                settlement = await self._pipeline.complete()
-                telling.cancel()
-        finally:
-            self._pipeline = None
-            self._board.leave_job()
+    async def _work(self, assignment: Assignment, group: asyncio.TaskGroup) -> None:
+        settlement = await self._bench.work(assignment, group, self._quit_reason)
         # What this host could not do once it is to be looked at before the next job comes.
-        self._checked = self._checked and settlement.kind is not SettleKind.QUIT
-        await self._tell_settled(settlement)
+        self._checked = self._checked and settlement is not None and settlement.kind is not SettleKind.QUIT
 
-    async def _show_working(self, job: Address, stage: Stage) -> None:
-        last = self._ending or (await self._row()).wish
-        phase = LanePhase.DRAINING if last else LanePhase.WORKING
-        await self._board.show(phase, f"{stage.value}: job {job}", job=job, stage=stage)
-
-    async def _show_trouble(self, job: Address, stage: Stage, error: GpunodeError) -> None:
-        """Trouble in a job that is not given up: a line, or a state of its own when a person has to act."""
-        line = _line(error)
-        if isinstance(error, LaneDegraded):
-            await self._board.show(LanePhase.DEGRADED, f"{stage.value}: {line}", job=job, stage=stage, level="error")
-        else:
-            log.warning("%s: trying again: %s", stage.value, line)
-        self._board.progress(f"trying again: {line}")
-
-    async def _tell_settled(self, settlement: Settlement) -> None:
-        pay = f", paid {settlement.pay / 1e6:.6f} NOS" if settlement.pay else ""
-        reason = f": {settlement.reason}" if settlement.reason else ""
-        lost = settlement.kind is SettleKind.LOST
-        await self._board.note(
-            f"job {settlement.job} settled ({settlement.kind.value}{pay}){reason}",
-            job=settlement.job,
-            level="warning" if lost else "info",
-        )
+    async def _is_last(self) -> bool:
+        """Whether no job is taken after the one at hand."""
+        return self._ending or bool((await self._row()).wish)
 
     async def _row(self) -> LaneRow:
         row = await self._journal.lane(self.name)
@@ -377,6 +375,10 @@ class Lane:
         return row
 
 
-def _line(error: GpunodeError) -> str:
-    """What is wrong and what to do about it."""
-    return f"{error.message} ({error.hint})" if error.hint else error.message
+def _foreign(standing: Standing, *, asked: bool) -> str:
+    """What the key has that nobody here asked for; `asked`: the journal asked for one place or one run."""
+    if len(standing.runs) > 1:
+        return f"has {len(standing.runs)} jobs at once"
+    if asked or (not standing.runs and standing.position is None):
+        return ""
+    return "has a job" if standing.runs else "waits in the queue"

@@ -6,8 +6,11 @@ reading where the job is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +31,9 @@ _R = TypeVar("_R")
 
 WORK = (Stage.FETCH, Stage.ADMIT, Stage.RUN)
 """The stages during which the job can still be extended, ended or expire."""
+
+MOST_DEATHS = 2
+"""Lives of the agent that may end without a word while they work on one job."""
 
 _FOLLOWING: dict[type, Stage] = {
     FetchedDefinition: Stage.ADMIT,
@@ -88,13 +94,35 @@ class JobPipeline:
         await self._services.journal.begin_job(self.assignment)
         stage = await self._stage()
         if stage in WORK:
+            stage = await self._work_guarded(stage)
+        while stage is not Stage.DONE:
+            stage = await self._turn(stage)
+        return await self._record(Stage.SETTLE, Settlement)
+
+    async def _work_guarded(self, stage: Stage) -> Stage:
+        """Do the work; the stage that follows it. A life of the agent that ends in the middle without a word is counted
+        against the job: one that has twice brought the agent down is given back."""
+        lives = await self._services.journal.begin_life(self._run)
+        try:
+            if len(lives) > MOST_DEATHS:
+                reason = _evidence(lives)
+                await self._services.journal.add_event(
+                    reason, lane=self.assignment.lane, job=self.assignment.job.address, level="error"
+                )
+                if len(lives) > MOST_DEATHS + 1:
+                    # Not even giving it back in order went well.
+                    return await self._keep(stage, Refusal(self.assignment.job.address, reason))
+                self._monitor.quit(reason)
             with plain_errors():
                 async with self._monitor.watching():
                     while stage in WORK:
                         stage = await self._turn(stage)
-        while stage is not Stage.DONE:
-            stage = await self._turn(stage)
-        return await self._record(Stage.SETTLE, Settlement)
+        except BaseException:
+            # Detached, or failed where somebody still sees it: not a death.
+            with suppress(JournalError):
+                await asyncio.shield(self._services.journal.end_life(self._run))
+            raise
+        return stage
 
     async def _turn(self, stage: Stage) -> Stage:
         """Do one stage and make its record durable; the stage that follows."""
@@ -203,3 +231,9 @@ class JobPipeline:
 
     def _on_trouble(self, error: GpunodeError) -> None:
         self._callbacks.on_trouble(self.assignment, self._at, error)
+
+
+def _evidence(lives: Sequence[float]) -> str:
+    """Why a job is given back: when the lives began that it ended."""
+    began = ", ".join(datetime.fromtimestamp(each, UTC).strftime("%Y-%m-%d %H:%M:%S") for each in lives[:-1])
+    return f"the agent died {len(lives) - 1} times while it worked on this job (lives begun at {began} UTC)"

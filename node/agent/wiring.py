@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from node import __version__
 from node.agent.counter import MarketCounter
+from node.agent.health.board import HealthBoard
 from node.agent.host import HostFacts, measure_host
 from node.agent.lane import Lane, LaneServices
 from node.agent.papers import Papers, host_card
@@ -74,6 +75,7 @@ class Host:
     runner: OperationRunner
     facts: HostFacts
     check: HostCheck
+    health: HealthBoard
 
 
 async def run_agent(settings: Settings) -> None:
@@ -147,6 +149,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         runner=runner,
         facts=facts,
         check=check,
+        health=HealthBoard(),
     )
 
 
@@ -171,7 +174,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         samples=settings.locations.data / "samples",
         clock=host.clock,
     )
-    return Lane(lane.name, market, LaneServices(jobs=jobs, check=host.check.run, gpus=gpus.current))
+    return Lane(lane.name, market, LaneServices(jobs=jobs, check=host.check.run, gpus=gpus.current, health=host.health))
 
 
 async def register_lane(settings: Settings, lane: LaneSettings) -> RegisterResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable
@@ -128,6 +129,25 @@ class Journal(JournalReader):
 
         await self._database.write(Mark.JOURNAL_JOB, work)
 
+    async def begin_life(self, run: Address) -> tuple[float, ...]:
+        """Store that this life of the agent works on the run; when each life did that has not said how it ended (unix
+        seconds, this one last)."""
+
+        def work(db: sqlite3.Connection) -> tuple[float, ...]:
+            lives = (*_lives(db, run), self._now())
+            db.execute("UPDATE jobs SET lives = ? WHERE run = ?", (json.dumps(lives), run))
+            return lives
+
+        return await self._database.write(Mark.JOURNAL_LIFE, work)
+
+    async def end_life(self, run: Address) -> None:
+        """Store that this life of the agent left the run as it should."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE jobs SET lives = ? WHERE run = ?", (json.dumps(_lives(db, run)[:-1]), run))
+
+        await self._database.write(Mark.JOURNAL_LIFE, work)
+
     async def finish_stage(self, run: Address, stage: Stage, record: object, following: Stage) -> None:
         """Store the record that `stage` made and move the run to the stage `following`, in one step."""
         text = encode(record)
@@ -215,6 +235,11 @@ class Journal(JournalReader):
             Mark.JOURNAL_EVENT,
             lambda db: db.execute("INSERT INTO events (time, lane, job, level, text) VALUES (?, ?, ?, ?, ?)", values),
         )
+
+
+def _lives(db: sqlite3.Connection, run: str) -> tuple[float, ...]:
+    row = db.execute("SELECT lives FROM jobs WHERE run = ?", (run,)).fetchone()
+    return tuple(json.loads(row[0])) if row is not None else ()
 
 
 def _put_record(db: sqlite3.Connection, run: str, stage: str, text: str, now: float) -> None:

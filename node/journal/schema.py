@@ -132,7 +132,12 @@ CREATE TABLE events (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_LIVES = """
+-- Unix seconds at which lives of the agent began to work on the run; a life that ended as it should is taken out.
+ALTER TABLE jobs ADD COLUMN lives TEXT NOT NULL DEFAULT '[]';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -32,6 +32,7 @@ from node.records import (
     Outcome,
     Plan,
     PlannedOperation,
+    Run,
     SettleKind,
     Settlement,
     Signature,
@@ -141,10 +142,13 @@ class FakeMarket:
         stale = () if self.chain.stale is None else (self.chain.stale.run,)
         return Standing((*stale, *(a.run for a in self.chain.runs.values())), position)
 
+    async def assignment(self, run: Run) -> Assignment:
+        self._may_fail("assignment")
+        return self.chain.runs[run.address]
+
     async def join(self) -> None:
         self._may_fail("join")
         assert NODE not in self.chain.queue, "joined twice"
-        assert not self.chain.runs, "joined with a run"
         self.chain.sent.append("work")
         self.chain.queue.append(NODE)
         if self.chain.waiting:
@@ -168,15 +172,18 @@ class FakeMarket:
         yield self._lane_events()
 
     async def _lane_events(self) -> AsyncIterator[LaneEvent]:
+        passed: set[Address] = set()
         while True:
             self._may_fail("watch")
             standing = self._standing()
             if self.chain.stale is not None:
                 yield Assigned(self.chain.stale)
-            elif standing.runs:
-                yield Assigned(self.chain.runs[standing.runs[0].address])
             elif standing.position is not None:
                 yield Queued(standing.position, len(self.chain.queue))
+            elif standing.runs and standing.runs[-1].address not in passed:
+                passed.add(standing.runs[-1].address)
+                yield Assigned(self.chain.runs[standing.runs[-1].address])
+                continue
             else:
                 yield NotQueued()
             await self.chain.changed()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from node.agent.health.board import HealthBoard
 from node.agent.lane import Lane, LaneServices
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
 from node.agent.stages.admit import Readiness
@@ -40,11 +41,13 @@ class World:
         self.desk = FakeDesk()
         self.meters = FakeMeters()
         self.operations = FakeOperations(self.engine, self.clock)
+        self.health = HealthBoard()
         self.gpus: tuple[Gpu, ...] = (GPU,)
         self.gpu_error: GpunodeError | None = None
         self.check_error: GpunodeError | None = None
         self.disk_free = 0
         self.journal: Journal
+        self.job: Assignment
         self.stages: list[Stage] = []
         self.troubles: list[tuple[Stage, GpunodeError]] = []
 
@@ -93,7 +96,11 @@ class World:
     async def lane(self) -> AsyncIterator[Lane]:
         """A life of the agent with one lane; leaving detaches."""
         async with self.open_journal():
-            lane = Lane("main", MARKET, LaneServices(jobs=self.services(), check=self._check, gpus=self._gpus))
+            lane = Lane(
+                "main",
+                MARKET,
+                LaneServices(jobs=self.services(), check=self._check, gpus=self._gpus, health=self.health),
+            )
             await lane.start()
             async with asyncio.TaskGroup() as group:
                 task = group.create_task(lane.run())
