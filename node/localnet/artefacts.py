@@ -78,15 +78,19 @@ def manifest_source_hash() -> str:
 
 
 def market_admin() -> Keypair:
-    """The key that may close every market, run and job on a localnet.
+    """A key that may close every market, run and job on a localnet.
 
-    On the real clusters only its owner has this key; the localnet's is derived from a public seed.
+    The programs know the network's own key as well; only its owner has that one, so that this one, derived from a
+    public seed, stands in for it.
     """
     return _public_key_pair("market admin")
 
 
 def network_authority() -> Keypair:
-    """The key that audits nodes and owns the first staking settings on a localnet; derived like `market_admin`."""
+    """A key that audits nodes and governs the first staking settings on a localnet; it stands in as `market_admin` does.
+
+    `init` stores the network's own authority in the settings; as long as it is that, this key may sign in its place.
+    """
     return _public_key_pair("network authority")
 
 
