@@ -9,30 +9,13 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from solders.keypair import Keypair
-
-from node.chain.clusters import Cluster
-from node.records import Address
+from node.localnet.app import Localnet
 from tests.interop.client import program_addresses
 from tests.interop.packages import CLIENTS
 
 FLOW_SECONDS = 240.0
-
-
-class Chain(Protocol):
-    """A localnet, or a real validator that was started on what one exported."""
-
-    rpc_url: str
-    ws_url: str
-    cluster: Cluster
-    market: Address | None
-
-    @property
-    def keys(self) -> Mapping[str, Keypair]:
-        """Of the chain, by name."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +36,10 @@ class Report:
     failed: Mapping[str, str]
     """Steps whose assertions did not hold, with the reason."""
     seconds: Mapping[str, float]
+
+    def failures(self) -> str:
+        """The failed steps with their reasons, for a test's message."""
+        return "\n\n".join(f"{step}: {why}" for step, why in self.failed.items())
 
     def outcome(self, call: str) -> str:
         """One line: `done`, `refused: …` where every call of it was a refusal the step expected, or `FAILED: …`."""
@@ -77,16 +64,16 @@ def drivers(folder: Path) -> Path:
     return place
 
 
-def describe(chain: Chain, content_url: str, staged: Mapping[str, Any]) -> dict[str, Any]:
-    """What a flow is told about the chain."""
+def describe(net: Localnet, *, rpc_url: str, ws_url: str, staged: Mapping[str, Any]) -> dict[str, Any]:
+    """What a flow is told about the chain at the two URLs, which has that localnet's genesis, keys and content."""
     return {
-        "network": chain.cluster.ids,
-        "rpc": chain.rpc_url,
-        "ws": chain.ws_url,
-        "content": content_url,
-        "market": chain.market,
-        "programs": program_addresses(chain.cluster),
-        "keys": {name: list(bytes(key)) for name, key in chain.keys.items()},
+        "network": net.cluster.ids,
+        "rpc": rpc_url,
+        "ws": ws_url,
+        "content": net.content_url,
+        "market": net.market,
+        "programs": program_addresses(net.cluster),
+        "keys": {name: list(bytes(key)) for name, key in net.keys.items()},
         "staged": dict(staged),
     }
 

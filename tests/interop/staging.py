@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import struct
+import time
 from typing import Any
 
 from solders.account import Account
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from node.chain.addresses import metadata_account, to_address, to_key, token_account
+from node.chain.accounts import encode_stake
+from node.chain.addresses import derive, metadata_account, stake_account, to_address, to_key, token_account
 from node.chain.clusters import Cluster
 from node.localnet import spl
 from node.localnet.app import Localnet
+from node.records import Stake
 
 MERKLE_DISTRIBUTOR = Pubkey.from_string("merkp8F8f5EgYSYKadk3YiuQQdo3JPdnJWKviaaF425")
 _DISTRIBUTOR = bytes.fromhex("4d778b4654f70c1a")
 _CLAIM_STATUS = bytes.fromhex("16b7f99df75f9660")
+_UNSTAKED = 7_000_000
+"""Micro-NOS."""
 
 
 def stage(net: Localnet) -> dict[str, Any]:
     """Put them in place; where they are, for the flows."""
-    return {"holder": _holder(net), "distributor": _distributor(net)}
+    return {"holder": _holder(net), "distributor": _distributor(net), "unstaked": _unstaked(net)}
 
 
 def _place(net: Localnet, address: Pubkey, owner: Pubkey, data: bytes) -> None:
     bank = net.validator.bank
     bank.set_account(address, Account(bank.minimum_rent(len(data)), data, owner, False), 0)
+
+
+def _unstaked(net: Localnet) -> dict[str, Any]:
+    """A key whose stake of two weeks was given up three weeks ago, and is still in its vault."""
+    cluster, owner = net.cluster, Keypair()
+    address = to_address(owner.pubkey())
+    vault, bump = derive(cluster.staking, b"vault", bytes(to_key(net.mint)), bytes(owner.pubkey()))
+    stake = Stake(
+        address=stake_account(cluster, address),
+        authority=address,
+        amount=_UNSTAKED,
+        duration=14 * 86_400,
+        time_unstake=int(time.time()) - 21 * 86_400,
+        vault=vault,
+        xnos=0,
+    )
+    _place(net, to_key(vault), spl.TOKEN_PROGRAM, spl.account_bytes(to_key(net.mint), to_key(vault), _UNSTAKED))
+    _place(net, to_key(stake.address), to_key(cluster.staking), encode_stake(stake, bump))
+    return {"key": list(bytes(owner)), "amount": _UNSTAKED}
 
 
 def _holder(net: Localnet) -> dict[str, Any]:

@@ -46,7 +46,7 @@ async def read_account(net: Localnet, address: str) -> accounts.RawAccount:
     )
 
 
-async def post_job(kit: Client, market: str, *, seconds: int = 600) -> dict[str, Any]:
+async def post_job(kit: Client, market: object, *, seconds: int = 600) -> dict[str, Any]:
     """Post a definition nobody posted before; the job's, run's and definition's names."""
     operation = {"type": "container/run", "id": "one", "args": {"image": "x", "cmd": [secrets.token_hex(8)]}}
     cid = await kit.call("pin", document={"version": "0.1", "type": "container", "ops": [operation]})

@@ -12,8 +12,9 @@ from node.localnet.options import LocalnetOptions
 from tests.interop.agent import Agent
 from tests.interop.client import Client
 from tests.interop.conftest import StartClient
+from tests.interop.nodes import new_node
 from tests.interop.test_kit_agent import DONE, agent, busybox_image, docker_client, post, shell_job, until
-from tests.interop.test_kit_chain import new_node, post_job
+from tests.interop.test_kit_chain import post_job
 
 __all__ = ["agent", "busybox_image", "docker_client"]
 

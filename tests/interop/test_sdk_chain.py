@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,10 +10,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from solders.account import Account
 from solders.keypair import Keypair
 
-from node.chain.addresses import to_key
 from node.localnet.app import Localnet
 from node.records import Address
 from tests.interop.client import Client, ClientFailed
@@ -24,21 +20,12 @@ from tests.interop.nodes import new_node
 
 pytestmark = [pytest.mark.interop]
 
-INTERFACES = Path(__file__).resolve().parent / "interfaces.json"
 DONE = "COMPLETED"
-
-
-def place_interfaces(net: Localnet) -> None:
-    """Put the interface accounts on chain, from which this client learns how to speak with the programs."""
-    for interface in json.loads(INTERFACES.read_text())["accounts"].values():
-        account = Account(10_000_000, base64.b64decode(interface["data"]), to_key(interface["program"]), False)
-        net.validator.bank.set_account(to_key(interface["address"]), account, 0)
 
 
 @pytest_asyncio.fixture
 async def start_sdk(clients: Path, localnet: Localnet) -> AsyncIterator[StartClient]:
     """Start one more sdk client with the given wallet."""
-    place_interfaces(localnet)
     async with AsyncExitStack() as stack:
 
         async def start(key: Keypair) -> Client:

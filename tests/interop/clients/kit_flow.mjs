@@ -19,6 +19,9 @@ const report = new Report();
 const { rpc, mint, signer, poster, ata, send, endow, person } = await town(chain);
 const main = chain.network === 'mainnet';
 
+const services = ['jobs', 'stake', 'solana', 'nos', 'merkleDistributor', 'ipfs', 'authorization'];
+const others = ['api', 'config', 'logger', 'wallet'];
+
 function connect(wallet, solana = {}) {
   const client = kit.createNosanaClient(chain.network, {
     wallet,
@@ -28,7 +31,7 @@ function connect(wallet, solana = {}) {
     api: { backend_url: chain.content, client_manager_url: chain.content },
     programs: chain.programs,
   });
-  const services = ['jobs', 'stake', 'solana', 'nos', 'merkleDistributor', 'ipfs', 'authorization'];
+  assert.deepEqual(Object.keys(client).sort(), [...services, ...others].sort());
   return Object.fromEntries(services.map((name) => [name, report.watch(client[name], name)]));
 }
 
@@ -431,7 +434,7 @@ await report.step('an old job is cleaned up, markets are closed', async () => {
   const seen = await P.jobs.get(finished);
   const rent = await lamports(poster.address);
   const clean = kit.JobsClient.getCleanInstruction({ job: finished, market, payer: poster.address }, { programAddress: address(chain.programs.jobsAddress) });
-  const now = async () => Math.floor(Date.now() / 1000);
+  const now = async () => Number(await rpc.getBlockTime(await rpc.getSlot().send()).send());
   await until(now, (at) => at > seen.timeEnd + 3, 20);
   await N.solana.buildSignAndSend(clean);
   await refused(() => P.jobs.get(finished), /not found/i);

@@ -15,9 +15,11 @@ export class Report {
   #offered = new Map();
   #step = '';
 
-  // A client's service whose calls are noted as `path.name`; the service's own inner calls are not.
-  watch(service, path) {
-    this.#offered.set(path, service);
+  // A client's service whose calls are noted as `path.name`; the service's own inner calls are not. What it inherits from
+  // `base`, another service, is offered there.
+  watch(service, path, base = {}) {
+    const inherited = new Set(functions(base));
+    this.#offered.set(path, functions(service).filter((name) => !inherited.has(name)));
     return this.#watched(service, path);
   }
 
@@ -76,7 +78,7 @@ export class Report {
   // What each watched service offers, by the names of its functions.
   offered() {
     const names = [];
-    for (const [path, service] of this.#offered) for (const name of functions(service)) names.push(`${path}.${name}`);
+    for (const [path, own] of this.#offered) for (const name of own) names.push(`${path}.${name}`);
     return names.sort();
   }
 
@@ -151,7 +153,7 @@ export async function until(ask, fits, seconds = 30) {
   for (;;) {
     const answer = await ask();
     if (fits(answer)) return answer;
-    if (performance.now() > end) throw new Error(`not there in ${seconds} s: ${JSON.stringify(answer, plain)}`);
+    if (performance.now() > end) throw new Error(`not there in ${seconds} s: ${JSON.stringify(answer, plain).slice(0, 500)}`);
     await sleep(50);
   }
 }
