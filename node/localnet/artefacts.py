@@ -87,7 +87,7 @@ def market_admin() -> Keypair:
 
 
 def network_authority() -> Keypair:
-    """A key that audits nodes and governs the first staking settings on a localnet; it stands in as `market_admin` does.
+    """A key that audits nodes and governs the first staking settings on a localnet: a stand-in like `market_admin`.
 
     `init` stores the network's own authority in the settings; as long as it is that, this key may sign in its place.
     """
