@@ -1,3 +1,4 @@
+from tests.content.fixtures import kubo_binary
 from tests.e2e.fixtures import busybox_image, docker_client, docker_engine, node_address
 
-__all__ = ["busybox_image", "docker_client", "docker_engine", "node_address"]
+__all__ = ["busybox_image", "docker_client", "docker_engine", "kubo_binary", "node_address"]

@@ -1,4 +1,4 @@
-"""A whole market on this machine: an embedded chain, a content store, a poster, and an agent with real Docker."""
+"""A whole market on this machine: a chain, a content store, a poster, and an agent with real Docker."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from node.agent.wiring import run_agent
 from node.api.client import ControlClient, NoAgent
+from node.chain.clusters import Cluster
 from node.chain.outbox import MemoryStore, Outbox
 from node.chain.policy import POSTER_KINDS, SpendingPolicy
 from node.chain.rpc import Rpc
@@ -25,11 +26,27 @@ from node.market.poster import Posted, Poster
 from node.records import Address, Cid, Job
 from node.retry import SystemClock
 from node.settings import ContentSettings, Settings, StakeSettings
+from tests.realchain.chain import RealChain
 
 T = TypeVar("T")
 
 
-def settings_tree(net: Localnet, folder: Path) -> dict[str, Any]:
+class Chain(Protocol):
+    """What a market needs to stand on: the embedded chain has it, and a real node."""
+
+    rpc_url: str
+    ws_url: str
+    content_url: str
+    cluster: Cluster
+    market: Address | None
+    mint: Address
+
+
+Give = Callable[[Address, float, float], Awaitable[None]]
+"""Gives an address SOL and NOS; confirmed when it returns."""
+
+
+def settings_tree(net: Chain, folder: Path) -> dict[str, Any]:
     """Settings of an agent on this chain, with its files in `folder`."""
     return {
         "cluster": "localnet",
@@ -76,7 +93,8 @@ class AgentProcess:
 class MarketPlace:
     """The chain, a poster with funds, and what an agent needs."""
 
-    net: Localnet
+    net: Chain
+    give: Give
     folder: Path
     rpc: Rpc
     library: Library
@@ -195,13 +213,37 @@ async def working(agent: ControlClient, job: Address) -> None:
 
 @asynccontextmanager
 async def market_place(folder: Path, *, price: int = 1000) -> AsyncIterator[MarketPlace]:
-    """A chain with a funded poster and node."""
+    """An embedded chain with a funded poster and node."""
     options = LocalnetOptions(rpc_port=0, content_port=0, keys=folder / "keys", market_price=price, slot_ms=200)
-    async with Localnet.start(options) as net, Rpc([net.rpc_url]) as rpc:
+    async with Localnet.start(options) as net:
+
+        async def give(address: Address, sol: float, nos: float) -> None:
+            net.endow(address, sol=sol, nos=nos)
+
+        async with furnished(net, give, folder) as place:
+            yield place
+
+
+@asynccontextmanager
+async def real_market_place(folder: Path, *, price: int = 1000) -> AsyncIterator[MarketPlace]:
+    """The same on a real node, with slots of 400 ms and commitments as they come there."""
+    async with RealChain.start(folder / "genesis", market_price=price) as net:
+
+        async def give(address: Address, sol: float, nos: float) -> None:
+            await net.fund(address, sol=sol, nos=nos)
+
+        async with furnished(net, give, folder) as place:
+            yield place
+
+
+@asynccontextmanager
+async def furnished(net: Chain, give: Give, folder: Path) -> AsyncIterator[MarketPlace]:
+    """A funded poster and a node that can pay its fees, on whichever chain."""
+    async with Rpc([net.rpc_url]) as rpc:
         wallet = Wallet.create(folder / "node.json")
-        net.endow(wallet.address, sol=1)
+        await give(wallet.address, 1, 0)
         poster = Wallet.create(folder / "poster.json")
-        net.endow(poster.address, sol=1, nos=100)
+        await give(poster.address, 1, 100)
         clock = SystemClock()
         signer = poster.signer(SpendingPolicy(net.cluster, POSTER_KINDS))
         context = MarketContext(
@@ -217,6 +259,6 @@ async def market_place(folder: Path, *, price: int = 1000) -> AsyncIterator[Mark
         settings = Settings.model_validate(settings_tree(net, folder))
         library = open_library(ContentSettings.model_validate(settings.content.model_dump()), None)
         try:
-            yield MarketPlace(net, folder, rpc, library, Poster(context), context, settings, wallet.address)
+            yield MarketPlace(net, give, folder, rpc, library, Poster(context), context, settings, wallet.address)
         finally:
             await library.aclose()

@@ -34,7 +34,7 @@ async def lane_of(
     """The lane of an agent with a wallet of its own, as its status shows it once it has a reason to complain."""
     wallet = Wallet.create(folder / "node.json")
     if sol:
-        shared.net.endow(wallet.address, sol=sol)
+        await shared.give(wallet.address, sol, 0)
     settings = Settings.model_validate(settings_tree(shared.net, folder) | changes)
     place = replace(shared, folder=folder, settings=settings, node=wallet.address)
     async with place.agent() as agent:

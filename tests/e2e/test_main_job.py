@@ -1,6 +1,6 @@
-"""Jobs for real: posted on the embedded chain, run by Docker, settled and paid; and what becomes of those that fail.
+"""Jobs for real: posted on a chain, run by Docker, settled and paid; and what becomes of those that fail.
 
-One chain and one agent serve all tests of this file, one job after the other.
+One chain and one agent serve all tests of this file, one job after the other; then all of it on a real node.
 """
 
 from __future__ import annotations
@@ -17,14 +17,21 @@ from node.chain import addresses
 from node.content.cid import file_cid
 from node.proof.receipt import verify_receipt
 from node.records import Cid, JobState
-from tests.e2e.market_place import MarketPlace, market_place, queued, settled, single, until, working
+from tests.e2e.market_place import MarketPlace, market_place, queued, real_market_place, settled, single, until, working
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[MarketPlace, ControlClient]]:
-    async with market_place(tmp_path_factory.mktemp("main-job")) as place, place.agent() as client:
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["localnet", pytest.param("real", marks=pytest.mark.realchain)]
+)
+async def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[MarketPlace, ControlClient]]:
+    if request.param == "real":
+        request.getfixturevalue("validator_binary")
+    start = real_market_place if request.param == "real" else market_place
+    async with start(tmp_path_factory.mktemp("main-job")) as place, place.agent() as client:
         yield place, client
 
 

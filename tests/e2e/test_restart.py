@@ -14,14 +14,17 @@ import pytest_asyncio
 from node.agent.wiring import run_agent
 from node.errors import JournalError, WrongCluster
 from node.records import Address, JobState
-from tests.e2e.market_place import MarketPlace, market_place, queued, settled, single, until, working
+from tests.e2e.market_place import MarketPlace, market_place, queued, real_market_place, settled, single, until, working
 
 pytestmark = pytest.mark.docker
 
 
-@pytest_asyncio.fixture
-async def place(tmp_path: Path) -> AsyncIterator[MarketPlace]:
-    async with market_place(tmp_path) as made:
+@pytest_asyncio.fixture(params=["localnet", pytest.param("real", marks=pytest.mark.realchain)])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MarketPlace]:
+    if request.param == "real":
+        request.getfixturevalue("validator_binary")
+    start = real_market_place if request.param == "real" else market_place
+    async with start(tmp_path) as made:
         yield made
 
 

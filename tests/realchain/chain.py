@@ -37,6 +37,8 @@ class RealChain:
 
     rpc_url: str
     ws_url: str
+    content_url: str
+    """Of the embedded chain's content store; a real node has none."""
     cluster: Cluster
     keys: Mapping[str, Keypair]
     market: Address
@@ -58,13 +60,15 @@ class RealChain:
         `market_price` is in micro-NOS per second. Raises ValidatorFailed.
         """
         options = LocalnetOptions(rpc_port=0, content_port=0, slot_ms=0, ids=ids, market_price=market_price)
-        async with Localnet.start(options) as net:
-            command = export_chain(net, folder)
-            cluster, keys, market, mint = net.cluster, dict(net.keys), net.market, net.mint
-        assert market is not None
         speed = [] if ticks_per_slot == TICKS else ["--ticks-per-slot", str(ticks_per_slot)]
-        async with running_validator([*command[1:], *speed, *arguments]) as node:
-            yield RealChain(node.rpc_url, node.ws_url, cluster, keys, market, mint)
+        # No slot passes on the embedded chain, and nobody asks it again; its content store goes on serving.
+        async with Localnet.start(options) as net:
+            assert net.market is not None
+            command = export_chain(net, folder)
+            async with running_validator([*command[1:], *speed, *arguments]) as node:
+                yield RealChain(
+                    node.rpc_url, node.ws_url, net.content_url, net.cluster, dict(net.keys), net.market, net.mint
+                )
 
     async def fund(self, address: Address, *, sol: float = 0, nos: float = 0) -> None:
         """SOL from the faucet's key and NOS of the mint's authority (whole ones, fractions allowed); confirmed

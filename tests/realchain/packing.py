@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 from tests.realchain.recording import Recording, Segment, State, segments
@@ -51,14 +51,25 @@ def pack(chosen: Iterable[Segment]) -> list[Chain]:
 
 
 def choose(recording: Recording, examples: int) -> list[Segment]:
-    """The segments; of a property at most so many: each example has accounts of its own making, and often needs a
-    node of its own."""
+    """The segments that are sent, which are all but two kinds of repetition.
+
+    Of a property, `examples` segments are sent: each example has accounts of its own making, and often needs a node of
+    its own. Of the preparations before a test puts something in place by hand, those that another test made before in
+    the same way, with other keys, are left out; what they led to is in the genesis that follows.
+    """
     counted: Counter[str] = Counter()
+    prepared: Counter[Hashable] = Counter()
     chosen = []
     for world in recording.worlds:
-        for segment in segments(world):
+        cut = segments(world)
+        for number, segment in enumerate(cut, start=1):
             properties = segment.tests & recording.properties
-            if all(counted[test] < examples for test in properties):
-                counted.update(properties)
-                chosen.append(segment)
+            if any(counted[test] >= examples for test in properties):
+                continue
+            if number < len(cut):
+                prepared[segment.shape] += 1
+                if prepared[segment.shape] > 1:
+                    continue
+            counted.update(properties)
+            chosen.append(segment)
     return chosen

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from solders.hash import Hash
 from solders.litesvm import LiteSVM
 from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.transaction import Transaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
-from tests.realchain.recording import Held, Program, Recording, Result, State, Step
+from tests.realchain.recording import Held, Program, Recording, Result, State, Step, with_blockhash
 
 _UPGRADEABLE = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 _CODE_AT = 45
@@ -65,7 +66,8 @@ class RecordingMachine:
         before = self._states(message)
         outcome = self._machine.send_transaction(transaction)
         after = self._states(message)
-        self._steps.append(Step(_running[-1], clock, bytes(message), seeds, before, after, result_of(outcome)))
+        bare = bytes(with_blockhash(message, Hash.default()))
+        self._steps.append(Step(_running[-1], clock, bare, seeds, before, after, result_of(outcome)))
         return outcome
 
     def _states(self, message: Message) -> dict[bytes, State]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from solders.account import Account
+from solders.hash import Hash
+from solders.message import Message
 from solders.pubkey import Pubkey
 
 
@@ -50,7 +52,7 @@ class Step:
     unix_time: int
     """Of the chain, in seconds."""
     message: bytes
-    """A legacy message; its blockhash means nothing."""
+    """A legacy message, with no blockhash."""
     seeds: tuple[bytes, ...]
     """Secret seeds of the signers, in the order of the message."""
     before: Mapping[bytes, State]
@@ -60,6 +62,19 @@ class Step:
     @property
     def failed(self) -> bool:
         return self.result.error is not None
+
+
+def with_blockhash(message: Message, blockhash: Hash) -> Message:
+    """The same message with another blockhash."""
+    header = message.header
+    return Message.new_with_compiled_instructions(
+        header.num_required_signatures,
+        header.num_readonly_signed_accounts,
+        header.num_readonly_unsigned_accounts,
+        message.account_keys,
+        blockhash,
+        message.instructions,
+    )
 
 
 @dataclass(slots=True)
@@ -85,6 +100,22 @@ class Segment:
     @property
     def tests(self) -> set[str]:
         return {step.test for step in self.steps}
+
+    @property
+    def shape(self) -> Hashable:
+        """What was asked and answered, whoever's accounts it was about."""
+        return tuple(
+            (
+                step.unix_time,
+                repr(step.result.error),
+                tuple(
+                    (message.account_keys[each.program_id_index], each.data)
+                    for message in (Message.from_bytes(step.message),)
+                    for each in message.instructions
+                ),
+            )
+            for step in self.steps
+        )
 
     def waves(self) -> Iterator[list[Step]]:
         """Steps that may be sent at once: several that fail (they change nothing), or one that succeeds."""

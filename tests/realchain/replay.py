@@ -25,7 +25,7 @@ from tests.realchain.chain import FAST_TICKS
 from tests.realchain.packing import Chain
 from tests.realchain.process import running_validator
 from tests.realchain.recorder import result_of
-from tests.realchain.recording import Held, Program, Result, State, Step
+from tests.realchain.recording import Held, Program, Result, State, Step, with_blockhash
 from tests.realchain.sending import Sender
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -104,7 +104,8 @@ async def replay(chain: Chain) -> Report:
     report = Report()
     machine = _machine(chain)
     async with _running(chain) as sender:
-        machine.add_program(_TOKEN, await _token_program(sender))
+        if bytes(_TOKEN) not in chain.genesis:
+            machine.add_program(_TOKEN, await _token_program(sender))
         queues = [segment.waves() for segment in chain.segments]
         blockhash = Hash.default()
         while wave := [step for queue in queues for step in next(queue, ())]:
@@ -170,16 +171,7 @@ def _machine(chain: Chain) -> LiteSVM:
 
 
 def _sign(step: Step, blockhash: Hash) -> Transaction:
-    recorded = Message.from_bytes(step.message)
-    header = recorded.header
-    message = Message.new_with_compiled_instructions(
-        header.num_required_signatures,
-        header.num_readonly_signed_accounts,
-        header.num_readonly_unsigned_accounts,
-        recorded.account_keys,
-        blockhash,
-        recorded.instructions,
-    )
+    message = with_blockhash(Message.from_bytes(step.message), blockhash)
     return Transaction([Keypair.from_seed(seed) for seed in step.seeds], message, blockhash)
 
 
