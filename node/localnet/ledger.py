@@ -1,22 +1,23 @@
 """The ledger: transactions that are in blocks, found by signature, by account and by slot. Bounded in number.
 
-What a transaction did (balances, logs, inner instructions) is kept as JSON text in the shape RPC nodes call
-`meta`, which is a fraction of the same thing as Python objects.
+Each is held as one packed string of bytes, about 200 for a plain transfer, and made into a `Record` when asked for.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from node.localnet.bank import Execution, TokenBalance
+from node.localnet.packed import Packer
 from node.localnet.spl import amount_json
 
 MEMO_PROGRAMS = (
@@ -41,7 +42,6 @@ class Record:
     """JSON of the `meta` member, but for `err` and `logMessages`."""
     memo: str | None
     accounts: tuple[Pubkey, ...]
-    changed: tuple[Pubkey, ...]
 
     def meta_json(self) -> dict[str, Any]:
         """The `meta` member as RPC nodes give it."""
@@ -79,10 +79,9 @@ def make_record(
         wire=wire,
         error=done.error,
         logs=tuple(done.logs),
-        meta=json.dumps(meta, separators=(",", ":")).encode(),
+        meta=_json(meta),
         memo=_memo(transaction, done),
         accounts=done.keys.all,
-        changed=done.changed,
     )
 
 
@@ -112,46 +111,120 @@ def _memo(transaction: VersionedTransaction, done: Execution) -> str | None:
     return "; ".join(memos) or None
 
 
+_PACKER = Packer(
+    4,
+    b'"Program log: Instruction: Program TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA invoke [2]Program '
+    b'11111111111111111111111111111111 invoke [1]","Program 11111111111111111111111111111111 success"],null,'
+    b'{"fee":5000,"preBalances":[1000000000,1],"postBalances":[999995000,1],"innerInstructions":[],'
+    b'"preTokenBalances":[],"postTokenBalances":[],"rewards":[],"loadedAddresses":{"writable":[],"readonly":[]},'
+    b'"computeUnitsConsumed":150,"costUnits":150}',
+)
+_SIGNATURE_KEY = 16
+"""Bytes of a signature that it is looked up by; the whole one is compared when it is found."""
+_FEW = 32
+"""Up to so many transactions of an account, a list takes less memory than a deque."""
+
+
+class _Row:
+    """A record as it is held."""
+
+    __slots__ = ("packed", "slot")
+
+    def __init__(self, record: Record) -> None:
+        self.slot = record.slot
+        told = [record.height, record.time, record.error, record.logs, record.memo]
+        keys = b"".join(map(bytes, record.accounts))
+        self.packed = _PACKER.pack((record.wire, _json(told), record.meta, keys))
+
+    def record(self) -> Record:
+        """The record again."""
+        wire, told, meta, keys = _PACKER.unpack(self.packed)
+        height, time, error, logs, memo = json.loads(told)
+        return Record(
+            signature=str(VersionedTransaction.from_bytes(wire).signatures[0]),
+            slot=self.slot,
+            height=height,
+            time=time,
+            wire=wire,
+            error=error,
+            logs=tuple(logs),
+            meta=meta,
+            memo=memo,
+            accounts=tuple(Pubkey.from_bytes(keys[at : at + 32]) for at in range(0, len(keys), 32)),
+        )
+
+
+class Records(Sequence[Record]):
+    """Records of a moment, oldest first; each is made when it is looked at."""
+
+    def __init__(self, rows: Iterable[_Row]) -> None:
+        self._rows = tuple(rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Records: ...
+    def __getitem__(self, index: int | slice) -> Record | Records:
+        """One record, or some of them."""
+        return Records(self._rows[index]) if isinstance(index, slice) else self._rows[index].record()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
 class Ledger:
     """The newest `limit` transactions."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._records: OrderedDict[str, Record] = OrderedDict()
-        self._by_account: dict[Pubkey, deque[Record]] = {}
-        self._by_slot: dict[int, list[Record]] = {}
+        self._rows: deque[_Row] = deque()
+        self._by_signature: dict[bytes, _Row] = {}
+        self._by_account: dict[Pubkey, list[_Row] | deque[_Row]] = {}
+        self._by_slot: dict[int, deque[_Row]] = {}
         self.incomplete_upto = -1
         """The newest slot of which a transaction was forgotten."""
 
     def append(self, record: Record) -> None:
         """Add the newest transaction; beyond the limit the oldest is forgotten."""
-        self._records[record.signature] = record
-        self._by_slot.setdefault(record.slot, []).append(record)
+        row = _Row(record)
+        self._rows.append(row)
+        self._by_signature[_key(record.signature)] = row
+        self._by_slot.setdefault(record.slot, deque()).append(row)
         for key in record.accounts:
-            self._by_account.setdefault(key, deque()).append(record)
-        if len(self._records) > self._limit:
-            self._forget(next(iter(self._records.values())))
+            self._index(key, row)
+        if len(self._rows) > self._limit:
+            self._forget_oldest()
 
-    def _forget(self, record: Record) -> None:
-        del self._records[record.signature]
-        self.incomplete_upto = record.slot
-        same_slot = self._by_slot[record.slot]
-        same_slot.remove(record)
+    def _index(self, key: Pubkey, row: _Row) -> None:
+        rows = self._by_account.setdefault(key, [])
+        if len(rows) == _FEW and isinstance(rows, list):
+            rows = self._by_account[key] = deque(rows)
+        rows.append(row)
+
+    def _forget_oldest(self) -> None:
+        row = self._rows.popleft()
+        self.incomplete_upto = row.slot
+        record = row.record()
+        del self._by_signature[_key(record.signature)]
+        same_slot = self._by_slot[row.slot]
+        same_slot.popleft()
         if not same_slot:
-            del self._by_slot[record.slot]
+            del self._by_slot[row.slot]
         for key in record.accounts:
             rows = self._by_account[key]
-            rows.popleft()
+            del rows[0]
             if not rows:
                 del self._by_account[key]
 
     def drop_after(self, slot: int) -> list[Record]:
         """Forget the transactions of later slots, as if they had never been: those dropped, oldest first."""
         gone: list[Record] = []
-        while self._records and next(reversed(self._records.values())).slot > slot:
-            _, record = self._records.popitem()
+        while self._rows and self._rows[-1].slot > slot:
+            row = self._rows.pop()
+            record = row.record()
             gone.append(record)
-            self._by_slot.pop(record.slot, None)
+            del self._by_signature[_key(record.signature)]
+            self._by_slot.pop(row.slot, None)
             for key in record.accounts:
                 rows = self._by_account[key]
                 rows.pop()
@@ -165,22 +238,24 @@ class Ledger:
 
     def find(self, signature: str) -> Record | None:
         """The transaction of that signature."""
-        return self._records.get(signature)
+        row = self._by_signature.get(_key(signature))
+        record = row.record() if row is not None else None
+        return record if record is not None and record.signature == signature else None
 
-    def in_slot(self, slot: int) -> list[Record]:
+    def in_slot(self, slot: int) -> Sequence[Record]:
         """The slot's transactions, in order."""
-        return list(self._by_slot.get(slot, ()))
+        return Records(self._by_slot.get(slot, ()))
 
     def of_account(self, key: Pubkey) -> Iterator[Record]:
         """Transactions that name the account, newest first."""
-        return reversed(self._by_account.get(key, deque()))
+        return (row.record() for row in reversed(self._by_account.get(key, ())))
 
-    def records(self) -> list[Record]:
+    def records(self) -> Sequence[Record]:
         """Everything held, oldest first: for saving."""
-        return list(self._records.values())
+        return Records(self._rows)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._rows)
 
 
 class _OldLedger(Ledger):
@@ -195,10 +270,18 @@ class _OldLedger(Ledger):
         record = super().find(signature)
         return record if record is not None and record.slot <= self._slot else None
 
-    def in_slot(self, slot: int) -> list[Record]:
+    def in_slot(self, slot: int) -> Sequence[Record]:
         """The slot's transactions, in order."""
-        return super().in_slot(slot) if slot <= self._slot else []
+        return super().in_slot(slot) if slot <= self._slot else ()
 
     def of_account(self, key: Pubkey) -> Iterator[Record]:
         """Transactions that name the account, newest first."""
         return (record for record in super().of_account(key) if record.slot <= self._slot)
+
+
+def _key(signature: str) -> bytes:
+    return bytes(Signature.from_string(signature))[:_SIGNATURE_KEY]
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

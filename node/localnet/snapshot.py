@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Snapshot:
     """Oldest first."""
     blockhashes: tuple[tuple[Hash, int, tuple[bytes, ...]], ...]
     accounts: tuple[tuple[Pubkey, Account], ...]
-    records: tuple[Record, ...]
+    records: Sequence[Record]
 
 
 def take(
@@ -78,7 +78,7 @@ def take(
         blocks=tuple(validator.slots.remembered()),
         blockhashes=tuple(validator.blockhashes.rows()),
         accounts=tuple(entry for entry in validator.bank.dump() if entry[0] not in standing),
-        records=tuple(validator.ledger.records()),
+        records=validator.ledger.records(),
     )
 
 
@@ -226,7 +226,6 @@ def _record(row: dict[str, Any]) -> Record:
         meta=row["meta"].encode(),
         memo=row["memo"],
         accounts=tuple(Pubkey.from_string(key) for key in row["accounts"]),
-        changed=(),
     )
 
 

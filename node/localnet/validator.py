@@ -39,8 +39,8 @@ class History:
 class Listener(Protocol):
     """Who wants to know what happens on the chain."""
 
-    def on_transaction(self, record: Record) -> None:
-        """A transaction was put into the newest block."""
+    def on_transaction(self, record: Record, changed: Sequence[Pubkey]) -> None:
+        """A transaction was put into the newest block, and changed these accounts."""
         ...
 
     def on_block(self, block: Block, advanced: dict[Commitment, list[Block]]) -> None:
@@ -261,7 +261,7 @@ class Validator:
         self.ledger.append(record)
         self.transaction_count += 1
         for listener in self.listeners:
-            listener.on_transaction(record)
+            listener.on_transaction(record, done.changed)
         return done
 
     def place(self, key: Pubkey, account: Account) -> None:

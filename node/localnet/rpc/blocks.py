@@ -6,7 +6,6 @@ from typing import Any
 
 from solders.hash import Hash
 
-from node.localnet.ledger import Record
 from node.localnet.rpc.context import Methods
 from node.localnet.rpc.errors import (
     BLOCK_CLEANED_UP,
@@ -73,7 +72,7 @@ class BlockMethods:
                 f"Block {block.slot} cleaned up, does not exist on node. "
                 f"First available block: {ledger.incomplete_upto + 1}",
             )
-        records: list[Record] = ledger.in_slot(block.slot)
+        records = ledger.in_slot(block.slot)
         if details == "signatures":
             return {"signatures": [record.signature for record in records]}
         write = style.apply if details == "full" else style.accounts_only

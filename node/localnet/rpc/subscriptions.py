@@ -1,56 +1,26 @@
-"""Subscriptions: who wants to hear of what, and the notifications when it happens."""
+"""Subscriptions: the methods that make and end them, and the notifications when something happens."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
+from solders.account import Account
 from solders.pubkey import Pubkey
 
 from node.localnet.ledger import Record
 from node.localnet.rpc.accounts import keyed
-from node.localnet.rpc.accounts_json import AccountStyle
+from node.localnet.rpc.accounts_json import AccountReader, AccountStyle
 from node.localnet.rpc.context import Methods, reader
-from node.localnet.rpc.dispatch import dump
 from node.localnet.rpc.errors import RpcError, invalid_params
-from node.localnet.rpc.filters import Filter, parse_filters
+from node.localnet.rpc.filters import parse_filters
 from node.localnet.rpc.params import Params, pubkey
+from node.localnet.rpc.topics import Subscriber, Subscription, Topic, Topics
 from node.localnet.slots import Block, Commitment
 from node.localnet.validator import Validator
 
-KINDS = ("account", "program", "signature", "slot", "root", "logs")
 _UNKNOWN_SUBSCRIPTION = -32602
-
-
-class Subscriber(Protocol):
-    """One socket. `push` must not block; it may close the socket if its reader is too slow."""
-
-    def push(self, text: str) -> None:
-        """Send a notification."""
-        ...
-
-
-@dataclass(slots=True)
-class Subscription:
-    """One wish of one subscriber."""
-
-    number: int
-    kind: str
-    subscriber: Subscriber
-    commitment: Commitment = Commitment.FINALIZED
-    key: Pubkey | None = None
-    style: AccountStyle | None = None
-    filters: tuple[Filter, ...] = ()
-    text: str = ""
-    """The signature, for `signature`."""
-
-    def notify(self, result: Any) -> None:
-        """Send one notification."""
-        body = {"result": result, "subscription": self.number}
-        self.subscriber.push(dump({"jsonrpc": "2.0", "method": f"{self.kind}Notification", "params": body}))
 
 
 class Subscriptions:
@@ -58,29 +28,28 @@ class Subscriptions:
 
     def __init__(self, validator: Validator) -> None:
         self._validator = validator
-        self._numbers = itertools.count(1)
-        self._by_kind: dict[str, dict[int, Subscription]] = {kind: {} for kind in KINDS}
+        self._topics = Topics()
         self._fresh: list[Subscription] = []
         """Signature subscriptions whose answer has not gone out yet."""
         self._reverted: dict[int, dict[Commitment, list[Pubkey]]] = {}
         """By a fork's first block: accounts that it set back, and the views that must still be told."""
 
     def __len__(self) -> int:
-        return sum(len(group) for group in self._by_kind.values())
+        return len(self._topics)
 
     def methods(self, subscriber: Subscriber) -> Methods:
         """The methods a socket answers, bound to it."""
-        makers: dict[str, Callable[[Params], Subscription]] = {
-            "account": lambda params: self._account(params, subscriber),
-            "program": lambda params: self._program(params, subscriber),
-            "signature": lambda params: self._signature(params, subscriber),
-            "logs": lambda params: self._logs(params, subscriber),
-            "slot": lambda _: Subscription(next(self._numbers), "slot", subscriber),
-            "root": lambda _: Subscription(next(self._numbers), "root", subscriber),
+        makers: dict[str, Callable[[Params], Topic]] = {
+            "account": _account,
+            "program": _program,
+            "signature": _signature,
+            "logs": _logs,
+            "slot": lambda _: Topic("slot"),
+            "root": lambda _: Topic("root"),
         }
         table: Methods = {}
         for kind, make in makers.items():
-            table[f"{kind}Subscribe"] = partial(self._add, make)
+            table[f"{kind}Subscribe"] = partial(self._add, make, subscriber)
             table[f"{kind}Unsubscribe"] = partial(self._remove, kind, subscriber)
         return table
 
@@ -88,89 +57,49 @@ class Subscriptions:
         """After the answer to a subscribe went out: tell what has happened already."""
         fresh, self._fresh = self._fresh, []
         for found in fresh:
-            record = self._validator.ledger.find(found.text)
+            record = self._validator.ledger.find(str(found.topic.key))
             if found.subscriber is not subscriber or record is None:
                 continue
-            if self._validator.commitment_of(record) >= found.commitment:
-                self._signature_done(found, record)
+            if self._validator.commitment_of(record) >= found.topic.commitment:
+                self._topics.tell_last(found.topic, _outcome(record))
 
     def forget(self, subscriber: Subscriber) -> None:
         """The socket is gone."""
-        for group in self._by_kind.values():
-            for number in [key for key, found in group.items() if found.subscriber is subscriber]:
-                del group[number]
+        self._topics.forget(subscriber)
 
     # --- adding and removing
 
-    def _add(self, make: Callable[[Params], Subscription], params: Params) -> int:
-        subscription = make(params)
-        self._by_kind[subscription.kind][subscription.number] = subscription
-        if subscription.kind == "signature":
-            self._fresh.append(subscription)
-        return subscription.number
+    def _add(self, make: Callable[[Params], Topic], subscriber: Subscriber, params: Params) -> int:
+        made = self._topics.add(make(params), subscriber)
+        if made.topic.kind == "signature":
+            self._fresh.append(made)
+        return made.number
 
     def _remove(self, kind: str, subscriber: Subscriber, params: Params) -> bool:
-        found = self._by_kind[kind].get(params.integer(0))
-        if found is None or found.subscriber is not subscriber:
+        found = self._topics.find(params.integer(0))
+        if found is None or found.topic.kind != kind or found.subscriber is not subscriber:
             raise RpcError(_UNKNOWN_SUBSCRIPTION, "Invalid subscription id.")
-        del self._by_kind[kind][found.number]
+        self._topics.remove(found)
         return True
-
-    def _account(self, params: Params, subscriber: Subscriber) -> Subscription:
-        key, config = params.pubkey(0), params.config(1)
-        return Subscription(
-            next(self._numbers),
-            "account",
-            subscriber,
-            config.commitment(),
-            key=key,
-            style=AccountStyle.of(config),
-        )
-
-    def _program(self, params: Params, subscriber: Subscriber) -> Subscription:
-        key, config = params.pubkey(0), params.config(1)
-        return Subscription(
-            next(self._numbers),
-            "program",
-            subscriber,
-            config.commitment(),
-            key=key,
-            style=AccountStyle.of(config),
-            filters=parse_filters(config),
-        )
-
-    def _signature(self, params: Params, subscriber: Subscriber) -> Subscription:
-        text, config = str(params.signature(0)), params.config(1)
-        return Subscription(next(self._numbers), "signature", subscriber, config.commitment(), text=text)
-
-    def _logs(self, params: Params, subscriber: Subscriber) -> Subscription:
-        params.need(1)
-        wanted, key = params.get(0), None
-        if isinstance(wanted, dict):
-            mentions = wanted.get("mentions")
-            if not isinstance(mentions, list) or len(mentions) != 1:
-                raise invalid_params("Invalid Request: Only 1 address supported")
-            key = pubkey(mentions[0])
-        elif wanted not in ("all", "allWithVotes"):
-            raise invalid_params("Invalid params: expected `all`, `allWithVotes` or `mentions`.")
-        return Subscription(next(self._numbers), "logs", subscriber, params.config(1).commitment(), key=key)
 
     # --- what happens on the chain
 
-    def on_transaction(self, record: Record) -> None:
+    def on_transaction(self, record: Record, changed: Sequence[Pubkey]) -> None:
         """A transaction was put into the newest block."""
         block = self._validator.slots.head
-        self._tell_transactions([record], Commitment.PROCESSED, block)
-        self._tell_accounts(record.changed, Commitment.PROCESSED, block)
+        for topic in self._topics.about("signature", Commitment.PROCESSED, record.signature):
+            self._topics.tell_last(topic, _outcome(record))
+        self._tell_logs((record,), Commitment.PROCESSED, block)
+        self._tell_accounts(changed, Commitment.PROCESSED, block)
 
     def on_block(self, block: Block, advanced: dict[Commitment, list[Block]]) -> None:
         """A block was begun, and others advanced to a commitment."""
         root = self._validator.slots.at(Commitment.FINALIZED).slot
-        for found in list(self._by_kind["slot"].values()):
-            found.notify({"slot": block.slot, "parent": block.parent, "root": root})
+        self._topics.tell(Topic("slot"), {"slot": block.slot, "parent": block.parent, "root": root})
         for commitment, blocks in advanced.items():
             for one in blocks:
-                self._tell_transactions(self._validator.ledger.in_slot(one.slot), commitment, one)
+                self._tell_signatures(commitment, one)
+                self._tell_logs(self._validator.ledger.in_slot(one.slot), commitment, one)
                 self._tell_accounts(self._validator.bank.changed_in(one.slot), commitment, one)
                 reverted = self._reverted.get(one.slot)
                 if reverted is not None:
@@ -178,8 +107,7 @@ class Subscriptions:
                     if not reverted:
                         del self._reverted[one.slot]
         for rooted in advanced.get(Commitment.FINALIZED, ()):
-            for found in list(self._by_kind["root"].values()):
-                found.notify(rooted.slot)
+            self._topics.tell(Topic("root"), rooted.slot)
 
     def on_placed(self, keys: Sequence[Pubkey]) -> None:
         """Accounts were put in place past all rules, in the newest block."""
@@ -200,55 +128,86 @@ class Subscriptions:
         if waiting:
             self._reverted[block.slot] = waiting
 
-    def _of(self, kind: str, commitment: Commitment) -> list[Subscription]:
-        return [found for found in self._by_kind[kind].values() if found.commitment is commitment]
+    def _tell_signatures(self, commitment: Commitment, block: Block) -> None:
+        for signature in self._topics.keys("signature", commitment):
+            record = self._validator.ledger.find(str(signature))
+            if record is not None and record.slot == block.slot:
+                for topic in self._topics.about("signature", commitment, signature):
+                    self._topics.tell_last(topic, _outcome(record))
 
-    def _tell_transactions(self, records: Iterable[Record], commitment: Commitment, block: Block) -> None:
-        listening = self._of("logs", commitment)
-        waiting: dict[str, list[Subscription]] = {}
-        for found in self._of("signature", commitment):
-            waiting.setdefault(found.text, []).append(found)
-        if not waiting and not listening:
+    def _tell_logs(self, records: Iterable[Record], commitment: Commitment, block: Block) -> None:
+        if not self._topics.heard("logs", commitment):
             return
         for record in records:
-            for found in waiting.get(record.signature, ()):
-                self._signature_done(found, record)
-            for found in listening:
-                if found.key is None or found.key in record.accounts:
-                    value = {"signature": record.signature, "err": record.error, "logs": list(record.logs)}
-                    found.notify({"context": {"slot": block.slot}, "value": value})
-
-    def _signature_done(self, found: Subscription, record: Record) -> None:
-        # A signature is told once; the subscription ends by that.
-        self._by_kind["signature"].pop(found.number, None)
-        found.notify({"context": {"slot": record.slot}, "value": {"err": record.error}})
+            value = {"signature": record.signature, "err": record.error, "logs": record.logs}
+            for key in (*dict.fromkeys(record.accounts), None):
+                for topic in self._topics.about("logs", commitment, key):
+                    self._topics.tell(topic, _in_slot(block, value))
 
     def _tell_reverted(self, keys: Iterable[Pubkey], commitment: Commitment, block: Block) -> None:
-        read, wanted = reader(self._validator, block), set(keys)
-        for found in self._of("account", commitment):
-            if found.key in wanted and found.style is not None:
-                account = read(found.key)
-                value = found.style.apply(account, read) if account is not None else _CLOSED
-                found.notify({"context": {"slot": block.slot}, "value": value})
+        read = reader(self._validator, block)
+        for key in dict.fromkeys(keys):
+            self._tell_account(key, read, commitment, block)
 
     def _tell_accounts(self, keys: Iterable[Pubkey], commitment: Commitment, block: Block) -> None:
-        accounts, programs = self._of("account", commitment), self._of("program", commitment)
-        if not accounts and not programs:
+        by_program = self._topics.heard("program", commitment)
+        if not by_program and not self._topics.heard("account", commitment):
             return
         read = reader(self._validator, block)
         for key in keys:
+            self._tell_account(key, read, commitment, block)
+            account = read(key) if by_program else None
+            if account is not None:  # a closed account belongs to no program any more, so none hears of it
+                self._tell_program(key, account, commitment, block)
+
+    def _tell_account(self, key: Pubkey, read: AccountReader, commitment: Commitment, block: Block) -> None:
+        for topic in self._topics.about("account", commitment, key):
+            assert topic.style is not None
             account = read(key)
-            for found in accounts:
-                if found.key == key and found.style is not None:
-                    value = found.style.apply(account, read) if account is not None else _CLOSED
-                    found.notify({"context": {"slot": block.slot}, "value": value})
-            if account is None:
-                continue  # a closed account belongs to no program any more, so none hears of it
-            for found in programs:
-                if account.owner == found.key and all(entry.passes(account) for entry in found.filters):
-                    assert found.style is not None
-                    value = keyed(key, account, found.style, self._validator, block)
-                    found.notify({"context": {"slot": block.slot}, "value": value})
+            self._topics.tell(topic, _in_slot(block, topic.style.apply(account, read) if account else _CLOSED))
+
+    def _tell_program(self, key: Pubkey, account: Account, commitment: Commitment, block: Block) -> None:
+        for topic in self._topics.about("program", commitment, account.owner):
+            assert topic.style is not None
+            if all(entry.passes(account) for entry in topic.filters):
+                self._topics.tell(topic, _in_slot(block, keyed(key, account, topic.style, self._validator, block)))
+
+
+def _account(params: Params) -> Topic:
+    key, config = params.pubkey(0), params.config(1)
+    return Topic("account", config.commitment(), key, AccountStyle.of(config))
+
+
+def _program(params: Params) -> Topic:
+    key, config = params.pubkey(0), params.config(1)
+    return Topic("program", config.commitment(), key, AccountStyle.of(config), parse_filters(config))
+
+
+def _signature(params: Params) -> Topic:
+    text, config = str(params.signature(0)), params.config(1)
+    return Topic("signature", config.commitment(), text)
+
+
+def _logs(params: Params) -> Topic:
+    params.need(1)
+    wanted, key = params.get(0), None
+    if isinstance(wanted, dict):
+        mentions = wanted.get("mentions")
+        if not isinstance(mentions, list) or len(mentions) != 1:
+            raise invalid_params("Invalid Request: Only 1 address supported")
+        key = pubkey(mentions[0])
+    elif wanted not in ("all", "allWithVotes"):
+        raise invalid_params("Invalid params: expected `all`, `allWithVotes` or `mentions`.")
+    return Topic("logs", params.config(1).commitment(), key)
+
+
+def _in_slot(block: Block, value: Any) -> dict[str, Any]:
+    return {"context": {"slot": block.slot}, "value": value}
+
+
+def _outcome(record: Record) -> dict[str, Any]:
+    """What a signature's subscribers are told, once: their subscriptions end by that."""
+    return {"context": {"slot": record.slot}, "value": {"err": record.error}}
 
 
 _CLOSED = {
