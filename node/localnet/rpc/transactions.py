@@ -18,7 +18,7 @@ from node.localnet.rpc.error_texts import transaction_error_text
 from node.localnet.rpc.errors import PREFLIGHT_FAILURE, RpcError, invalid_params
 from node.localnet.rpc.params import Config, Params, pubkey, settled, signature
 from node.localnet.rpc.transactions_json import TransactionStyle, inner_json
-from node.localnet.rpc.wire import check_signatures, decode_message, decode_transaction
+from node.localnet.rpc.wire import decode_message, decode_transaction
 from node.localnet.slots import Block, Commitment
 from node.localnet.validator import Validator
 
@@ -56,9 +56,8 @@ class TransactionMethods:
         skip = config.flag("skipPreflight")
         # A node that skips preflight looks no further back than its newest block.
         view = self._validator.slots.head if skip else config.view(self._validator.slots, "preflightCommitment")
-        check_signatures(transaction)
         if not skip:
-            tried = self._try(transaction, view, verify=False)
+            tried = self._try(transaction, view, verify=True)
             if tried.error is not None:
                 raise _preflight_failure(tried)
         self._validator.send(transaction, wire)
@@ -72,8 +71,6 @@ class TransactionMethods:
         if verify and replace:
             raise invalid_params("sigVerify may not be used with replaceRecentBlockhash")
         view = config.view(self._validator.slots)
-        if verify:
-            check_signatures(transaction)
         replacement = None
         if replace:
             transaction = _with_blockhash(transaction, view)
@@ -90,7 +87,8 @@ class TransactionMethods:
         return with_context(view, value)
 
     def _try(self, transaction: VersionedTransaction, view: Block, *, verify: bool) -> Execution:
-        refused = self._validator.refusal(transaction, view)
+        forged = verify and not all(transaction.verify_with_results())
+        refused = "SignatureFailure" if forged else self._validator.refusal(transaction, view)
         if refused is not None:
             keys = self._validator.bank.keys_of(transaction)
             return Execution(False, refused, [], 0, 0, [], None, keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from solders.message import Message, MessageV0, from_bytes_versioned
 from solders.transaction import VersionedTransaction
 
-from node.localnet.rpc.errors import SIGNATURE_FAILURE, RpcError, invalid_params
+from node.localnet.rpc.errors import invalid_params
 from node.localnet.rpc.params import decode_bytes
 
 PACKET_BYTES = 1232
@@ -45,9 +45,3 @@ def decode_message(text: str) -> Message | MessageV0:
     if not isinstance(message, Message | MessageV0):
         raise invalid_params("only legacy and version 0 messages are taken")
     return message
-
-
-def check_signatures(transaction: VersionedTransaction) -> None:
-    """-32003 unless every signature fits its key."""
-    if not all(transaction.verify_with_results()):
-        raise RpcError(SIGNATURE_FAILURE, "Transaction signature verification failure")
