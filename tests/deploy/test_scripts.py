@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted([*(ROOT / "deploy").glob("*.sh"), ROOT / ".ci" / "run"])
+SCRIPTS = sorted([*(ROOT / "deploy").glob("*.sh"), ROOT / ".ci" / "run", ROOT / "tests" / "realchain" / "build.sh"])
 LOCKS = sorted([ROOT / "deploy" / "requirements.lock", *ROOT.glob("node/localnet/jobs/*/requirements.lock")])
 
 

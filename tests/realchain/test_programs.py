@@ -32,8 +32,8 @@ pytestmark = [
 PROGRAMS = Path("tests") / "localnet" / "programs"
 EXAMPLES = int(os.environ.get("GPUNODE_REALCHAIN_EXAMPLES", "10"))
 """Of each property, how many examples go to a real node."""
-AT_ONCE = 2
-"""Nodes that run side by side; each takes 600 MB."""
+AT_ONCE = int(os.environ.get("GPUNODE_REALCHAIN_NODES", "2"))
+"""Nodes that run side by side; each takes 600 MB and most of a core."""
 UNITS_PER_INSTRUCTION = 200_000
 """What a transaction gets per instruction where it asks for nothing."""
 ATTEMPTS = 3
@@ -61,19 +61,22 @@ async def replay_all(chains: Sequence[Chain]) -> Report:
     total = Report()
     limit = asyncio.Semaphore(AT_ONCE)
 
-    async def one(chain: Chain) -> None:
+    async def one(number: int, chain: Chain) -> None:
         async with limit:
             for attempt in range(ATTEMPTS):
                 try:
-                    total.add(await replay(chain))
+                    report = await replay(chain)
+                    total.add(report)
+                    found = f"{report.steps} transactions, {len(report.differences)} differences"
+                    print(f"node {number} of {len(chains)}: {found}", flush=True)
                     return
                 except (NotLanded, ValidatorFailed):
                     if attempt == ATTEMPTS - 1:
                         raise
 
     async with asyncio.TaskGroup() as group:
-        for chain in chains:
-            group.create_task(one(chain))
+        for number, chain in enumerate(chains, start=1):
+            group.create_task(one(number, chain))
     return total
 
 
