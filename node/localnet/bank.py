@@ -35,6 +35,7 @@ from node.localnet.loaders import (
     deployed,
     is_program,
 )
+from node.localnet.nonces import advanced, advanced_account, stands_in
 from node.localnet.slots import SLOTS_PER_EPOCH
 from node.localnet.versions import UndoLog
 
@@ -113,6 +114,7 @@ class Bank:
         self._svm.set_clock(Clock(slot, 0, epoch, epoch + 1, unix_time))
         if hashes:
             self._svm.set_slot_hashes(list(hashes))
+        self._svm.expire_blockhash()  # a durable nonce advances once per blockhash of the SVM's own
 
     def add_program(self, address: Pubkey, code: bytes) -> None:
         """Deploy a compiled program, as if it had been there from genesis.
@@ -239,6 +241,8 @@ class Bank:
         keys = self.keys_of(transaction)
         before = [self._svm.get_account(key) for key in keys.all]
         outcome = self._svm.send_transaction(transaction)
+        if isinstance(outcome, FailedTransactionMetadata) and outcome.meta().signature() != Signature.default():
+            self._advance_nonce(transaction)
         after = [self._svm.get_account(key) for key in keys.all]
         changed: list[Pubkey] = []
         for key, old, new in zip(keys.all, before, after, strict=True):
@@ -265,6 +269,15 @@ class Bank:
             post_tokens=self._token_balances(after),
             changed=tuple(changed),
         )
+
+    def _advance_nonce(self, transaction: VersionedTransaction) -> None:
+        """A transaction that failed has used its durable nonce up all the same."""
+        message = transaction.message
+        key = advanced_account(message)
+        if key is not None and stands_in(message, self._svm.get_account):
+            account = self._svm.get_account(key)
+            assert account is not None
+            self._svm.set_account(key, advanced(account, self._svm.latest_blockhash()))
 
     def simulate(self, transaction: VersionedTransaction, slot: int, *, verify: bool) -> Execution:
         """Run the transaction against the accounts of a slot's view and keep nothing.

@@ -65,8 +65,10 @@ class Blockhashes:
         return entry is not None and entry.place_of(_digest(message))[1]
 
     def mark(self, blockhash: Hash, message: bytes) -> None:
-        """Remember that the message is in a block."""
-        entry, digest = self._entries[blockhash], _digest(message)
+        """Remember that the message is in a block. One with a durable nonce needs it not: it has used its nonce up."""
+        entry, digest = self._entries.get(blockhash), _digest(message)
+        if entry is None:
+            return
         place, there = entry.place_of(digest)
         if not there:
             entry.messages.insert(place, digest)

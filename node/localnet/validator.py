@@ -22,6 +22,7 @@ from solders.transaction import VersionedTransaction
 from node.localnet.bank import Bank, Execution
 from node.localnet.blockhashes import MAX_AGE, Blockhashes
 from node.localnet.ledger import Ledger, Record, make_record
+from node.localnet.nonces import AnyMessage, stands_in
 from node.localnet.slots import Block, Commitment, SkipRule, Slots
 
 _SLOT_HASHES = 512
@@ -226,11 +227,18 @@ class Validator:
         """Block height up to which a transaction naming this block's hash may still land."""
         return blockhash_of.height + MAX_AGE
 
+    def alive(self, message: AnyMessage, block: Block) -> bool:
+        """Whether what the message names as its blockhash lets it land on top of that block: a young one, or the value
+        of a durable nonce."""
+        if self.blockhashes.valid_at(message.recent_blockhash, block.height):
+            return True
+        return stands_in(message, lambda key: self.bank.account(key, block.slot))
+
     def refusal(self, transaction: VersionedTransaction, block: Block) -> str | None:
         """Why a transaction could not be put on top of that block, judged without running it."""
         message = transaction.message
         blockhash = message.recent_blockhash
-        if not self.blockhashes.valid_at(blockhash, block.height):
+        if not self.alive(message, block):
             return "BlockhashNotFound"
         if self.blockhashes.seen(blockhash, _message_id(transaction)):
             return "AlreadyProcessed"

@@ -189,7 +189,7 @@ class TransactionMethods:
         """Lamports the message would cost, null where its blockhash is unknown or too old."""
         message = decode_message(params.text(0))
         view = params.config(1).view(self._validator.slots)
-        if not self._validator.blockhashes.valid_at(message.recent_blockhash, view.height):
+        if not self._validator.alive(message, view):
             return with_context(view, None)
         unsigned = VersionedTransaction.populate(message, _no_signatures(message))
         tried = self._validator.bank.simulate(unsigned, view.slot, verify=False)
