@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from solders.account import Account
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from websockets.asyncio.client import ClientConnection, connect
@@ -215,6 +216,28 @@ async def test_a_socket_that_closes_takes_its_subscriptions_along(rpc: RpcClient
     async with asyncio.timeout(5):
         while len(subscriptions):  # type: ignore[arg-type]
             await asyncio.sleep(0.01)
+
+
+async def test_a_subscriber_who_does_not_read_is_given_up_and_the_others_are_not(rpc: RpcClient) -> None:
+    (subscriptions,) = rpc.net.validator.listeners
+    key, size = Pubkey.new_unique(), 2**19
+    async with socket(http_port(rpc.net)) as peer, connect(http_port(rpc.net), max_queue=1, compression=None) as idle:
+        number = await peer.subscribe("account", str(key), {"encoding": "base64", **PROCESSED})
+        await idle.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "slotSubscribe"}))
+        for account in (key, Pubkey.new_unique()):
+            options = {"encoding": "base64", **PROCESSED}
+            wish = {"jsonrpc": "2.0", "id": 1, "method": "accountSubscribe", "params": [str(account), options]}
+            await idle.send(json.dumps(wish))
+        async with asyncio.timeout(5):
+            while len(subscriptions) < 4:  # type: ignore[arg-type]
+                await asyncio.sleep(0.01)
+        for turn in range(1, 81):
+            rpc.net.validator.place(key, Account(10**10 + turn, bytes(size), Pubkey.default()))
+            assert (await peer.told("account", number))["value"]["lamports"] == 10**10 + turn
+        async with asyncio.timeout(5):
+            while len(subscriptions) > 1:  # type: ignore[arg-type]
+                await asyncio.sleep(0.01)
+        assert await peer.silent()
 
 
 async def test_slots_pass_by_themselves(localnet: Localnet) -> None:
