@@ -37,9 +37,11 @@ step "format" "$bin/ruff" format --check .
 step "types" "$bin/mypy"
 step "borders" "$bin/lint-imports"
 # Both cores work. A file's tests stay together: some share an engine of their own, or its answers to a whole machine.
-step "tests" "$bin/pytest" -q --durations=10 -n 2 --dist loadfile -m "not docker and not interop" "$@"
+step "tests" "$bin/pytest" -q --durations=10 -n 2 --dist loadfile -m "not docker and not interop and not realchain" "$@"
 step "tests with the engine and the official clients" \
-    "$bin/pytest" -q --durations=20 -n 2 --dist loadfile -m "docker or interop" "$@"
+    "$bin/pytest" -q --durations=20 -n 2 --dist loadfile -m "(docker or interop) and not realchain" "$@"
+# A slice only; all of it takes a quarter of an hour: pytest -m realchain.
+step "a slice of the tests on a real node" "$bin/pytest" -q --durations=5 -m "realchain and brief" "$@"
 
 printf '\n'
 if [ "${#failed[@]}" -gt 0 ]; then

@@ -21,6 +21,7 @@ from tests.realchain.process import ValidatorFailed, running_validator
 pytestmark = pytest.mark.realchain
 
 
+@pytest.mark.brief
 async def test_it_carries_the_genesis_of_the_embedded_chain(real_chain: RealChain) -> None:
     async with Rpc([real_chain.rpc_url]) as rpc:
         market = await Ledger(real_chain.cluster, rpc).market(real_chain.market)
@@ -34,6 +35,7 @@ async def test_it_carries_the_genesis_of_the_embedded_chain(real_chain: RealChai
             assert account.owner == "BPFLoaderUpgradeab1e11111111111111111111111"
 
 
+@pytest.mark.brief
 async def test_gifts(real_chain: RealChain) -> None:
     wallet = to_address(Keypair().pubkey())
     for _ in range(2):
@@ -70,6 +72,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.brief
 async def test_a_killed_test_run_takes_the_node_with_it(validator_binary: str, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
