@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from node.errors import LocalnetError
 from node.localnet import spl
 from node.localnet.account_files import account_json
 from node.localnet.app import Localnet
+from tests.localnet.commands import chain, done, refused
 from tests.localnet.rpc import CONFIRMED, FINALIZED, PROCESSED, RpcClient, address
 
 U64 = 2**64 - 1
@@ -149,3 +151,33 @@ async def test_subscribers_hear_of_it(still_localnet: Localnet) -> None:
         async with asyncio.timeout(5):
             told = [json.loads(await socket.recv())["params"]["result"] for _ in range(2)]
         assert {each["value"]["lamports"] for each in told} == {struct.unpack("<Q", b"gpunode!")[0]}
+
+
+async def test_the_commands(tmp_path: Path) -> None:
+    who, mint, fixed = str(Keypair().pubkey()), tmp_path / "mint.json", tmp_path / "fixed.json"
+    keys = [Pubkey.new_unique(), Pubkey.new_unique()]
+    for key, file, decimals in zip(keys, (mint, fixed), (2, 0), strict=True):
+        data = spl.mint_bytes(None, decimals=decimals)
+        file.write_text(json.dumps([account_json(key, Account(10**9, data, spl.TOKEN_PROGRAM, False))]))
+    async with chain("--slot-ms", 50) as net:
+        at = ("--rpc", net["rpc_url"])
+        assert (await done("set-account", mint, fixed, *at))["accounts"] == [str(key) for key in keys]
+        assert (await done("mint", keys[0], who, "2.5", *at))["amount"] == 250
+        assert (await done("mint", net["mint"], who, 1, *at))["amount"] == 1_000_000
+        for amount, status, said in (
+            ("2.505", 2, "2.505 of this token cannot be minted"),
+            ("0", 2, "0 of this token cannot be minted"),
+            ("much", 2, "'much' is no amount"),
+            ("NaN", 2, "'NaN' is no amount"),
+        ):
+            error = await refused("mint", keys[0], who, amount, *at)
+            assert (error["status"], said in error["message"]) == (status, True), error
+        assert (await refused("mint", keys[1], who, "0.5", *at))["hint"] == "it has 0 decimals"
+        assert "is no token mint" in (await refused("mint", who, who, 1, *at))["message"]
+        assert "not a Solana address" in (await refused("mint", "abc", who, 1, *at))["message"]
+        bad = tmp_path / "bad.json"
+        bad.write_text("[{}]")
+        assert "`pubkey` is no address" in (await refused("set-account", bad, *at))["message"]
+        bad.write_text("{")
+        assert "it is not JSON" in (await refused("set-account", bad, *at))["message"]
+        assert "No such file" in (await refused("set-account", tmp_path / "none.json", *at))["message"]
