@@ -76,7 +76,8 @@ def _field(tag: int, body: bytes) -> bytes:
     return bytes((tag,)) + varint(len(body)) + body
 
 
-def _leaf_block(chunk: bytes) -> bytes:
+def leaf_block(chunk: bytes) -> bytes:
+    """The block of a file's chunk."""
     unixfs = b"\x08\x02" + (_field(0x12, chunk) if chunk else b"") + b"\x18" + varint(len(chunk))
     return _field(0x0A, unixfs)
 
@@ -139,7 +140,7 @@ class CidHasher:
     def _finish_chunk(self) -> None:
         chunk = bytes(self._chunk)
         self._chunk.clear()
-        self._push(0, self._block(_leaf_block(chunk), content=len(chunk), below=0))
+        self._push(0, self._block(leaf_block(chunk), content=len(chunk), below=0))
 
     def _push(self, level: int, link: _Link) -> None:
         if level == len(self._levels):

@@ -32,8 +32,8 @@ def find_kubo() -> Path | None:
 class KuboNode:
     """A running node."""
 
-    def __init__(self, binary: Path, folder: Path, settings: Mapping[str, Any]) -> None:
-        self._binary = binary
+    def __init__(self, binary: Path, folder: Path, settings: Mapping[str, Any], token: str | None) -> None:
+        self._command = [str(binary)] + (["--api-auth", f"bearer:{token}"] if token is not None else [])
         self._log = folder / "daemon.log"
         self._environment = {**os.environ, "IPFS_PATH": str(folder / "repo"), "IPFS_TELEMETRY": "off"}
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ class KuboNode:
     def run(self, *arguments: str, data: bytes | None = None) -> str:
         """Run a command against the node; what it printed."""
         done = subprocess.run(
-            [str(self._binary), *arguments], env=self._environment, input=data, capture_output=True, timeout=60
+            [*self._command, *arguments], env=self._environment, input=data, capture_output=True, timeout=60
         )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
@@ -69,7 +69,7 @@ class KuboNode:
     def run_with(self, stdin: IO[bytes] | None, *arguments: str) -> str:
         """Run a command that reads a stream; what it printed."""
         done = subprocess.run(
-            [str(self._binary), *arguments], env=self._environment, stdin=stdin, capture_output=True, check=True
+            [*self._command, *arguments], env=self._environment, stdin=stdin, capture_output=True, check=True
         )
         return done.stdout.decode().strip()
 
@@ -104,9 +104,14 @@ def _port(name: str, said: str) -> str:
 
 
 @contextmanager
-def kubo_node(binary: Path, folder: Path, settings: Mapping[str, Any] | None = None) -> Iterator[KuboNode]:
-    """A node until the block ends; `settings` are names and values of its configuration."""
-    node = KuboNode(binary, folder, settings or {})
+def kubo_node(
+    binary: Path, folder: Path, settings: Mapping[str, Any] | None = None, token: str | None = None
+) -> Iterator[KuboNode]:
+    """A node until the block ends; `settings` are names and values of its configuration, `token` is its API's."""
+    wanted = dict(settings or {})
+    if token is not None:
+        wanted["API.Authorizations"] = {"agent": {"AuthSecret": f"bearer:{token}", "AllowedPaths": ["/api/v0"]}}
+    node = KuboNode(binary, folder, wanted, token)
     try:
         yield node
     finally:

@@ -134,12 +134,8 @@ ODD = {
 @pytest.fixture(scope="module")
 def odd_kubo(kubo_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KuboNode]:
     """A node with other defaults, a token on its API, and a gateway that serves blocks only."""
-    settings = {
-        **ODD,
-        "Gateway.DeserializedResponses": False,
-        "API.Authorizations": {"agent": {"AuthSecret": "bearer:SECRET", "AllowedPaths": ["/api/v0"]}},
-    }
-    with kubo_node(kubo_binary, tmp_path_factory.mktemp("odd"), settings) as node:
+    settings = {**ODD, "Gateway.DeserializedResponses": False}
+    with kubo_node(kubo_binary, tmp_path_factory.mktemp("odd"), settings, token="SECRET") as node:
         yield node
 
 

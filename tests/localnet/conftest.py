@@ -8,6 +8,7 @@ import httpx
 import pytest_asyncio
 
 from node.localnet.app import Localnet
+from tests.content.fixtures import kubo_binary  # noqa: F401
 from tests.localnet.rpc import RpcClient
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import tracemalloc
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,6 +15,7 @@ import pytest_asyncio
 from node.content.cid import EMPTY_CID, blocks, file_cid
 from node.content.source import GatewaySource, KuboSource
 from node.content.store import KuboStore, PinataStore
+from node.localnet import shelf
 from node.localnet.app import Localnet
 from node.records import Cid
 from tests.content.archives import read
@@ -91,6 +95,60 @@ async def test_pinata(http: httpx.AsyncClient) -> None:
     assert (await http.post("/pinning/pinFileToIPFS", files={"other": ("f", b"x")})).status_code == 400
 
 
+@pytest.mark.parametrize("options", ['{"cidVersion":1}', '{"wrapWithDirectory":true}', "{", "[]"])
+async def test_pins_that_would_give_another_cid_are_refused(http: httpx.AsyncClient, options: str) -> None:
+    files = {"file": ("f", b"x")}
+    answer = await http.post("/pinning/pinFileToIPFS", data={"pinataOptions": options}, files=files)
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (400, "BAD_REQUEST")
+    assert (await http.get("/ipfs/" + file_cid(b"never"))).status_code == 404
+
+
+async def test_browsers_may_show_a_token_and_send_pins(http: httpx.AsyncClient) -> None:
+    asked = {"Origin": "https://example.com", "Access-Control-Request-Headers": "authorization,content-type"}
+    for path in ("/pinning/pinJSONToIPFS", f"/ipfs/{HELLO}", "/api/v0/add"):
+        answer = await http.options(path, headers=asked)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "*"
+        allowed = answer.headers["access-control-allow-headers"].lower()
+        assert "authorization" in allowed
+        assert "content-type" in allowed
+
+
+async def test_large_uploads_are_not_kept_in_memory(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    with big.open("wb") as file:
+        for number in range(24):
+            file.write(random.Random(number).randbytes(1 << 20))
+    tracemalloc.start()
+    with big.open("rb") as file:
+        line = json.loads((await http.post("/api/v0/add", files={"file": ("big", file)}, timeout=60)).text)
+    async with http.stream("GET", f"/ipfs/{line['Hash']}", params={"format": "car"}) as answer:
+        length = 0
+        async for piece in answer.aiter_raw():
+            length += len(piece)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert length > 24 << 20
+    assert peak < 12 << 20
+
+
+async def test_what_is_too_large_is_refused(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "MOST_BYTES", 1000)
+    for path in ("/api/v0/add", "/pinning/pinFileToIPFS"):
+        answer = await http.post(path, files={"file": ("f", bytes(1001))})
+        assert answer.status_code == 413
+        assert (await http.post(path, files={"file": ("f", bytes(1000))})).status_code == 200
+
+
+async def test_files_put_into_the_folder_are_served(still_localnet: Localnet, http: httpx.AsyncClient) -> None:
+    """A restored chain brings its content along."""
+    cid = file_cid(BIG)
+    (still_localnet.content.folder / cid).write_bytes(BIG)
+    assert (await http.get(f"/ipfs/{cid}")).content == BIG
+    name, block = next(iter(blocks(BIG)))
+    assert (await http.get(f"/ipfs/{name}?format=raw")).content == block
+
+
 async def test_gateway(http: httpx.AsyncClient) -> None:
     await add(http, b"hello world\n")
     answer = await http.get(f"/ipfs/{HELLO}")
@@ -101,8 +159,8 @@ async def test_gateway(http: httpx.AsyncClient) -> None:
     missing = await http.get(f"/ipfs/{EMPTY_CID}")
     assert missing.status_code == 404
     assert EMPTY_CID in missing.text
-    assert (await http.get("/ipfs/QmX")).status_code == 404
-    assert (await http.get("/ipfs/..%2f..%2fetc%2fpasswd")).status_code == 404
+    for malformed in ("QmX", "..%2f..%2fetc%2fpasswd", "%00", ""):
+        assert (await http.get(f"/ipfs/{malformed}")).status_code == 400
     document = await add(http, b'{"a":1}')
     assert (await http.get(f"/ipfs/{document['Hash']}")).headers["content-type"].startswith("application/json")
     binary = await add(http, BIG)
@@ -112,7 +170,7 @@ async def test_gateway(http: httpx.AsyncClient) -> None:
 async def test_gateway_archives_and_blocks(http: httpx.AsyncClient) -> None:
     root = Cid((await add(http, BIG))["Hash"])
     archive = await http.get(f"/ipfs/{root}", params={"format": "car"})
-    assert archive.headers["content-type"] == "application/vnd.ipld.car"
+    assert archive.headers["content-type"] == "application/vnd.ipld.car; version=1; order=dfs; dups=n"
     assert read(archive.content, root, len(BIG)) == BIG
     asked = await http.get(f"/ipfs/{root}", headers={"accept": "application/vnd.ipld.raw"})
     assert asked.content == dict(blocks(BIG))[root]
