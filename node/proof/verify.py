@@ -15,7 +15,7 @@ from node.chain.accounts import decode_job
 from node.chain.clusters import Cluster
 from node.chain.memo import memos
 from node.content.merkle import MerkleHasher
-from node.errors import ChainError, ContentError, ContentMismatch, ProofError
+from node.errors import ChainError, ContentError, ContentMismatch, ContentNotFile, ProofError
 from node.job.result import is_newest_part
 from node.proof.card import verify_card
 from node.proof.checks import Ledger, Verification
@@ -135,7 +135,7 @@ def _pay(case: _Case, settled: Settled, job: Job | None) -> None:
 async def _fetch(case: _Case, name: str, cid: Cid, limit: int) -> bytes | None:
     try:
         body = (await case.content.fetch(cid, limit)).body
-    except ContentMismatch as error:
+    except (ContentMismatch, ContentNotFile) as error:
         case.ledger.proven(name, False, error.message)
         return None
     except ContentError as error:
