@@ -28,13 +28,9 @@ from node.localnet.keys import write_keys
 from node.localnet.minting import Mints
 from node.localnet.options import ENDPOINT_STEP, LocalnetOptions
 from node.localnet.ports import bind, bind_pair
-from node.localnet.rpc.accounts import AccountMethods
 from node.localnet.rpc.admin import AdminMethods
-from node.localnet.rpc.blocks import BlockMethods
-from node.localnet.rpc.cluster import ClusterMethods
+from node.localnet.rpc.methods import node_methods
 from node.localnet.rpc.subscriptions import Subscriptions
-from node.localnet.rpc.tokens import TokenMethods
-from node.localnet.rpc.transactions import TransactionMethods
 from node.localnet.server import RpcServer
 from node.localnet.slots import Commitment
 from node.records import Address
@@ -174,14 +170,7 @@ class Localnet:
         subscriptions = Subscriptions(self.validator)
         self.validator.listeners.append(subscriptions)
         admin = AdminMethods(self.validator, self.faucet, self.mints, self.leaps, self.describe)
-        methods = {
-            **AccountMethods(self.validator).table(),
-            **TokenMethods(self.validator).table(),
-            **TransactionMethods(self.validator).table(),
-            **BlockMethods(self.validator).table(),
-            **ClusterMethods(self.validator, str(self.keys["faucet"].pubkey())).table(),
-            **admin.public(),
-        }
+        methods = {**node_methods(self.validator, self._places), **admin.public()}
         local = {**admin.local(), **FaultMethods(self.faults).table()}
         host = self.options.host
         servers = [RpcServer(methods, local, subscriptions, endpoint) for endpoint in self.faults.endpoints]
@@ -205,6 +194,9 @@ class Localnet:
         await web.SockSite(content, place).start()
         self.rpc_url, self.ws_url = self.rpc_urls[0], self.ws_urls[0]
         self.content_url = f"http://{host}:{place.getsockname()[1]}"
+
+    def _places(self) -> tuple[str, str]:
+        return self.rpc_url.removeprefix("http://"), self.ws_url.removeprefix("ws://")
 
     async def _keep_state(self) -> None:
         path, every = self.options.state, self.options.save_seconds

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
 from node.chain.clusters import DEVNET, MAINNET, IdSet
 from node.errors import LocalnetError
@@ -21,6 +22,17 @@ COMPILED = PROGRAMS / "compiled"
 MANIFEST = COMPILED / "manifest.json"
 
 _SOURCE_SUFFIXES = frozenset({".rs", ".toml", ".lock", ".sh"})
+_SPL = {
+    "token": (
+        "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA",
+        "18264f491c7e0ad056dd36f42f8de6d1fedf9f044d1f521e714b4dc6b61594b6",
+    ),
+    "memo": (
+        "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr",
+        "f520eaf096361abbb9639ea4dc3e5388a87b9330e121f476607b87c46ef67954",
+    ),
+}
+_INSTALL = "Install the package anew."
 _REBUILD = "Rebuild the programs with node/localnet/programs/build.sh, or install the package anew."
 
 
@@ -45,6 +57,24 @@ def load_programs(cluster: IdSet) -> tuple[Program, ...]:
     addresses = {"jobs": ids.jobs, "nodes": ids.nodes, "staking": ids.staking, "rewards": ids.rewards}
     digests = _digests(cluster)
     return tuple(_program(cluster, name, str(address), digests) for name, address in addresses.items())
+
+
+def spl_programs() -> dict[Pubkey, bytes]:
+    """The SPL programs that stand on every cluster, as they are deployed there (`compiled/spl/README.md`).
+
+    Raises LocalnetError if a file is missing or is another one.
+    """
+    return {Pubkey.from_string(address): _spl_program(name, digest) for name, (address, digest) in _SPL.items()}
+
+
+def _spl_program(name: str, digest: str) -> bytes:
+    try:
+        code = (COMPILED / "spl" / f"{name}.so").read_bytes()
+    except OSError as error:
+        raise LocalnetError(f"the SPL program {name} cannot be read: {error.strerror}", hint=_INSTALL) from None
+    if hashlib.sha256(code).hexdigest() != digest:
+        raise LocalnetError(f"the SPL program {name} is not the one that belongs here", hint=_INSTALL)
+    return code
 
 
 def source_hash() -> str:

@@ -8,13 +8,15 @@ reason.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from solders.account import Account
 from solders.clock import Clock
+from solders.epoch_schedule import EpochSchedule
 from solders.hash import Hash
 from solders.litesvm import LiteSVM
 from solders.message import MessageV0
@@ -26,7 +28,9 @@ from solders.transaction_metadata import FailedTransactionMetadata, TransactionM
 from node.base58 import b58encode
 from node.errors import LocalnetError
 from node.localnet import spl
+from node.localnet.artefacts import spl_programs
 from node.localnet.loaders import (
+    LOADER_2,
     LOADERS,
     UPGRADEABLE_LOADER,
     DeployedProgram,
@@ -37,12 +41,19 @@ from node.localnet.loaders import (
 )
 from node.localnet.nonces import advanced, advanced_account, stands_in
 from node.localnet.slots import SLOTS_PER_EPOCH
+from node.localnet.soundness import LOOKUP_TABLE_HEADER, LOOKUP_TABLE_PROGRAM, unsound
 from node.localnet.versions import UndoLog
 
-LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
-_LOOKUP_TABLE_HEADER = 56
-"""Bytes before the first address of a lookup table account."""
 _SYSTEM = Pubkey.default()
+_STAKE_CONFIG = Pubkey.from_string("StakeConfig11111111111111111111111111111111")
+_CONFIG_PROGRAM = Pubkey.from_string("Config1111111111111111111111111111111111111")
+_STAKE_CONFIG_DATA = b"\x00" + struct.pack("<dB", 0.25, 12)
+"""Warm-up a quarter of the stake per epoch, and the share that would be slashed, as on every cluster."""
+_NATIVE_OWNERS = (
+    Pubkey.from_string("NativeLoader1111111111111111111111111111111"),
+    Pubkey.from_string("Sysvar1111111111111111111111111111111111111"),
+)
+"""Owners of built-in programs and of sysvars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,8 @@ class Execution:
     changed: tuple[Pubkey, ...] = ()
     post_accounts: dict[Pubkey, Account] | None = None
     """Accounts after a simulation that succeeded."""
+    loaded_bytes: int = 0
+    """What the transaction's accounts count towards the limit of loaded data; 0 where nothing was executed."""
 
 
 class Bank:
@@ -101,10 +114,15 @@ class Bank:
 
     def __init__(self) -> None:
         self._svm = LiteSVM().with_blockhash_check(False).with_sigverify(True).with_transaction_history(0)
+        for address, code in spl_programs().items():
+            self._svm.add_program_with_loader(address, code, LOADER_2)
         self._undo = UndoLog()
         self._owners: set[Pubkey] = {_SYSTEM}
         self._hidden = {self._svm.airdrop_pubkey()}
         self._builtin = {key for loader in LOADERS for key, _ in self._svm.get_program_accounts(loader)}
+        self._svm.set_account(spl.NATIVE_MINT, spl.native_mint())
+        self._svm.set_account(_STAKE_CONFIG, Account(960_480, _STAKE_CONFIG_DATA, _CONFIG_PROGRAM, False))
+        self._svm.set_epoch_schedule(EpochSchedule.without_warmup())
 
     # --- what the cluster sets
 
@@ -193,6 +211,11 @@ class Bank:
             found.pop(key, None)
         return list(found.items())
 
+    def holders(self, slot: int) -> Iterator[tuple[Pubkey, Account]]:
+        """Every account that holds lamports at the end of the slot: of all owners known, so of all there are."""
+        for owner in self._owners.union(LOADERS, _NATIVE_OWNERS):
+            yield from self.program_accounts(owner, slot)
+
     def changed_in(self, slot: int) -> list[Pubkey]:
         """Accounts that changed in the slot."""
         return self._undo.changed_in(slot)
@@ -209,6 +232,10 @@ class Bank:
             if account.lamports and key not in self._hidden and key not in self._builtin
         ]
         return sorted(found, key=lambda entry: entry[1].executable)
+
+    def unsound(self, transaction: VersionedTransaction, slot: int) -> Any:
+        """What is wrong with the transaction whatever it does, as a transaction error in JSON form; None if nothing."""
+        return unsound(transaction, slot, lambda key: self.account(key, slot))
 
     def keys_of(self, transaction: VersionedTransaction) -> Keys:
         """All accounts the transaction names, lookup tables resolved as they are now."""
@@ -231,7 +258,7 @@ class Bank:
         account = self._svm.get_account(key)
         if account is None or account.owner != LOOKUP_TABLE_PROGRAM:
             return []
-        body = account.data[_LOOKUP_TABLE_HEADER:]
+        body = account.data[LOOKUP_TABLE_HEADER:]
         return [Pubkey.from_bytes(body[at : at + 32]) for at in range(0, len(body) - 31, 32)]
 
     # --- executing
@@ -291,9 +318,50 @@ class Bank:
                 outcome = self._svm.simulate_transaction(transaction)
             finally:
                 self._svm._inner.set_sigverify(True)
+            before = [self._svm.get_account(key) for key in keys.all]
             if isinstance(outcome, FailedTransactionMetadata):
-                return self._corrected(_execution(outcome, keys), transaction)
-        return _execution(outcome.meta(), keys, dict(outcome.post_accounts()))
+                return self._simulated(self._corrected(_execution(outcome, keys), transaction), transaction, before, {})
+            after = dict(outcome.post_accounts())
+            return self._simulated(_execution(outcome.meta(), keys, after), transaction, before, after)
+
+    def balances(self, transaction: VersionedTransaction, slot: int) -> Execution:
+        """The accounts of a transaction as a slot's view has them, for one that is not run."""
+        keys = self.keys_of(transaction)
+        before = [self.account(key, slot) for key in keys.all]
+        lamports, tokens = _lamports(before), self._token_balances(before)
+        return Execution(False, None, [], 0, 0, [], None, keys, lamports, lamports, tokens, tokens)
+
+    def _simulated(
+        self,
+        tried: Execution,
+        transaction: VersionedTransaction,
+        before: Sequence[Account | None],
+        changed: Mapping[Pubkey, Account],
+    ) -> Execution:
+        after = [changed.get(key, old) for key, old in zip(tried.keys.all, before, strict=True)]
+        post = list(_lamports(after))
+        tried = replace(tried, fee=tried.fee if _charged(tried.error) else 0)
+        if tried.error is not None and tried.fee:
+            post[0] -= tried.fee  # what fails has to pay all the same
+        return replace(
+            tried,
+            pre_balances=_lamports(before),
+            post_balances=tuple(post),
+            pre_tokens=self._token_balances(before),
+            post_tokens=self._token_balances(after),
+            loaded_bytes=self._loaded_bytes(transaction, before) if tried.units else 0,
+        )
+
+    def _loaded_bytes(self, transaction: VersionedTransaction, accounts: Sequence[Account | None]) -> int:
+        found = {id(account): account for account in accounts if account is not None}
+        total = sum(_ACCOUNT_BYTES + len(account.data) for account in found.values())
+        for account in found.values():
+            code = self._svm.get_account(Pubkey.from_bytes(account.data[4:36])) if is_program(account) else None
+            if code is not None:
+                total += _ACCOUNT_BYTES + len(code.data)
+        message = transaction.message
+        tables = message.address_table_lookups if isinstance(message, MessageV0) else []
+        return total + _TABLE_BYTES * len(tables)
 
     def _corrected(self, result: Execution, transaction: VersionedTransaction) -> Execution:
         """The SVM has one error for accounts that are no programs and for programs that are not there; nodes two."""
@@ -345,6 +413,22 @@ class Bank:
 
 
 _NOTHING = Account(0, b"", _SYSTEM, False)
+_ACCOUNT_BYTES = 64
+"""What an account counts beside its data."""
+_TABLE_BYTES = 8_248
+"""What a lookup table counts, however long it is."""
+
+
+_CHARGED = ("ProgramAccountNotFound", "InvalidProgramForExecution", "MaxLoadedAccountsDataSizeExceeded")
+"""Errors found after the fee was taken, beside those of instructions and of rent."""
+
+
+def _charged(error: Any) -> bool:
+    return error is None or isinstance(error, dict) or error in _CHARGED
+
+
+def _lamports(accounts: Sequence[Account | None]) -> tuple[int, ...]:
+    return tuple(account.lamports if account else 0 for account in accounts)
 
 
 @contextmanager

@@ -59,8 +59,8 @@ def make_record(
         "preBalances": done.pre_balances,
         "postBalances": done.post_balances,
         "innerInstructions": done.inner,
-        "preTokenBalances": [_token_json(entry) for entry in done.pre_tokens],
-        "postTokenBalances": [_token_json(entry) for entry in done.post_tokens],
+        "preTokenBalances": [token_json(entry) for entry in done.pre_tokens],
+        "postTokenBalances": [token_json(entry) for entry in done.post_tokens],
         "rewards": [],
         "loadedAddresses": {
             "writable": [str(key) for key in done.keys.loaded_writable],
@@ -91,7 +91,7 @@ def return_data_json(returned: tuple[str, bytes]) -> dict[str, Any]:
     return {"programId": program, "data": [base64.b64encode(data).decode(), "base64"]}
 
 
-def _token_json(entry: TokenBalance) -> dict[str, Any]:
+def token_json(entry: TokenBalance) -> dict[str, Any]:
     return {
         "accountIndex": entry.index,
         "mint": entry.mint,

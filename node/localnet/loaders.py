@@ -12,9 +12,11 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 
 UPGRADEABLE_LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
+LOADER_2 = Pubkey.from_string("BPFLoader2111111111111111111111111111111111")
+"""The loader of programs that cannot be changed: their code lies at their own address."""
 LOADERS = (
     UPGRADEABLE_LOADER,
-    Pubkey.from_string("BPFLoader2111111111111111111111111111111111"),
+    LOADER_2,
     Pubkey.from_string("BPFLoader1111111111111111111111111111111111"),
 )
 NOBODY = Pubkey.default()

@@ -1,7 +1,6 @@
-"""SPL token accounts and mints as bytes, and as the parsed JSON that RPC nodes answer with.
+"""SPL token accounts and mints as bytes.
 
-Layouts: SPL Token program, 165-byte accounts and 82-byte mints. Extensions of Token-2022 that follow them are
-not parsed.
+Layouts: SPL Token program, 165-byte accounts and 82-byte mints; extensions of Token-2022 may follow.
 """
 
 from __future__ import annotations
@@ -15,13 +14,18 @@ from solders.pubkey import Pubkey
 
 TOKEN_PROGRAM = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 TOKEN_2022_PROGRAM = Pubkey.from_string("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")
+NATIVE_MINT = Pubkey.from_string("So11111111111111111111111111111111111111112")
+"""The mint of wrapped SOL, which every cluster has from genesis."""
 ACCOUNT_BYTES = 165
 MINT_BYTES = 82
+MULTISIG_BYTES = 355
 
 _ACCOUNT = struct.Struct("<32s32sQI32sBIQQI32s")
 _MINT = struct.Struct("<I32sQBBI32s")
+_MOST_DECIMALS = 19
+"""10 to the power of more is beyond 64 bits, and has no floating point form at a node."""
 _STATES = {1: "initialized", 2: "frozen"}
-_PROGRAM_NAMES = {TOKEN_PROGRAM: "spl-token", TOKEN_2022_PROGRAM: "spl-token-2022"}
+_PROGRAMS = (TOKEN_PROGRAM, TOKEN_2022_PROGRAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,17 @@ def _key(present: int, raw: bytes) -> Pubkey | None:
 
 def is_token_program(owner: Pubkey) -> bool:
     """Whether the owner is one of the two token programs."""
-    return owner in _PROGRAM_NAMES
+    return owner in _PROGRAMS
 
 
 def token_account(account: Account) -> TokenAccount | None:
     """The account as an initialised token account, or None where it is none."""
-    data = account.data
-    if not is_token_program(account.owner) or len(data) < ACCOUNT_BYTES:
+    return token_account_of(account.data) if is_token_program(account.owner) else None
+
+
+def token_account_of(data: bytes) -> TokenAccount | None:
+    """An account's bytes as an initialised token account, whoever owns them."""
+    if len(data) < ACCOUNT_BYTES or len(data) == MULTISIG_BYTES:
         return None
     if len(data) > ACCOUNT_BYTES and data[ACCOUNT_BYTES] != 2:
         return None  # Token-2022 marks what stands before its extensions: 2 is an account
@@ -82,8 +90,12 @@ def token_account(account: Account) -> TokenAccount | None:
 
 def mint(account: Account) -> Mint | None:
     """The account as an initialised mint, or None where it is none."""
-    data = account.data
-    if not is_token_program(account.owner) or len(data) < MINT_BYTES or len(data) == ACCOUNT_BYTES:
+    return mint_of(account.data) if is_token_program(account.owner) else None
+
+
+def mint_of(data: bytes) -> Mint | None:
+    """An account's bytes as an initialised mint, whoever owns them."""
+    if len(data) != MINT_BYTES and (len(data) <= ACCOUNT_BYTES or len(data) == MULTISIG_BYTES):
         return None
     if len(data) > ACCOUNT_BYTES and data[ACCOUNT_BYTES] != 1:
         return None
@@ -99,6 +111,11 @@ def mint_bytes(authority: Pubkey | None, *, decimals: int, supply: int = 0) -> b
     return _MINT.pack(int(authority is not None), key, supply, decimals, 1, 0, bytes(32))
 
 
+def native_mint() -> Account:
+    """The mint of wrapped SOL as a cluster's genesis has it: 9 decimals, nobody's."""
+    return Account(10**9, _MINT.pack(0, bytes(32), 0, 9, 1, 0, bytes(32)), TOKEN_PROGRAM, False, 1)
+
+
 def account_bytes(token: Pubkey, owner: Pubkey, amount: int) -> bytes:
     """An initialised token account without delegate."""
     return _ACCOUNT.pack(bytes(token), bytes(owner), amount, 0, bytes(32), 1, 0, 0, 0, 0, bytes(32))
@@ -111,51 +128,6 @@ def amount_json(amount: int, decimals: int) -> dict[str, Any]:
     return {
         "amount": str(amount),
         "decimals": decimals,
-        "uiAmount": amount / 10**decimals,
+        "uiAmount": amount / 10**decimals if decimals <= _MOST_DECIMALS else None,
         "uiAmountString": f"{whole}.{digits}" if digits else str(whole),
     }
-
-
-def parsed_json(account: Account, decimals: int | None) -> dict[str, Any] | None:
-    """The `jsonParsed` form of a token account or mint; None where the account is neither.
-
-    `decimals` are those of the token account's mint; without them a token account cannot be told.
-    """
-    found = token_account(account)
-    if found is not None:
-        if decimals is None:
-            return None
-        body = _account_info(found, decimals)
-    else:
-        minted = mint(account)
-        if minted is None:
-            return None
-        body = {
-            "type": "mint",
-            "info": {
-                "mintAuthority": minted.authority and str(minted.authority),
-                "supply": str(minted.supply),
-                "decimals": minted.decimals,
-                "isInitialized": True,
-                "freezeAuthority": minted.freeze_authority and str(minted.freeze_authority),
-            },
-        }
-    return {"program": _PROGRAM_NAMES[account.owner], "parsed": body, "space": len(account.data)}
-
-
-def _account_info(found: TokenAccount, decimals: int) -> dict[str, Any]:
-    info: dict[str, Any] = {
-        "mint": str(found.mint),
-        "owner": str(found.owner),
-        "tokenAmount": amount_json(found.amount, decimals),
-        "state": found.state,
-        "isNative": found.native_reserve is not None,
-    }
-    if found.delegate is not None:
-        info["delegate"] = str(found.delegate)
-        info["delegatedAmount"] = amount_json(found.delegated_amount, decimals)
-    if found.native_reserve is not None:
-        info["rentExemptReserve"] = amount_json(found.native_reserve, decimals)
-    if found.close_authority is not None:
-        info["closeAuthority"] = str(found.close_authority)
-    return {"type": "account", "info": info}

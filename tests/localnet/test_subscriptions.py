@@ -190,7 +190,7 @@ async def test_logs_of_all_and_of_one_program(rpc: RpcClient) -> None:
             told = await peer.told("logs", number)
             assert told["value"]["signature"] == signature
             assert told["value"]["err"] is None
-            assert "Program log: hello" in told["value"]["logs"]
+            assert 'Program log: Memo (len 5): "hello"' in told["value"]["logs"]
         rpc.net.fund(address(payer), sol=1)
         assert (await peer.told("logs", everything))["value"]["signature"] != signature
         assert (await peer.call("logsSubscribe", {"mentions": ["a", "b"]}))["error"]["code"] == -32602

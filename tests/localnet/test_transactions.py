@@ -162,7 +162,7 @@ async def test_get_transaction_in_its_encodings(rpc: RpcClient) -> None:
     meta = found["meta"]
     assert meta["preBalances"][0] - meta["postBalances"][0] == meta["fee"] == 5_000
     assert meta["logMessages"][0] == f"Program {MEMO} invoke [1]"
-    assert "Program log: hello" in meta["logMessages"]
+    assert 'Program log: Memo (len 5): "hello"' in meta["logMessages"]
     assert meta["loadedAddresses"] == {"writable": [], "readonly": []}
     binary = await rpc.call("getTransaction", signature, {**options, "encoding": "base64"})
     assert binary["transaction"] == [wire(transaction), "base64"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from solders.account import Account
@@ -9,12 +10,15 @@ from solders.pubkey import Pubkey
 
 from node.localnet.rpc.accounts_json import AccountStyle
 from node.localnet.rpc.context import Methods, reader, with_context
-from node.localnet.rpc.filters import parse_filters
+from node.localnet.rpc.errors import INVALID_REQUEST, RpcError
+from node.localnet.rpc.filters import check_token_filters, parse_filters
 from node.localnet.rpc.params import Params, pubkey
 from node.localnet.slots import Block
 from node.localnet.validator import Validator
 
 _MOST_ACCOUNTS = 100
+_MOST_BYTES = 10 * 1024 * 1024
+"""Of an account."""
 
 
 class AccountMethods:
@@ -59,9 +63,10 @@ class AccountMethods:
         owner, config = params.pubkey(0), params.config(1)
         filters, style = parse_filters(config), AccountStyle.of(config)
         block = config.view(self._validator.slots)
+        check_token_filters(owner, filters)
         found = [
             keyed(key, account, style, self._validator, block)
-            for key, account in self._validator.bank.program_accounts(owner, block.slot)
+            for key, account in in_order(self._validator.bank.program_accounts(owner, block.slot))
             if all(entry.passes(account) for entry in filters)
         ]
         return with_context(block, found) if config.flag("withContext") else found
@@ -69,15 +74,22 @@ class AccountMethods:
     def minimum_rent(self, params: Params) -> Any:
         """Lamports that make an account of so many bytes rent-exempt."""
         size = params.integer(0)
+        if size > _MOST_BYTES:
+            raise RpcError(INVALID_REQUEST, "Invalid request")
         params.config(1).commitment()
         return self._validator.bank.minimum_rent(size)
 
     def _one(self, key: Pubkey, style: AccountStyle, block: Block) -> Any:
         read = reader(self._validator, block)
         account = read(key)
-        return style.apply(account, read) if account is not None else None
+        return style.apply(key, account, read) if account is not None else None
 
 
 def keyed(key: Pubkey, account: Account, style: AccountStyle, validator: Validator, block: Block) -> dict[str, Any]:
     """An account with its address, as lists give it."""
-    return {"pubkey": str(key), "account": style.apply(account, reader(validator, block))}
+    return {"pubkey": str(key), "account": style.apply(key, account, reader(validator, block))}
+
+
+def in_order(rows: Iterable[tuple[Pubkey, Account]]) -> list[tuple[Pubkey, Account]]:
+    """Accounts in the order of their addresses' bytes, as lists give them."""
+    return sorted(rows, key=lambda row: bytes(row[0]))

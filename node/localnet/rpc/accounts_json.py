@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +10,24 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 
 from node.base58 import b58encode
-from node.localnet import spl
-from node.localnet.rpc.errors import INVALID_REQUEST, RpcError, invalid_params
+from node.localnet.rpc.errors import INVALID_REQUEST, RpcError
 from node.localnet.rpc.params import Config
+from node.localnet.rpc.parsed_accounts import parsed_json
+from node.localnet.rpc.parsed_tokens import AccountReader
+from node.localnet.spl import is_token_program
 
 _RENT_EPOCH = 2**64 - 1
 """What rent-exempt accounts say since rent is no longer collected."""
+_NEVER_PAID = (
+    Pubkey.from_string("NativeLoader1111111111111111111111111111111"),
+    Pubkey.from_string("Sysvar1111111111111111111111111111111111111"),
+)
+"""Owners of accounts that are there without a transaction ever having made them."""
 _BASE58_LIMIT = 128
 """Bytes; nodes refuse to write more in base58."""
 
 _ZSTD_BLOCK = 128 * 1024
 """Bytes, the most a block may have."""
-
-AccountReader = Callable[[Pubkey], Account | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,50 +40,51 @@ class AccountStyle:
 
     @classmethod
     def of(cls, config: Config, default: str = "binary") -> AccountStyle:
-        """The style a request asks for, or -32602."""
-        encoding = config.text("encoding", default)
-        if encoding not in ("binary", "base58", "base64", "jsonParsed", "base64+zstd"):
-            raise invalid_params(
-                f"Invalid params: unknown variant `{encoding}`, expected one of "
-                "`binary`, `base58`, `base64`, `jsonParsed`, `base64+zstd`."
-            )
-        part = config.get("dataSlice")
-        if part is None:
-            return cls(encoding)
-        if not isinstance(part, dict):
-            raise invalid_params("Invalid params: dataSlice must be a map of offset and length.")
-        offset, length = Config(part).integer("offset"), Config(part).integer("length")
-        if offset is None or length is None:
-            raise invalid_params("Invalid params: missing field `offset` or `length`.")
-        return cls(encoding, offset, length)
+        """The style a request asks for."""
+        encoding, part = config.text("encoding", default), config.get("dataSlice")
+        return cls(encoding) if part is None else cls(encoding, part["offset"], part["length"])
 
-    def apply(self, account: Account, read: AccountReader) -> dict[str, Any]:
-        """The account in JSON; `read` gives other accounts (a token account's mint) in the same view."""
+    @classmethod
+    def whole(cls, config: Config) -> AccountStyle:
+        """The style of notifications: a node pays no heed to a data slice there."""
+        return cls(config.text("encoding", "binary"))
+
+    def apply(self, key: Pubkey, account: Account, read: AccountReader) -> dict[str, Any]:
+        """The account in JSON; `read` gives other accounts (a token account's mint) in the same view.
+
+        Raises RpcError -32600 for more bytes than base58 is given for.
+        """
+        if self.encoding in ("binary", "base58") and len(self._part(account.data)) > _BASE58_LIMIT:
+            raise RpcError(
+                INVALID_REQUEST,
+                f"Encoded binary (base 58) data should be less than {_BASE58_LIMIT} bytes, please use Base64 encoding.",
+            )
+        return self.told(key, account, read)
+
+    def told(self, key: Pubkey, account: Account, read: AccountReader) -> dict[str, Any]:
+        """As `apply`, but never an error: how notifications tell an account."""
         return {
             "lamports": account.lamports,
-            "data": self._data(account, read),
+            "data": self._data(key, account, read),
             "owner": str(account.owner),
             "executable": account.executable,
-            "rentEpoch": _RENT_EPOCH,
+            "rentEpoch": account.rent_epoch if account.owner in _NEVER_PAID else _RENT_EPOCH,
             "space": len(account.data),
         }
 
-    def _data(self, account: Account, read: AccountReader) -> Any:
+    def _part(self, data: bytes) -> bytes:
+        return data if self.length is None else data[self.offset : self.offset + self.length]
+
+    def _data(self, key: Pubkey, account: Account, read: AccountReader) -> Any:
         if self.encoding == "jsonParsed":
-            parsed = spl.parsed_json(account, decimals_of(account, read))
+            parsed = parsed_json(key, account, read)
             if parsed is not None:
                 return parsed
-        data = account.data
-        if self.length is not None:
-            data = data[self.offset : self.offset + self.length]
+        # What was asked for parsed comes whole where a token program owns it.
+        whole = self.encoding == "jsonParsed" and is_token_program(account.owner)
+        data = account.data if whole else self._part(account.data)
         if self.encoding in ("binary", "base58"):
-            if len(data) > _BASE58_LIMIT:
-                raise RpcError(
-                    INVALID_REQUEST,
-                    f"Encoded binary (base 58) data should be less than {_BASE58_LIMIT} bytes, "
-                    "please use Base64 encoding.",
-                )
-            text = b58encode(data)
+            text = b58encode(data) if len(data) <= _BASE58_LIMIT else "error: data too large for bs58 encoding"
             return text if self.encoding == "binary" else [text, "base58"]
         if self.encoding == "base64+zstd":
             return [base64.b64encode(zstd_frame(data)).decode(), "base64+zstd"]
@@ -95,13 +100,3 @@ def zstd_frame(data: bytes) -> bytes:
         last = start == starts[-1]
         parts.append((len(piece) << 3 | last).to_bytes(3, "little") + piece)
     return b"".join(parts)
-
-
-def decimals_of(account: Account, read: AccountReader) -> int | None:
-    """The decimals of a token account's mint, None where the account is none or its mint is missing."""
-    token = spl.token_account(account)
-    if token is None:
-        return None
-    minted = read(token.mint)
-    found = spl.mint(minted) if minted is not None else None
-    return found.decimals if found is not None else None

@@ -31,7 +31,7 @@ from node.localnet.faucet import Faucet
 from node.localnet.minting import Mints
 from node.localnet.rpc.context import Methods
 from node.localnet.rpc.errors import invalid_params
-from node.localnet.rpc.params import Params
+from node.localnet.rpc.params import Params, blockhash
 from node.localnet.validator import Validator
 
 _MOST_ACCOUNTS = 1_000
@@ -71,7 +71,10 @@ class AdminMethods:
     def airdrop(self, params: Params) -> Any:
         """Lamports from the faucet; the signature."""
         key, lamports = params.pubkey(0), params.integer(1)
-        params.config(2).commitment()
+        config = params.config(2)
+        config.commitment()
+        if config.get("recentBlockhash") is not None:
+            blockhash(config.get("recentBlockhash"))  # only its form matters: the faucet takes the newest
         return self._faucet.give(to_address(key), lamports=lamports).signature
 
     def give(self, params: Params) -> Any:

@@ -6,9 +6,10 @@ from typing import Any
 
 from solders.hash import Hash
 
-from node.localnet.rpc.context import API_VERSION, Methods, with_context
+from node.localnet.rpc.context import API_VERSION, FEATURE_SET, Methods, with_context
+from node.localnet.rpc.encodings import Undecodable, fixed
 from node.localnet.rpc.errors import invalid_params
-from node.localnet.rpc.params import Params
+from node.localnet.rpc.params import Params, pubkey
 from node.localnet.slots import SLOTS_PER_EPOCH, Commitment
 from node.localnet.validator import Validator
 
@@ -17,24 +18,21 @@ _MOST_FEE_ACCOUNTS = 128
 
 
 class ClusterMethods:
-    """getSlot and its like. `identity` is the one node's address."""
+    """getSlot and its like."""
 
-    def __init__(self, validator: Validator, identity: str) -> None:
+    def __init__(self, validator: Validator) -> None:
         self._validator = validator
-        self._identity = identity
 
     def table(self) -> Methods:
         """Methods by name."""
         return {
             "getHealth": lambda _: "ok",
-            "getVersion": lambda _: {"solana-core": API_VERSION, "feature-set": 0},
-            "getIdentity": lambda _: {"identity": self._identity},
+            "getVersion": lambda _: {"solana-core": API_VERSION, "feature-set": FEATURE_SET},
             "getGenesisHash": lambda _: str(self._validator.genesis_hash),
             "getSlot": self.slot,
             "getBlockHeight": self.block_height,
             "getEpochInfo": self.epoch_info,
             "getEpochSchedule": self.epoch_schedule,
-            "getSlotLeader": self.slot_leader,
             "getTransactionCount": self.transaction_count,
             "getLatestBlockhash": self.latest_blockhash,
             "isBlockhashValid": self.blockhash_valid,
@@ -71,11 +69,6 @@ class ClusterMethods:
             "firstNormalSlot": 0,
         }
 
-    def slot_leader(self, params: Params) -> Any:
-        """The one node leads every slot."""
-        params.config(0).view(self._validator.slots)
-        return self._identity
-
     def transaction_count(self, params: Params) -> Any:
         """Transactions in blocks since genesis."""
         params.config(0).view(self._validator.slots)
@@ -92,18 +85,18 @@ class ClusterMethods:
 
     def blockhash_valid(self, params: Params) -> Any:
         """Whether a view still accepts transactions that name the hash."""
-        text = params.text(0)
         try:
-            blockhash = Hash.from_string(text)
-        except ValueError as error:
-            raise invalid_params(f"Invalid param: {error}") from None
+            blockhash = Hash.from_bytes(fixed(params.text(0), 32))
+        except Undecodable as error:
+            raise invalid_params(str(error)) from None
         block = params.config(1).view(self._validator.slots)
         return with_context(block, self._validator.blockhashes.valid_at(blockhash, block.height))
 
     def prioritization_fees(self, params: Params) -> Any:
         """The lowest fee that was paid in each recent slot: nothing, since blocks here are never full."""
         if params.get(0) is not None:
-            params.items(0, _MOST_FEE_ACCOUNTS)
+            for value in params.items(0, _MOST_FEE_ACCOUNTS):
+                pubkey(value)
         slots = self._validator.slots
         head = slots.at(Commitment.PROCESSED).slot
         return [{"slot": block.slot, "prioritizationFee": 0} for block in slots.between(head - _FEE_SLOTS, head)]

@@ -14,6 +14,8 @@ from node.localnet.validator import Validator
 
 API_VERSION = "3.1.8"
 """The node release whose answers are followed."""
+FEATURE_SET = 1_620_780_344
+"""What that release says of the features it knows."""
 
 Method = Callable[[Params], Any]
 Methods = dict[str, Method]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from solders.account import Account
+from solders.pubkey import Pubkey
 
 from node.localnet import spl
+from node.localnet.rpc.encodings import Undecodable, base58_bytes, base64_bytes
 from node.localnet.rpc.errors import invalid_params
-from node.localnet.rpc.params import Config, decode_bytes
-from node.localnet.rpc.shapes import kind
+from node.localnet.rpc.params import Config
 
 _MOST_FILTERS = 4
-_MEMCMP_BYTES = 128
+_MOST_BYTES = 128
+_MOST_BASE58, _MOST_BASE64 = 175, 172
+"""Characters of so many bytes as text."""
+_STATE_OFFSET = 108
+"""Of a token account: 0 is one that is not initialised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,49 +35,71 @@ class Filter:
         data = account.data
         if self.size is not None and len(data) != self.size:
             return False
-        if self.wanted is not None and data[self.offset : self.offset + len(self.wanted)] != self.wanted:
+        if self.wanted is not None and (
+            self.offset > len(data) or data[self.offset : self.offset + len(self.wanted)] != self.wanted
+        ):
             return False
-        return not self.token_account or spl.token_account(account) is not None
+        return not self.token_account or _is_token_account(data)
+
+
+def _is_token_account(data: bytes) -> bool:
+    if len(data) < spl.ACCOUNT_BYTES or data[_STATE_OFFSET] == 0:
+        return False
+    return len(data) == spl.ACCOUNT_BYTES or (data[spl.ACCOUNT_BYTES] == 2 and len(data) != spl.MULTISIG_BYTES)
 
 
 def parse_filters(config: Config) -> tuple[Filter, ...]:
     """The filters of a request, or -32602."""
-    value = config.get("filters")
-    if value is None:
-        return ()
-    if not isinstance(value, list):
-        raise invalid_params(f"Invalid params: invalid type: {kind(value)}, expected a sequence.")
-    if len(value) > _MOST_FILTERS:
+    entries = config.get("filters") or []
+    if len(entries) > _MOST_FILTERS:
         raise invalid_params(f"Too many filters provided; max {_MOST_FILTERS}")
-    return tuple(_filter(entry) for entry in value)
+    return tuple(_filter(entry) for entry in entries)
 
 
-def _filter(entry: object) -> Filter:
+def check_token_filters(program: Pubkey, filters: tuple[Filter, ...]) -> None:
+    """-32602 where token accounts are asked for by an owner or a mint that is no address."""
+    if not spl.is_token_program(program):
+        return
+    # A node looks through all of them for an owner before it looks for a mint.
+    for offset, name in ((32, "owner"), (0, "mint")):
+        for entry in filters:
+            if entry.wanted is not None and entry.offset == offset and len(entry.wanted) != 32:
+                raise invalid_params(
+                    f"Incorrect byte length {len(entry.wanted)} for SPL token {name} filter, expected 32"
+                )
+        if any(entry.wanted is not None and entry.offset == offset for entry in filters) and _of_accounts(filters):
+            return
+
+
+def _of_accounts(filters: tuple[Filter, ...]) -> bool:
+    return any(entry.size == spl.ACCOUNT_BYTES or entry.token_account for entry in filters)
+
+
+def _filter(entry: Any) -> Filter:
     if entry == "tokenAccountState":
         return Filter(token_account=True)
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise invalid_params("Invalid params: a filter is one of dataSize, memcmp and tokenAccountState.")
-    name, body = next(iter(entry.items()))
+    ((name, body),) = entry.items()
     if name == "dataSize":
-        return Filter(size=Config(entry).integer("dataSize"))
-    if name == "tokenAccountState":
-        return Filter(token_account=True)
-    if name == "memcmp" and isinstance(body, dict):
-        return _memcmp(Config(body))
-    raise invalid_params(f"Invalid params: unknown variant `{name}`, expected one of `dataSize`, `memcmp`.")
+        return Filter(size=body)
+    return Filter(offset=body["offset"], wanted=_wanted(body["bytes"], body.get("encoding")))
 
 
-def _memcmp(body: Config) -> Filter:
-    offset = body.integer("offset")
-    if offset is None:
-        raise invalid_params("Invalid params: missing field `offset`.")
-    raw = body.get("bytes")
-    if isinstance(raw, list) and all(isinstance(value, int) and 0 <= value < 256 for value in raw):
+def _wanted(raw: str | list[int], encoding: str | None) -> bytes:
+    if isinstance(raw, list):
         wanted = bytes(raw)
-    elif isinstance(raw, str):
-        wanted = decode_bytes(raw, body.text("encoding", "base58"))
+    elif encoding == "base64":
+        wanted = _decoded(raw, "Base64")
     else:
-        raise invalid_params("Invalid params: missing field `bytes`.")
-    if len(wanted) > _MEMCMP_BYTES:
+        wanted = _decoded(raw, "Base58")
+    if len(wanted) > _MOST_BYTES:
         raise invalid_params("Invalid param: DataTooLarge")
-    return Filter(offset=offset, wanted=wanted)
+    return wanted
+
+
+def _decoded(text: str, name: str) -> bytes:
+    if len(text.encode()) > (_MOST_BASE64 if name == "Base64" else _MOST_BASE58):
+        raise invalid_params("Invalid param: DataTooLarge")
+    try:
+        return base64_bytes(text) if name == "Base64" else base58_bytes(text)
+    except Undecodable as error:
+        raise invalid_params(f"Invalid param: {name}DecodeError({error})") from None

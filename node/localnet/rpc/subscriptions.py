@@ -10,12 +10,12 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 
 from node.localnet.ledger import Record
-from node.localnet.rpc.accounts import keyed
-from node.localnet.rpc.accounts_json import AccountReader, AccountStyle
+from node.localnet.rpc.accounts_json import AccountStyle
 from node.localnet.rpc.context import Methods, reader
 from node.localnet.rpc.errors import RpcError, invalid_params
 from node.localnet.rpc.filters import parse_filters
 from node.localnet.rpc.params import Params, pubkey
+from node.localnet.rpc.parsed_tokens import AccountReader
 from node.localnet.rpc.topics import Subscriber, Subscription, Topic, Topics
 from node.localnet.slots import Block, Commitment
 from node.localnet.validator import Validator
@@ -158,29 +158,32 @@ class Subscriptions:
             self._tell_account(key, read, commitment, block)
             account = read(key) if by_program else None
             if account is not None:  # a closed account belongs to no program any more, so none hears of it
-                self._tell_program(key, account, commitment, block)
+                self._tell_program(key, account, read, commitment, block)
 
     def _tell_account(self, key: Pubkey, read: AccountReader, commitment: Commitment, block: Block) -> None:
         for topic in self._topics.about("account", commitment, key):
             assert topic.style is not None
             account = read(key)
-            self._topics.tell(topic, _in_slot(block, topic.style.apply(account, read) if account else _CLOSED))
+            self._topics.tell(topic, _in_slot(block, topic.style.told(key, account, read) if account else _CLOSED))
 
-    def _tell_program(self, key: Pubkey, account: Account, commitment: Commitment, block: Block) -> None:
+    def _tell_program(
+        self, key: Pubkey, account: Account, read: AccountReader, commitment: Commitment, block: Block
+    ) -> None:
         for topic in self._topics.about("program", commitment, account.owner):
             assert topic.style is not None
             if all(entry.passes(account) for entry in topic.filters):
-                self._topics.tell(topic, _in_slot(block, keyed(key, account, topic.style, self._validator, block)))
+                value = {"pubkey": str(key), "account": topic.style.told(key, account, read)}
+                self._topics.tell(topic, _in_slot(block, value))
 
 
 def _account(params: Params) -> Topic:
     key, config = params.pubkey(0), params.config(1)
-    return Topic("account", config.commitment(), key, AccountStyle.of(config))
+    return Topic("account", config.commitment(), key, AccountStyle.whole(config))
 
 
 def _program(params: Params) -> Topic:
     key, config = params.pubkey(0), params.config(1)
-    return Topic("program", config.commitment(), key, AccountStyle.of(config), parse_filters(config))
+    return Topic("program", config.commitment(), key, AccountStyle.whole(config), parse_filters(config))
 
 
 def _signature(params: Params) -> Topic:

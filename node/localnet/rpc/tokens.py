@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import heapq
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from solders.account import Account
 from solders.pubkey import Pubkey
 
 from node.localnet import spl
-from node.localnet.rpc.accounts import keyed
-from node.localnet.rpc.accounts_json import AccountStyle, decimals_of
-from node.localnet.rpc.context import Methods, reader, with_context
-from node.localnet.rpc.errors import INVALID_PARAMS, RpcError, invalid_params
+from node.localnet.rpc.accounts import in_order, keyed
+from node.localnet.rpc.accounts_json import AccountStyle
+from node.localnet.rpc.context import Methods, with_context
+from node.localnet.rpc.errors import invalid_params
 from node.localnet.rpc.params import Params, pubkey
 from node.localnet.slots import Block
 from node.localnet.validator import Validator
 
-_TOKEN_PROGRAMS = (spl.TOKEN_PROGRAM, spl.TOKEN_2022_PROGRAM)
+_LARGEST = 20
 
 
 class TokenMethods:
@@ -40,14 +41,11 @@ class TokenMethods:
         """The balance of one token account."""
         key = params.pubkey(0)
         block = params.config(1).view(self._validator.slots)
-        account = self._validator.bank.account(key, block.slot)
-        if account is None:
-            raise RpcError(INVALID_PARAMS, "Invalid param: could not find account")
+        account = self._account(key, block)
         token = spl.token_account(account)
-        decimals = decimals_of(account, reader(self._validator, block))
-        if token is None or decimals is None:
-            raise RpcError(INVALID_PARAMS, "Invalid param: not a Token account")
-        return with_context(block, spl.amount_json(token.amount, decimals))
+        if token is None:
+            raise invalid_params("Invalid param: not a Token account")
+        return with_context(block, spl.amount_json(token.amount, self._decimals(token.mint, block)[1]))
 
     def accounts_by_owner(self, params: Params) -> Any:
         """Token accounts that belong to a wallet, of one mint or one token program."""
@@ -61,62 +59,70 @@ class TokenMethods:
         """How much of a mint exists."""
         key = params.pubkey(0)
         block = params.config(1).view(self._validator.slots)
-        minted = self._mint(key, block)
+        account = self._account(key, block)
+        if not spl.is_token_program(account.owner):
+            raise invalid_params("Invalid param: not a Token mint")
+        minted = spl.mint(account)
+        if minted is None:
+            raise invalid_params("Invalid param: mint could not be unpacked")
         return with_context(block, spl.amount_json(minted.supply, minted.decimals))
 
     def largest_accounts(self, params: Params) -> Any:
         """The 20 token accounts that hold most of a mint."""
         key = params.pubkey(0)
         block = params.config(1).view(self._validator.slots)
-        minted = self._mint(key, block)
-        rows = sorted(
-            (
-                (token.amount, str(address))
-                for address, account in self._all(block, _TOKEN_PROGRAMS)
-                if (token := spl.token_account(account)) is not None and token.mint == key
-            ),
-            reverse=True,
-        )[:20]
-        value = [{"address": address, **spl.amount_json(amount, minted.decimals)} for amount, address in rows]
+        program, decimals = self._decimals(key, block)
+        if not spl.is_token_program(program):
+            raise invalid_params("Invalid param: not a Token mint")
+        held = (
+            (token.amount, bytes(address), address)
+            for address, account in self._all(block, program)
+            if (token := spl.token_account(account)) is not None and token.mint == key
+        )
+        rows = heapq.nlargest(_LARGEST, held)
+        value = [{"address": str(address), **spl.amount_json(amount, decimals)} for amount, _, address in rows]
         return with_context(block, value)
 
-    def _mint(self, key: Pubkey, block: Block) -> spl.Mint:
+    def _account(self, key: Pubkey, block: Block) -> Account:
         account = self._validator.bank.account(key, block.slot)
         if account is None:
-            raise RpcError(INVALID_PARAMS, "Invalid param: could not find account")
-        found = spl.mint(account)
-        if found is None:
-            raise RpcError(INVALID_PARAMS, "Invalid param: not a Token mint")
-        return found
+            raise invalid_params("Invalid param: could not find account")
+        return account
 
-    def _all(self, block: Block, programs: tuple[Pubkey, ...]) -> list[tuple[Pubkey, Account]]:
-        bank = self._validator.bank
-        return [row for program in programs for row in bank.program_accounts(program, block.slot)]
+    def _decimals(self, key: Pubkey, block: Block) -> tuple[Pubkey, int]:
+        """The owner of what is at a mint's address, and its decimals."""
+        account = self._validator.bank.account(key, block.slot)
+        if account is None:
+            raise invalid_params("Invalid param: could not find mint")
+        minted = spl.mint_of(account.data)
+        if minted is None:
+            raise invalid_params("Invalid param: Token mint could not be unpacked")
+        return account.owner, minted.decimals
+
+    def _all(self, block: Block, program: Pubkey) -> list[tuple[Pubkey, Account]]:
+        return self._validator.bank.program_accounts(program, block.slot)
 
     def _of_wallet(self, params: Params, role: Callable[[spl.TokenAccount], Pubkey | None]) -> Any:
-        wallet = params.pubkey(0)
-        params.need(2)
-        selector, config = params.config(1), params.config(2)
+        wallet, selector, config = params.pubkey(0), params.get(1), params.config(2)
+        named = {name: pubkey(value) for name, value in selector.items()}
         style = AccountStyle.of(config)
         block = config.view(self._validator.slots)
-        wanted_mint: Pubkey | None = None
-        programs: tuple[Pubkey, ...] = _TOKEN_PROGRAMS
-        if selector.get("mint") is not None:
-            wanted_mint = pubkey(selector.get("mint"))
-            if self._validator.bank.account(wanted_mint, block.slot) is None:
-                raise RpcError(INVALID_PARAMS, "Invalid param: could not find mint")
-        elif selector.get("programId") is not None:
-            program = pubkey(selector.get("programId"))
-            if program not in _TOKEN_PROGRAMS:
-                raise RpcError(INVALID_PARAMS, "Invalid param: unrecognized Token program id")
-            programs = (program,)
-        else:
-            raise invalid_params("Invalid params: expected `mint` or `programId`.")
+        program, wanted = self._selected(named, block)
         found = [
             keyed(address, account, style, self._validator, block)
-            for address, account in self._all(block, programs)
+            for address, account in in_order(self._all(block, program))
             if (token := spl.token_account(account)) is not None
             and role(token) == wallet
-            and wanted_mint in (None, token.mint)
+            and wanted in (None, token.mint)
         ]
         return with_context(block, found)
+
+    def _selected(self, named: Mapping[str, Pubkey], block: Block) -> tuple[Pubkey, Pubkey | None]:
+        if "mint" not in named:
+            if not spl.is_token_program(named["programId"]):
+                raise invalid_params("Invalid param: unrecognized Token program id")
+            return named["programId"], None
+        owner, _ = self._decimals(named["mint"], block)
+        if not spl.is_token_program(owner):
+            raise invalid_params("Invalid param: not a Token mint")
+        return owner, named["mint"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 from solders.account import Account
@@ -11,22 +13,37 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from node.localnet.bank import Execution
-from node.localnet.ledger import Record, return_data_json
+from node.localnet.ledger import Record, return_data_json, token_json
 from node.localnet.rpc.accounts_json import AccountStyle
 from node.localnet.rpc.context import Methods, with_context
 from node.localnet.rpc.error_texts import transaction_error_text
 from node.localnet.rpc.errors import PREFLIGHT_FAILURE, RpcError, invalid_params
 from node.localnet.rpc.params import Config, Params, pubkey, settled, signature
 from node.localnet.rpc.transactions_json import TransactionStyle, inner_json
-from node.localnet.rpc.wire import decode_message, decode_transaction
+from node.localnet.rpc.wire import decode_message, decode_transaction, invalid_transaction
 from node.localnet.slots import Block, Commitment
 from node.localnet.validator import Validator
 
 LAMPORTS_PER_SIGNATURE = 5000
+_LOOKUPS = {
+    "AddressLookupTableNotFound": "Attempted to lookup addresses from a table that does not exist",
+    "InvalidAddressLookupTableOwner": "Attempted to lookup addresses from an account owned by the wrong program",
+    "InvalidAddressLookupTableData": "Attempted to lookup addresses from an invalid account",
+    "InvalidAddressLookupTableIndex": "Address lookup contains an invalid index",
+}
+"""What a node says of lookup tables where there is a message and no transaction."""
 _MOST_STATUSES = 256
 _RECENT_BLOCKS = 300
 """How long a status is known without searching the history."""
 _MOST_SIGNATURES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The accounts a simulation is to tell of."""
+
+    addresses: list[str]
+    style: AccountStyle
 
 
 class TransactionMethods:
@@ -55,11 +72,15 @@ class TransactionMethods:
         config.integer("maxRetries")
         skip = config.flag("skipPreflight")
         # A node that skips preflight looks no further back than its newest block.
-        view = self._validator.slots.head if skip else config.view(self._validator.slots, "preflightCommitment")
+        slots = self._validator.slots
+        view = config.reached(slots.head) if skip else config.view(slots, "preflightCommitment")
+        self._require_sound(transaction, view)
         if not skip:
             tried = self._try(transaction, view, verify=True)
             if tried.error is not None:
                 raise _preflight_failure(tried)
+        elif not all(transaction.verify_with_results()):
+            return str(transaction.signatures[0])  # sent on unseen, and refused by the leader without a word
         self._validator.send(transaction, wire)
         return str(transaction.signatures[0])
 
@@ -71,6 +92,7 @@ class TransactionMethods:
         if verify and replace:
             raise invalid_params("sigVerify may not be used with replaceRecentBlockhash")
         view = config.view(self._validator.slots)
+        wanted = self._wanted(config, transaction)
         replacement = None
         if replace:
             transaction = _with_blockhash(transaction, view)
@@ -78,41 +100,58 @@ class TransactionMethods:
                 "blockhash": str(view.blockhash),
                 "lastValidBlockHeight": self._validator.last_valid_height(view),
             }
+        self._require_sound(transaction, view)
         tried = self._try(transaction, view, verify=verify)
-        value = _simulation_json(tried)
-        value["accounts"] = self._wanted_accounts(config, tried, view)
+        value = _simulation_json(tried) | _balances_json(tried)
+        value["accounts"] = self._accounts(wanted, tried, view)
         value["replacementBlockhash"] = replacement
-        if config.flag("innerInstructions"):
+        value["loadedAddresses"] = {
+            "writable": [str(key) for key in tried.keys.loaded_writable],
+            "readonly": [str(key) for key in tried.keys.loaded_readonly],
+        }
+        if config.flag("innerInstructions") and tried.units:
             value["innerInstructions"] = inner_json(tried.inner, tried.keys.all, "jsonParsed")
         return with_context(view, value)
 
-    def _try(self, transaction: VersionedTransaction, view: Block, *, verify: bool) -> Execution:
-        forged = verify and not all(transaction.verify_with_results())
-        refused = "SignatureFailure" if forged else self._validator.refusal(transaction, view)
-        if refused is not None:
-            keys = self._validator.bank.keys_of(transaction)
-            return Execution(False, refused, [], 0, 0, [], None, keys)
-        return self._validator.bank.simulate(transaction, view.slot, verify=verify)
+    def _require_sound(self, transaction: VersionedTransaction, view: Block) -> None:
+        """-32602 for what a node finds before it looks at accounts: lookup tables and compute budget."""
+        error = self._validator.bank.unsound(transaction, view.slot)
+        if error is not None:
+            raise invalid_transaction(transaction_error_text(error))
 
-    def _wanted_accounts(self, config: Config, tried: Execution, view: Block) -> Any:
+    def _try(self, transaction: VersionedTransaction, view: Block, *, verify: bool) -> Execution:
+        bank = self._validator.bank
+        if verify and not all(transaction.verify_with_results()):
+            return Execution(False, "SignatureFailure", [], 0, 0, [], None, bank.keys_of(transaction))
+        refused = self._validator.refusal(transaction, view)
+        if refused is not None:
+            return dataclasses.replace(bank.balances(transaction, view.slot), error=refused)
+        return bank.simulate(transaction, view.slot, verify=False)
+
+    def _wanted(self, config: Config, transaction: VersionedTransaction) -> _Wanted | None:
         wanted = config.get("accounts")
         if wanted is None:
             return None
-        if not isinstance(wanted, dict) or not isinstance(wanted.get("addresses"), list):
-            raise invalid_params("Invalid params: missing field `addresses`.")
-        if len(wanted["addresses"]) > len(tried.keys.all):
-            raise invalid_params(f"Too many accounts provided; max {len(tried.keys.all)}")
-        keys = [pubkey(value) for value in wanted["addresses"]]
         style = AccountStyle.of(Config(wanted), "base64")
+        if style.encoding in ("binary", "base58"):
+            raise invalid_params("base58 encoding not supported")
+        most = len(self._validator.bank.keys_of(transaction).all)
+        if len(wanted["addresses"]) > most:
+            raise invalid_params(f"Too many accounts provided; max {most}")
+        return _Wanted(wanted["addresses"], style)
+
+    def _accounts(self, wanted: _Wanted | None, tried: Execution, view: Block) -> Any:
+        if wanted is None:
+            return None
         if tried.error is not None:
-            return [None] * len(keys)
+            return [None] * len(wanted.addresses)
         after = tried.post_accounts or {}
 
         def read(key: Pubkey) -> Account | None:
             return after[key] if key in after else self._validator.bank.account(key, view.slot)
 
-        accounts = [read(key) for key in keys]
-        return [style.apply(found, read) if found is not None else None for found in accounts]
+        accounts = [(key, read(key)) for key in map(pubkey, wanted.addresses)]
+        return [wanted.style.apply(key, found, read) if found is not None else None for key, found in accounts]
 
     # --- asking what happened
 
@@ -189,9 +228,12 @@ class TransactionMethods:
         """Lamports the message would cost, null where its blockhash is unknown or too old."""
         message = decode_message(params.text(0))
         view = params.config(1).view(self._validator.slots)
+        unsigned = VersionedTransaction.populate(message, _no_signatures(message))
+        error = self._validator.bank.unsound(unsigned, view.slot)
+        if isinstance(error, str) and error in _LOOKUPS:
+            raise invalid_params(f"invalid transaction message: {_LOOKUPS[error]}")
         if not self._validator.alive(message, view):
             return with_context(view, None)
-        unsigned = VersionedTransaction.populate(message, _no_signatures(message))
         tried = self._validator.bank.simulate(unsigned, view.slot, verify=False)
         base = LAMPORTS_PER_SIGNATURE * message.header.num_required_signatures
         return with_context(view, max(tried.fee, base))
@@ -225,11 +267,28 @@ def _simulation_json(tried: Execution) -> dict[str, Any]:
         "err": tried.error,
         "fee": tried.fee if tried.fee else None,
         "innerInstructions": None,
-        "loadedAccountsDataSize": 0,
+        "loadedAccountsDataSize": tried.loaded_bytes,
+        "loadedAddresses": None,
         "logs": tried.logs,
+        "postBalances": None,
+        "postTokenBalances": None,
+        "preBalances": None,
+        "preTokenBalances": None,
         "replacementBlockhash": None,
         "returnData": return_data_json(tried.return_data) if tried.return_data else None,
         "unitsConsumed": tried.units,
+    }
+
+
+def _balances_json(tried: Execution) -> dict[str, Any]:
+    """Balances before and after; nothing where the signatures were not even right."""
+    if not tried.pre_balances:
+        return {}
+    return {
+        "preBalances": tried.pre_balances,
+        "postBalances": tried.post_balances,
+        "preTokenBalances": [token_json(entry) for entry in tried.pre_tokens],
+        "postTokenBalances": [token_json(entry) for entry in tried.post_tokens],
     }
 
 

@@ -1,0 +1,1 @@
+"""The embedded chain and a real node with the same genesis answer the same requests the same."""
