@@ -30,6 +30,7 @@ class Mark(StrEnum):
     JOURNAL_RECEIPT = "journal.receipt"
     JOURNAL_SETTLEMENT = "journal.settlement"
     JOURNAL_EVENT = "journal.event"
+    JOURNAL_IMAGE = "journal.image"
     OUTBOX_PUT = "outbox.put"
     OUTBOX_DELETE = "outbox.delete"
     OUTBOX_SPENDING = "outbox.spending"
@@ -41,6 +42,8 @@ class Mark(StrEnum):
     ENGINE_STOP = "engine.stop"
     ENGINE_REMOVE = "engine.remove"
     ENGINE_REMOVE_NETWORK = "engine.remove-network"
+    ENGINE_REMOVE_VOLUME = "engine.remove-volume"
+    ENGINE_REMOVE_IMAGE = "engine.remove-image"
     CONTENT_KEEP = "content.keep"
     CONTENT_UPLOAD = "content.upload"
 

@@ -275,6 +275,21 @@ class Plan:
     """Those the containers are given, as their provider reported them when the job was admitted."""
 
 
+@dataclass(frozen=True, slots=True)
+class PulledImage:
+    """An image that the agent had its engine pull, and may therefore remove."""
+
+    reference: str
+    """As the definition named it."""
+    id: str
+    """The engine's; empty while the pull is under way, and where it was cut off."""
+    size_bytes: int
+    used_at: float
+    """Unix seconds at which a job last asked for it."""
+    before: frozenset[str] = frozenset()
+    """While the pull is under way: ids of the images that the host had before it."""
+
+
 class OperationStatus(StrEnum):
     """An operation's status as results spell it."""
 

@@ -29,6 +29,7 @@ from node.container.engine import (
     LogFrame,
     NetworkView,
     PullProgress,
+    VolumeView,
 )
 from node.container.frames import FrameDecoder
 from node.container.profile import create_request, network_request
@@ -90,11 +91,27 @@ class DockerEngine:
             return None  # no name that this engine knows; pulling says so in its own words
         if raw is None or not is_named(reference, (*(raw.get("RepoTags") or ()), *(raw.get("RepoDigests") or ()))):
             return None
-        return ImageInfo(
-            id=str(raw["Id"]),
-            repo_digests=tuple(raw.get("RepoDigests") or ()),
-            size_bytes=int(raw.get("Size") or 0),
-        )
+        return _image(raw)
+
+    async def images(self) -> tuple[ImageInfo, ...]:
+        """All local images, those without a name among them."""
+        return tuple(_image(raw) for raw in await self._call(lambda client: client.images()))
+
+    async def images_in_use(self) -> frozenset[str]:
+        """Ids and names of the images of all containers, in any state and whoever made them."""
+        rows = await self._call(lambda client: client.containers(all=True))
+        return frozenset(str(row.get(key) or "") for row in rows for key in ("ImageID", "Image")) - {""}
+
+    async def remove_image(self, name: str) -> bool:
+        """Take one name from an image, never by force; False where the engine keeps it."""
+        try:
+            with marked(Mark.ENGINE_REMOVE_IMAGE):
+                await self._missing_is_none(lambda client: client.remove_image(name, force=False))
+        except EngineRejected as error:
+            if error.status == 409:
+                return False
+            raise
+        return True
 
     async def pull(self, reference: str, on_progress: Callable[[PullProgress], None]) -> ImageInfo:
         """Fetch an image from its registry; raises ImagePullFailed."""
@@ -133,6 +150,23 @@ class DockerEngine:
         filters = {"label": _label_filter(labels)}
         raw = await self._call(lambda client: client.networks(filters=filters))
         return tuple(NetworkView(str(n["Id"]), str(n["Name"]), dict(n.get("Labels") or {})) for n in raw)
+
+    async def volumes(self, labels: Mapping[str, str]) -> tuple[VolumeView, ...]:
+        """Volumes that carry all these labels (an empty value matches any)."""
+        filters = {"label": _label_filter(labels)}
+        raw = await self._call(lambda client: client.volumes(filters=filters))
+        return tuple(VolumeView(str(v["Name"]), dict(v.get("Labels") or {})) for v in raw.get("Volumes") or ())
+
+    async def remove_volume(self, name: str) -> bool:
+        """Remove a volume; False if a container has it. Missing counts as removed."""
+        try:
+            with marked(Mark.ENGINE_REMOVE_VOLUME):
+                await self._missing_is_none(lambda client: client.remove_volume(name))
+        except EngineRejected as error:
+            if error.status == 409:
+                return False
+            raise
+        return True
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container under the isolation profile and return its id."""
@@ -286,6 +320,16 @@ def _label_filter(labels: Mapping[str, str]) -> list[str]:
 
 def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
+
+
+def _image(raw: dict[str, Any]) -> ImageInfo:
+    nameless = ("<none>:<none>", "<none>@<none>")
+    return ImageInfo(
+        id=str(raw["Id"]),
+        repo_digests=tuple(str(name) for name in raw.get("RepoDigests") or () if name not in nameless),
+        size_bytes=int(raw.get("Size") or 0),
+        tags=tuple(str(name) for name in raw.get("RepoTags") or () if name not in nameless),
+    )
 
 
 def _container_view(raw: dict[str, Any]) -> ContainerView:

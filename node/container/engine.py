@@ -50,6 +50,8 @@ class ImageInfo:
     repo_digests: tuple[str, ...]
     """`repository@sha256:…` as registries know it; empty for an image made or loaded here."""
     size_bytes: int
+    tags: tuple[str, ...] = ()
+    """Its names without digests, as the engine spells them."""
 
     def digest_for(self, reference: str) -> str:
         """`sha256:…` to name this image by: the registry's digest for the reference's repository, which
@@ -105,6 +107,14 @@ class NetworkView:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeView:
+    """One volume as the engine reports it."""
+
+    name: str
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class LogFrame:
     """One piece of a container's output, as the engine recorded it."""
 
@@ -141,6 +151,19 @@ class Engine(Protocol):
         """Fetch an image from its registry."""
         ...
 
+    async def images(self) -> tuple[ImageInfo, ...]:
+        """All local images, those without a name among them."""
+        ...
+
+    async def images_in_use(self) -> frozenset[str]:
+        """Ids and names of the images of all containers, in any state and whoever made them."""
+        ...
+
+    async def remove_image(self, name: str) -> bool:
+        """Take one name from an image; the last one takes its layers along, and an id takes its only name along. Never
+        by force: False where the engine keeps it, for a container or another name. Missing counts as removed."""
+        ...
+
     async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
         """Make the bridge network unless it is there."""
         ...
@@ -151,6 +174,14 @@ class Engine(Protocol):
 
     async def networks(self, labels: Mapping[str, str]) -> tuple[NetworkView, ...]:
         """Networks that carry all these labels (an empty value matches any)."""
+        ...
+
+    async def volumes(self, labels: Mapping[str, str]) -> tuple[VolumeView, ...]:
+        """Volumes that carry all these labels (an empty value matches any)."""
+        ...
+
+    async def remove_volume(self, name: str) -> bool:
+        """Remove a volume; False if a container has it. Missing counts as removed."""
         ...
 
     async def create(self, spec: ContainerSpec) -> str:

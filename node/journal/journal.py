@@ -12,6 +12,7 @@ from node.errors import JournalError, WrongCluster
 from node.journal import rows
 from node.journal.codec import encode
 from node.journal.database import Database
+from node.journal.images import ImageRows
 from node.journal.outbox import OutboxRows
 from node.journal.reader import ASSIGNED, JournalReader
 from node.marks import Mark
@@ -36,6 +37,8 @@ class Journal(JournalReader):
         self._now = now
         self.outbox = OutboxRows(database, now)
         """Transactions on their way, and what they cost."""
+        self.images = ImageRows(database, now)
+        """Images that the agent pulled."""
 
     @classmethod
     async def open(cls, path: Path, now: Callable[[], float] = time.time) -> Journal:

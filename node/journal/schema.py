@@ -137,7 +137,19 @@ _LIVES = """
 ALTER TABLE jobs ADD COLUMN lives TEXT NOT NULL DEFAULT '[]';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES)
+_IMAGES = """
+-- Images that the agent pulled; those that the host had before are in no row. An empty id: the pull is under way, and
+-- before holds the ids (JSON) of the images that were there when it began.
+CREATE TABLE images (
+    reference TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    used REAL NOT NULL,
+    before TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
