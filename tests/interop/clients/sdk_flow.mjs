@@ -33,6 +33,8 @@ const backend = createServer(async (request, response) => {
   const one = { vault: vault.publicKey.toBase58(), created_at: new Date(0).toISOString() };
   return reply(request.method === 'GET' ? [one] : one);
 });
+// A client keeps its connection; the server must not be the first to close it.
+backend.keepAliveTimeout = 600_000;
 await new Promise((listening) => backend.listen(0, '127.0.0.1', listening));
 
 function connect(wallet, solana = {}) {
