@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -25,6 +25,8 @@ LANDED_LOOKUP = Retry(attempts=5, total=3.0, first=0.2, jitter=0.1)
 
 SIGN_AGAIN = Retry(attempts=1_000, total=60.0, first=0.3, longest=5.0)
 """How long signing anew waits for an endpoint, after a signature that landed and did nothing."""
+KNOWN = 8
+"""Earlier signatures of one thing that are looked for."""
 BLOCKHASH_BLOCKS = 150
 """Blocks for which a new blockhash is good (Solana)."""
 OUT_OF_UNITS = "ComputationalBudgetExceeded"
@@ -131,6 +133,26 @@ class Delivery:
         except (RpcUnavailable, RpcRejected) as error:
             _log.warning("transaction %s was not sent: %s", row.key, error)
 
+    async def again(self, row: OutboxRow) -> OutboxRow:
+        """The row of a transaction that had landed and has not any more, signed anew: the same thing, with the same
+        one-time keys. Nothing is stored or sent. Raises what `sign` raises."""
+        recipe = Recipe.decode(row.recipe)
+        signed = await self.sign(
+            key=row.key,
+            lane=row.lane,
+            kind=row.kind,
+            recipe=replace(recipe, earlier=_known(row, recipe)[:KNOWN]),
+            attempt=row.attempt + 1,
+        )
+        # What was booked for the landing that is gone is not booked once more.
+        return replace(signed, fee=row.fee)
+
+    async def landings(self, row: OutboxRow) -> tuple[tuple[Signature, SignatureStatus], ...]:
+        """Which of the row's signatures are at least confirmed, successes first."""
+        signatures = _known(row, Recipe.decode(row.recipe))
+        statuses = await self._rpc.get_signature_statuses(signatures, search_history=True)
+        return _confirmed(signatures, statuses)
+
     async def deliver(self, row: OutboxRow, effect: Effect | None) -> Landed:
         """Send until landed. Raises TransactionFailed (also "Expired") and what signing anew raises."""
         schedule = self._schedule()
@@ -170,22 +192,23 @@ class Delivery:
         return await self._look(row, effect, search_history=False)
 
     async def _look(self, row: OutboxRow, effect: Effect | None, *, search_history: bool) -> Landed | None:
-        signatures = (row.signature, *Recipe.decode(row.recipe).earlier)
+        signatures = _known(row, Recipe.decode(row.recipe))
         statuses = await self._rpc.get_signature_statuses(signatures, search_history=search_history)
-        settled = [
-            (signature, status)
-            for signature, status in zip(signatures, statuses, strict=True)
-            if status is not None and status.reached("confirmed")
-        ]
-        for signature, status in settled:
-            if status.error is None:
-                return await self._confirm(row, signature, status.slot)
+        settled = _confirmed(signatures, statuses)
         if not settled:
             return None
         signature, status = settled[0]
+        if status.error is None:
+            return await self._confirm(row, signature, status.slot)
         if effect is not None and await effect(self._rpc.pinned("confirmed", status.slot)):
             # It failed because another signature of the same thing, or the other side, had done it already.
             return await self._confirm(row, signature, status.slot)
+        if Recipe.decode(row.recipe).promised is not None:
+            # It was signed anew because of that error: only what becomes of the newest signature counts.
+            own = dict(settled).get(transaction.signature_of(row.wire))
+            if own is None:
+                return None
+            signature, status = transaction.signature_of(row.wire), own
         refused = await self._fail(row, signature, status)
         if refused.error == OUT_OF_UNITS and (row.kind in SETTLING or row.attempt < self._pace.attempts):
             raise _Starved(signature)
@@ -253,7 +276,7 @@ class Delivery:
                 key=row.key,
                 lane=row.lane,
                 kind=row.kind,
-                recipe=replace(recipe, earlier=(row.signature, *recipe.earlier)[:8]),
+                recipe=replace(recipe, earlier=_known(row, recipe)[:KNOWN]),
                 attempt=row.attempt + 1,
             )
         except RpcUnavailable:
@@ -268,16 +291,38 @@ class Delivery:
                 return await self._confirm(row, row.signature, slot)
             if not over:
                 return None
-            await self._store.delete(row.key)
+            if recipe.promised is None:
+                await self._store.delete(row.key)
+            else:
+                # Somebody was told that it had landed: it is given up only when that is final.
+                error = refused.error if isinstance(refused, TransactionFailed) else refused.message
+                await self._store.put(replace(row, state=OutboxState.FAILED, error=error))
             return _Dropped(refused)
+        last_valid = max(row.last_valid_block_height, successor.last_valid_block_height)
+        successor = replace(successor, last_valid_block_height=last_valid, fee=row.fee)
         await self._store.put(successor)
         return successor
 
     async def _confirm(self, row: OutboxRow, signature: Signature, slot: int) -> Landed:
         found = await self._landed(signature)
         fee = transaction.fee_of(row.wire) if found is None else found.fee
-        await self._book(row.lane, row.key, fee if found is None else -found.payer_change)
-        done = replace(row, state=OutboxState.CONFIRMED, signature=signature, slot=slot, fee=fee, error="")
+        if row.fee == 0:
+            await self._book(row.lane, row.key, fee if found is None else -found.payer_change)
+        elif fee != row.fee:
+            # It had landed before, a fork took that back, and what it cost then is booked.
+            await self._book(row.lane, row.key, fee - row.fee)
+        recipe = Recipe.decode(row.recipe)
+        others = tuple(each for each in _known(row, recipe) if each != signature)
+        kept = replace(recipe, earlier=others[:KNOWN], promised=recipe.promised or signature)
+        done = replace(
+            row,
+            state=OutboxState.CONFIRMED,
+            signature=signature,
+            slot=slot,
+            fee=fee,
+            error="",
+            recipe=kept.encode(),
+        )
         await self._store.put(done)
         return Landed(signature, slot, fee)
 
@@ -288,7 +333,7 @@ class Delivery:
         if refused is None:
             refused = failure(status.error)
         fee = transaction.fee_of(row.wire) if found is None else found.fee
-        await self._book(row.lane, row.key, fee)
+        await self._book(row.lane, row.key, fee - row.fee)
         failed = replace(
             row, state=OutboxState.FAILED, signature=signature, slot=status.slot, fee=fee, error=refused.error
         )
@@ -316,3 +361,20 @@ class Delivery:
         except (RpcUnavailable, RpcRejected):
             # Not every endpoint serves this; the floor and the rise per attempt do without.
             return ()
+
+
+def _known(row: OutboxRow, recipe: Recipe) -> tuple[Signature, ...]:
+    """Every signature under which the row may have landed. That of its bytes is not always the one that landed."""
+    return tuple(dict.fromkeys((row.signature, transaction.signature_of(row.wire), *recipe.earlier)))
+
+
+def _confirmed(
+    signatures: Sequence[Signature], statuses: Sequence[SignatureStatus | None]
+) -> tuple[tuple[Signature, SignatureStatus], ...]:
+    """Those that are at least confirmed, successes first."""
+    found = [
+        (signature, status)
+        for signature, status in zip(signatures, statuses, strict=True)
+        if status is not None and status.reached("confirmed")
+    ]
+    return tuple(sorted(found, key=lambda each: each[1].error is not None))

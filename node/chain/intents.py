@@ -32,6 +32,9 @@ others wait until the chain has finalized that the earlier signature can never l
 SETTLING = frozenset({"finish", "complete"})
 """Kinds tried for as long as they could still succeed."""
 
+OPPOSITE = {"work": "stop", "stop": "work"}
+"""Kinds of which a later one of the other kind undoes what was wanted: lost in a fork, the earlier is let go."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -74,6 +77,8 @@ class Recipe:
     instructions: tuple[Instruction, ...]
     extra_signers: tuple[Keypair, ...] = ()
     earlier: tuple[Signature, ...] = ()
+    promised: Signature | None = None
+    """The signature under which it was last said to have landed; None: it has not been said yet."""
 
     def same_as(self, other: Recipe) -> bool:
         """Whether both bring about the same."""
@@ -85,6 +90,7 @@ class Recipe:
             "instructions": [_instruction_json(each) for each in self.instructions],
             "signers": [_text(bytes(each)) for each in self.extra_signers],
             "earlier": list(self.earlier),
+            "promised": self.promised,
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -93,12 +99,14 @@ class Recipe:
         """The inverse of `encode`. Raises JournalError."""
         try:
             document = json.loads(raw)
+            promised = document.get("promised")
             return cls(
                 instructions=tuple(_instruction(each) for each in document["instructions"]),
                 extra_signers=tuple(Keypair.from_bytes(_raw(each)) for each in document["signers"]),
                 earlier=tuple(Signature(str(each)) for each in document["earlier"]),
+                promised=None if promised is None else Signature(str(promised)),
             )
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise JournalError(
                 "a stored transaction cannot be read", hint="The journal was written by another version."
             ) from error

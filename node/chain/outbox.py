@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from node.chain.delivery import Delivery, Pace
 from node.chain.fees import FeePolicy
-from node.chain.intents import Effect, Intent, Landed, MemoryStore, OutboxStore, Recipe
-from node.chain.replies import SignatureStatus
+from node.chain.intents import RENEWABLE, Effect, Intent, Landed, MemoryStore, OutboxStore, Recipe
 from node.chain.rpc import Rpc
+from node.chain.upkeep import Upkeep, nobody_told
 from node.chain.wallet import Signer
 from node.errors import GpunodeError, TransactionFailed
 from node.records import OutboxRow, OutboxState
@@ -28,8 +28,6 @@ from node.retry import Clock, SystemClock
 __all__ = ["Effect", "Intent", "Landed", "MemoryStore", "Outbox", "OutboxStore", "Pace", "Resumed"]
 
 _log = logging.getLogger(__name__)
-_FORGOTTEN_AFTER = 3_600.0
-"""Seconds after which an endpoint may have pruned a signature: silence about it then proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,8 @@ class Outbox:
     """Sends intents and sees them through to finality.
 
     `effects` gives the effect to look for of a row that an earlier process left (by its kind and key); `book` is told
-    what each landed transaction cost its wallet, in lamports (negative when rent came back).
+    what each landed transaction cost its wallet, in lamports (negative when rent came back). `undone` is told of what
+    was said to have landed and came to another end after a fork (see upkeep.py); it must be durable when it returns.
     """
 
     def __init__(
@@ -76,6 +75,7 @@ class Outbox:
         pace: Pace | None = None,
         effects: Callable[[OutboxRow], Effect | None] = no_effect,
         book: Callable[[str, str, int], Awaitable[None]] = not_booked,
+        undone: Callable[[OutboxRow], Awaitable[None]] = nobody_told,
     ) -> None:
         self._rpc = rpc
         self._store = store
@@ -83,6 +83,7 @@ class Outbox:
         self._pace = pace or Pace()
         self._effects = effects
         self._delivery = Delivery(rpc, signer, store, fees or FeePolicy(), self._clock, self._pace, book)
+        self._upkeep = Upkeep(rpc, store, self._delivery, self._clock, effects, undone)
         self._turns: dict[str, _Turn] = {}
         self._newest = 0
 
@@ -111,32 +112,44 @@ class Outbox:
             await self._store.put(row)
             return await self._deliver(row, intent.effect)
 
+    async def knows(self, key: str) -> bool:
+        """Whether a transaction with this key is under way, or has landed and is not finalized: if a fork undoes it, it
+        is driven again from here."""
+        return await self._store.get(key) is not None
+
     async def resume(self, lane: str, kind: str | None = None) -> tuple[Resumed, ...]:
         """See through what an earlier process, or a call that was given up, left under way: all of a lane, or what is
-        of one kind."""
+        of one kind. Of one kind, what a fork has dropped and can land again is seen through as well; raises ChainError
+        where that cannot be told."""
         rows = await self._store.pending(lane)
         self._newest = max((self._newest, *(row.slot or 0 for row in rows)))
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._resume_row(row.key))
-                for row in rows
-                if row.state is OutboxState.SENDING and kind in (None, row.kind)
-            ]
+        with _plain_errors():
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._resume_row(row.key, revive=kind is not None))
+                    for row in rows
+                    if kind in (None, row.kind)
+                ]
         return tuple(ended for ended in (task.result() for task in tasks) if ended is not None)
 
     async def tend(self, lane: str) -> NoReturn:
         """Watch landed transactions until they are finalized, for as long as the agent runs."""
-        while True:
-            await self._clock.sleep(self._pace.tend)
-            await self.tidy(lane)
+        with _plain_errors():
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await self._clock.sleep(self._pace.tend)
+                    # One that waits for an endpoint, or for its blockhash to end, keeps no other from its turn.
+                    await self._look_round(lane, group)
 
     async def tidy(self, lane: str) -> None:
         """One round of `tend`: forget what is finalized, drive again what a fork has dropped or a caller gave up."""
-        rows = await self._store.pending(lane)
         async with asyncio.TaskGroup() as group:
-            for row in rows:
-                if row.key not in self._turns:
-                    group.create_task(self._tidy_row(row.key))
+            await self._look_round(lane, group)
+
+    async def _look_round(self, lane: str, group: asyncio.TaskGroup) -> None:
+        for row in await self._store.pending(lane):
+            if row.key not in self._turns:
+                group.create_task(self._tidy_row(row.key))
 
     async def _deliver(self, row: OutboxRow, effect: Effect | None) -> Landed:
         landed = await self._delivery.deliver(row, effect)
@@ -149,6 +162,9 @@ class Outbox:
         if row.state is OutboxState.CONFIRMED:
             if same and (intent.effect is None or await intent.effect(self._rpc)):
                 return Landed(row.signature, row.slot or 0, row.fee)
+            if same and row.kind not in RENEWABLE and not await self._delivery.landings(row):
+                # A fork dropped it, and it may still land: a second one must not be made beside it.
+                return await self._deliver(replace(row, state=OutboxState.SENDING, slot=None), intent.effect)
             return None
         if row.state is OutboxState.FAILED:
             return None
@@ -161,11 +177,16 @@ class Outbox:
             _log.info("the earlier transaction %s failed and is replaced", row.key)
         return None
 
-    async def _resume_row(self, key: str) -> Resumed | None:
+    async def _resume_row(self, key: str, *, revive: bool) -> Resumed | None:
         async with self._held(key):
             # Read when it is our turn: whoever had it before may have brought the row to its end.
             row = await self._store.get(key)
-            if row is None or row.state is not OutboxState.SENDING:
+            if row is None:
+                return None
+            if row.state is OutboxState.CONFIRMED and revive:
+                with suppress(TransactionFailed):
+                    self._newest = max(self._newest, await self._upkeep.revive(row) or 0)
+            if row.state is not OutboxState.SENDING:
                 return None
             try:
                 return Resumed(row, await self._deliver(row, self._effects(row)), None)
@@ -176,46 +197,18 @@ class Outbox:
         async with self._held(key):
             try:
                 row = await self._store.get(key)
-                if row is not None:
-                    await self._look_after(row)
+                if row is None:
+                    return
+                if row.state is OutboxState.SENDING:
+                    # Its sender was cancelled, or could not write to the journal: nobody else sees it through.
+                    self._newest = max(self._newest, await self._upkeep.see_through(row))
+                else:
+                    await self._upkeep.look_after(row)
+                    now = await self._store.get(key)
+                    self._newest = max(self._newest, (now and now.slot) or 0)
             except GpunodeError as error:
                 # The row stays, or its transaction came to nothing; whoever wanted it looks at the chain.
                 _log.warning("transaction %s: %s", key, error)
-
-    async def _look_after(self, row: OutboxRow) -> None:
-        if row.state is OutboxState.SENDING:
-            # Its sender was cancelled, or could not write to the journal: nobody else sees it through.
-            await self._deliver(row, self._effects(row))
-            return
-        (status,) = await self._rpc.get_signature_statuses([row.signature], search_history=True)
-        if status is not None:
-            await self._forget_finalized(row, status)
-            return
-        if await self._rpc.get_block_height(commitment="finalized") <= row.last_valid_block_height:
-            if row.state is OutboxState.CONFIRMED:
-                await self._delivery.push(row)
-            return
-        if row.state is OutboxState.FAILED or await self._is_done(row):
-            await self._store.delete(row.key)
-            return
-        _log.warning("transaction %s was confirmed and is gone: a fork dropped it; driving it again", row.key)
-        again = replace(row, state=OutboxState.SENDING, slot=None, fee=0)
-        await self._store.put(again)
-        await self._deliver(again, self._effects(row))
-
-    async def _forget_finalized(self, row: OutboxRow, status: SignatureStatus) -> None:
-        if status.reached("finalized"):
-            await self._store.delete(row.key)
-
-    async def _is_done(self, row: OutboxRow) -> bool:
-        """Whether a confirmed row whose signature nobody knows any more did its work for good."""
-        if await self._rpc.get_transaction(row.signature, commitment="finalized") is not None:
-            return True
-        effect = self._effects(row)
-        if effect is not None:
-            slot = await self._rpc.get_slot(commitment="finalized")
-            return await effect(self._rpc.pinned("finalized", slot))
-        return self._clock.time() - row.created_at > _FORGOTTEN_AFTER
 
     @asynccontextmanager
     async def _held(self, key: str) -> AsyncIterator[None]:
@@ -229,3 +222,15 @@ class Outbox:
             turn.users -= 1
             if turn.users == 0:
                 del self._turns[key]
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Let the first error of ours out of a task group as itself."""
+    try:
+        yield
+    except* GpunodeError as group:
+        leaf: BaseException = group
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        raise leaf from None

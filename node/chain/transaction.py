@@ -18,7 +18,7 @@ from node.chain.clusters import COMPUTE_BUDGET_PROGRAM
 from node.chain.replies import Simulation
 from node.chain.rpc import Rpc
 from node.errors import ChainError, TransactionFailed
-from node.records import Address
+from node.records import Address, Signature
 
 MAX_UNITS = 1_400_000
 """Compute units one transaction may ask for (Solana)."""
@@ -78,6 +78,11 @@ async def measure(rpc: Rpc, payer: Address, instructions: Sequence[Instruction])
     if result.failure is not None:
         raise result.failure
     return min(MAX_UNITS, max(1, -(-result.units * _MARGIN_PERCENT // 100)))
+
+
+def signature_of(wire: bytes) -> Signature:
+    """The signature by which a signed transaction of ours is known."""
+    return Signature(str(VersionedTransaction.from_bytes(wire).signatures[0]))
 
 
 def fee_of(wire: bytes) -> int:
