@@ -174,9 +174,15 @@ class LimitSettings(Section):
     log: Size = "256 MiB"
     """Log bytes kept per job; beyond them the log is cut and the result says so."""
     disk_free: Size = "10 GiB"
-    """Free space the host must have before a job is accepted."""
+    """Free space the host must have before a job is accepted, and keeps beside all that jobs were promised."""
+    disk_job: Size = "2 GiB"
+    """Disk promised to a job for what it writes, its log included; its image comes on top."""
+    disk_image: Size = "8 GiB"
+    """Disk promised for an image that is not here and whose registry does not tell its size."""
+    image_cache: Size | None = None
+    """Bytes of images kept that the agent pulled; by default half of the engine's disk, at most 100 GiB."""
 
-    @field_validator("memory", "shm", "log", "disk_free")
+    @field_validator("memory", "shm", "log", "disk_free", "disk_job", "disk_image", "image_cache")
     @classmethod
     def _size(cls, value: Size | None) -> int | None:
         return None if value is None else parse_size(value)
@@ -199,6 +205,21 @@ class LimitSettings(Section):
     def disk_free_bytes(self) -> int:
         """Free space required before a job is accepted, in bytes."""
         return parse_size(self.disk_free)
+
+    @property
+    def disk_job_bytes(self) -> int:
+        """Disk promised to a job for what it writes, in bytes."""
+        return parse_size(self.disk_job)
+
+    @property
+    def disk_image_bytes(self) -> int:
+        """Disk promised for an image of unknown size, in bytes."""
+        return parse_size(self.disk_image)
+
+    @property
+    def image_cache_bytes(self) -> int | None:
+        """Bytes of pulled images kept; None: by the disk's size."""
+        return None if self.image_cache is None else parse_size(self.image_cache)
 
 
 class PolicySettings(Section):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -13,6 +11,7 @@ from node import __version__
 from node.agent.counter import MarketCounter
 from node.agent.health.board import HealthBoard
 from node.agent.host import HostFacts, measure_host
+from node.agent.housekeeping import OpenWork, image_cache, space_ledger, sweeping, tidying
 from node.agent.lane import Lane, LaneServices
 from node.agent.papers import Papers, host_card
 from node.agent.pipeline import JobServices
@@ -31,14 +30,17 @@ from node.chain.rpc import Rpc
 from node.chain.standing import Limits
 from node.chain.subscription import Subscriptions, websocket_url
 from node.chain.wallet import Signer, Wallet
+from node.container.cache import ImageCache
+from node.container.disk import EngineDisk
 from node.container.docker import DockerEngine
 from node.container.engine import Engine
+from node.container.manifest import Manifests
 from node.container.runner import OperationRunner
-from node.container.sweeper import Sweeper
+from node.container.space import SpaceLedger
 from node.content.library import Library, open_library
 from node.content.merkle import MerkleHasher
 from node.content.store import LocalStore
-from node.errors import ContainerError, RpcUnavailable
+from node.errors import RpcUnavailable
 from node.gpu.provider import GpuProvider, choose_provider
 from node.journal.journal import Journal
 from node.journal.lock import claim
@@ -52,7 +54,6 @@ from node.settings import LaneSettings, RpcSettings, Settings
 
 log = logging.getLogger(__name__)
 
-SWEEP_EVERY = 60.0
 BURST_SECONDS = 8.0
 """Of an endpoint's rate that may be used at once."""
 DAY = 86_400.0
@@ -73,6 +74,8 @@ class Host:
     engine: Engine
     gpus: GpuProvider
     runner: OperationRunner
+    cache: ImageCache
+    space: SpaceLedger
     facts: HostFacts
     check: HostCheck
     health: HealthBoard
@@ -89,9 +92,11 @@ async def run_agent(settings: Settings) -> None:
         stack.enter_context(claim(settings.locations.journal))
         host = await open_host(settings, stack)
         lanes = [make_lane(host, lane, wallets[lane.name]) for lane in settings.lanes]
-        sweeps = [_sweeping(host, lane.name, lane.status.node) for lane in lanes]
+        sweeps = [sweeping(host.engine, host.journal, lane.name, lane.status.node, host.clock) for lane in lanes]
         supervisor = Supervisor(
-            lanes, [host.subscriptions.run, host.rpc.run, *sweeps], leave_on_stop=not settings.shutdown.keep_queue_place
+            lanes,
+            [host.subscriptions.run, host.rpc.run, *sweeps, tidying(host.cache)],
+            leave_on_stop=not settings.shutdown.keep_queue_place,
         )
         port = RunningAgent(
             version=__version__,
@@ -134,7 +139,12 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     gpus = await choose_provider(settings.gpu.provider, settings.cluster, new_hasher=MerkleHasher)
     stack.push_async_callback(gpus.aclose)
     facts = await measure_host(paths.data)
-    runner = OperationRunner(engine, paths.data, stop_grace=settings.engine.stop_grace, clock=clock)
+    work = OpenWork(journal, [lane.name for lane in settings.lanes])
+    disk = EngineDisk(engine, paths.data)
+    cache = image_cache(engine, disk, journal, work, settings.limits, clock)
+    manifests = Manifests()
+    stack.push_async_callback(manifests.aclose)
+    runner = OperationRunner(engine, paths.data, stop_grace=settings.engine.stop_grace, clock=clock, images=cache)
     return Host(
         settings=settings,
         cluster=cluster,
@@ -147,6 +157,8 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         engine=engine,
         gpus=gpus,
         runner=runner,
+        cache=cache,
+        space=space_ledger(engine, disk, cache, work, manifests, settings.limits),
         facts=facts,
         check=check,
         health=HealthBoard(),
@@ -170,7 +182,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         desk=Papers(settings, lane.name, host.cluster, signer),
         operations=host.runner,
         meters=host.gpus,
-        readiness=Readiness(settings.locations.data, settings.limits.disk_free_bytes, gpus.current),
+        readiness=Readiness(settings.locations.data, settings.limits.disk_free_bytes, host.space.reserve, gpus.current),
         samples=settings.locations.data / "samples",
         clock=host.clock,
     )
@@ -255,25 +267,6 @@ async def _check_cluster_once(check: HostCheck) -> None:
         await check.check_cluster()
     except RpcUnavailable as error:
         log.warning("%s (%s)", error.message, error.hint or "the lanes wait for it")
-
-
-def _sweeping(host: Host, lane: str, node: Address) -> Callable[[], Awaitable[None]]:
-    """Removes containers and networks of this key that no job owns any more."""
-
-    async def known() -> frozenset[Address]:
-        return frozenset(job.job for job in await host.journal.open_jobs(lane))
-
-    sweeper = Sweeper(host.engine, node, known, clock=host.clock)
-
-    async def sweep_for_ever() -> None:
-        while True:
-            try:
-                await sweeper.sweep()
-            except ContainerError as error:
-                log.debug("not swept: %s", error.message)
-            await asyncio.sleep(SWEEP_EVERY)
-
-    return sweep_for_ever
 
 
 def _greet(host: Host) -> None:

@@ -93,7 +93,7 @@ class DockerEngine:
             return None
         return _image(raw)
 
-    async def images(self) -> tuple[ImageInfo, ...]:
+    async def local_images(self) -> tuple[ImageInfo, ...]:
         """All local images, those without a name among them."""
         return tuple(_image(raw) for raw in await self._call(lambda client: client.images()))
 

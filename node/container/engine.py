@@ -151,7 +151,7 @@ class Engine(Protocol):
         """Fetch an image from its registry."""
         ...
 
-    async def images(self) -> tuple[ImageInfo, ...]:
+    async def local_images(self) -> tuple[ImageInfo, ...]:
         """All local images, those without a name among them."""
         ...
 

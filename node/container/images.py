@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from node.container.engine import Engine, ImageInfo, PullProgress
 from node.errors import ImagePullFailed
 from node.retry import Clock, Retry
 
 PULL_RETRY = Retry(attempts=3, total=90.0, first=2.0)
+
+
+class Images(Protocol):
+    """Where the runner gets its images."""
+
+    async def present(self, reference: str) -> ImageInfo | None:
+        """The image, if the host has it; it is a job's from then on."""
+        ...
+
+    async def pull(self, reference: str, on_progress: Callable[[str], None]) -> ImageInfo:
+        """The image from its registry. Errors as in `pull_patiently`."""
+        ...
+
+
+class PlainImages:
+    """Images as the engine has them, with no book kept."""
+
+    def __init__(self, engine: Engine, retry: Retry, clock: Clock) -> None:
+        self._engine = engine
+        self._retry = retry
+        self._clock = clock
+
+    async def present(self, reference: str) -> ImageInfo | None:
+        """The image, if the host has it."""
+        return await self._engine.image(reference)
+
+    async def pull(self, reference: str, on_progress: Callable[[str], None]) -> ImageInfo:
+        """The image from its registry. Errors as in `pull_patiently`."""
+        return await pull_patiently(self._engine, reference, on_progress, self._retry, self._clock)
 
 
 async def pull_patiently(

@@ -25,7 +25,7 @@ from node.container.engine import (
     ImageInfo,
 )
 from node.container.follower import collect
-from node.container.images import PULL_RETRY, pull_patiently
+from node.container.images import PULL_RETRY, Images, PlainImages
 from node.container.log import LogKeeper
 from node.container.stop import StopSignal
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
@@ -59,13 +59,15 @@ class OperationRunner:
         stop_grace: float = 10.0,
         pull_retry: Retry = PULL_RETRY,
         clock: Clock | None = None,
+        images: Images | None = None,
     ) -> None:
-        """`stop_grace`: seconds between SIGTERM and SIGKILL."""
+        """`stop_grace`: seconds between SIGTERM and SIGKILL; `images`: by default the engine's, pulled with
+        `pull_retry`."""
         self.engine = engine
         self.data = data
         self.stop_grace = stop_grace
-        self.pull_retry = pull_retry
         self.clock = clock or SystemClock()
+        self.images = images or PlainImages(engine, pull_retry, self.clock)
 
     async def run_operation(
         self,
@@ -200,7 +202,7 @@ class _Run:
         return container
 
     async def _image(self) -> ImageInfo | None:
-        image = await self._engine.image(self._spec.image)
+        image = await self._runner.images.present(self._spec.image)
         if image is not None:
             return image
         async with asyncio.TaskGroup() as group:
@@ -222,9 +224,7 @@ class _Run:
 
     async def _pull(self) -> ImageInfo | ContainerError:
         try:
-            return await pull_patiently(
-                self._engine, self._spec.image, self._on_progress, self._runner.pull_retry, self._clock
-            )
+            return await self._runner.images.pull(self._spec.image, self._on_progress)
         except ContainerError as error:
             return error
 
@@ -297,9 +297,10 @@ class _Run:
     # --- small things ---------------------------------------------------------------------------------------
 
     async def _ours(self) -> list[ContainerView]:
-        # Compared once more here, so that a mistaken filter of an engine can cost nobody a container.
+        # Compared once more here, so that a mistaken filter of an engine can cost nobody a container. The name as well:
+        # what the host makes of an image committed from this container has its labels.
         found = await self._engine.find(self._labels)
-        return [view for view in found if self._labels.items() <= view.labels.items()]
+        return [view for view in found if self._labels.items() <= view.labels.items() and view.name == self._spec.name]
 
     async def _record(self, state: OperationState) -> None:
         await self._on_change(state)

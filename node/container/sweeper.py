@@ -1,17 +1,19 @@
-"""Removing what no job owns any more: containers and networks with our label that the journal does not know.
+"""Removing what no job owns any more: containers, networks and volumes of ours that the journal does not know.
 
 They are left behind when the agent dies between "made" and "written down", or when a clean-up met a dead engine.
-Nothing without our node's label is ever touched: the host may use the same engine for its own things.
+Ours is what carries our node's label and the very name that its job's label gives it. Labels alone do not prove it: an
+image committed from a job's container hands them on to whatever the host makes of it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from node.container.engine import JOB_LABEL, NODE_LABEL, Engine
-from node.errors import ContainerError, EngineRejected
+from node.container.engine import JOB_LABEL, NODE_LABEL, OPERATION_LABEL, Engine
+from node.errors import EngineRejected
+from node.job.plan import container_name, network_name
 from node.records import Address
 from node.retry import Clock, SystemClock
 
@@ -30,6 +32,34 @@ class Swept:
 
     containers: tuple[str, ...]
     networks: tuple[str, ...]
+    volumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One thing of the engine's."""
+
+    kind: str
+    id: str
+    name: str
+    labels: Mapping[str, str]
+
+    @property
+    def job(self) -> Address:
+        return Address(self.labels.get(JOB_LABEL, ""))
+
+    @property
+    def bears_its_name(self) -> bool:
+        """Whether it is called as this agent would call it."""
+        network = network_name(self.job)
+        match self.kind:
+            case "container":
+                index = self.labels.get(OPERATION_LABEL, "")
+                return index.isdecimal() and self.name == container_name(self.job, int(index))
+            case "network":
+                return self.name == network
+            case _:
+                return self.name == network or self.name.startswith(f"{network}-")
 
 
 class Sweeper:
@@ -50,44 +80,58 @@ class Sweeper:
         self._known_jobs = known_jobs
         self._grace = grace
         self._clock = clock or SystemClock()
-        self._unknown_since: dict[str, float] = {}
+        self._unknown_since: dict[tuple[str, str], float] = {}
 
     async def sweep(self) -> Swept:
         """One round. Raises EngineUnavailable or EngineRejected when the engine cannot be asked; a single thing that
         cannot be removed is logged and tried again in the next round."""
-        labels = {NODE_LABEL: self._node}
-        containers = {view.id: (view.name, view.labels) for view in await self._engine.find(labels)}
-        networks = {view.id: (view.name, view.labels) for view in await self._engine.networks(labels)}
+        found = await self._found()
         # Asked after the engine: a container made in between is then known, or not yet listed.
         known = await self._known_jobs()
-        due = self._due({**containers, **networks}, known)
-        # Containers first: a network with one attached cannot go.
-        gone = [name for id_, (name, _) in containers.items() if id_ in due and await self._remove_container(id_, name)]
-        freed = [name for id_, (name, _) in networks.items() if id_ in due and await self._remove_network(name)]
-        return Swept(tuple(gone), tuple(freed))
+        due = self._due(found, known)
+        # Containers first: a network or a volume that one has cannot go.
+        removers = {
+            "container": self._remove_container,
+            "network": self._engine.remove_network,
+            "volume": self._engine.remove_volume,
+        }
+        gone = {
+            kind: tuple([each.name for each in due if each.kind == kind and await self._remove(each, remover)])
+            for kind, remover in removers.items()
+        }
+        return Swept(gone["container"], gone["network"], gone["volume"])
 
-    def _due(self, found: Mapping[str, tuple[str, Mapping[str, str]]], known: frozenset[Address]) -> set[str]:
+    async def _found(self) -> list[_Found]:
+        labels = {NODE_LABEL: self._node}
+        containers = [_Found("container", view.id, view.name, view.labels) for view in await self._engine.find(labels)]
+        networks = [_Found("network", view.id, view.name, view.labels) for view in await self._engine.networks(labels)]
+        volumes = [_Found("volume", view.name, view.name, view.labels) for view in await self._engine.volumes(labels)]
+        return [*containers, *networks, *volumes]
+
+    def _due(self, found: Sequence[_Found], known: frozenset[Address]) -> list[_Found]:
         now = self._clock.monotonic()
-        unknown = {id_ for id_, (_, labels) in found.items() if self._is_unknown(labels, known)}
-        self._unknown_since = {id_: self._unknown_since.get(id_, now) for id_ in unknown}
-        return {id_ for id_, since in self._unknown_since.items() if now - since >= self._grace}
+        unknown = [each for each in found if self._is_unknown(each, known)]
+        self._unknown_since = {(each.kind, each.id): self._since(each, now) for each in unknown}
+        return [each for each in unknown if now - self._since(each, now) >= self._grace]
 
-    def _is_unknown(self, labels: Mapping[str, str], known: frozenset[Address]) -> bool:
+    def _since(self, each: _Found, now: float) -> float:
+        return self._unknown_since.get((each.kind, each.id), now)
+
+    def _is_unknown(self, each: _Found, known: frozenset[Address]) -> bool:
         # Looked at again here, so that a mistaken filter of an engine can cost nobody a container.
-        return labels.get(NODE_LABEL) == self._node and labels.get(JOB_LABEL, "") not in known
+        return each.labels.get(NODE_LABEL) == self._node and each.bears_its_name and each.job not in known
 
-    async def _remove_container(self, container: str, name: str) -> bool:
-        try:
-            await self._engine.remove(container)
-        except EngineRejected as error:
-            log.warning("container %s belongs to no job but cannot be removed: %s", name, error)
-            return False
-        log.info("removed container %s, which belonged to no job", name)
+    async def _remove_container(self, container: str) -> bool:
+        await self._engine.remove(container)
         return True
 
-    async def _remove_network(self, name: str) -> bool:
+    async def _remove(self, each: _Found, remover: Callable[[str], Awaitable[bool]]) -> bool:
+        """Remove it by its id: what the host may have called so meanwhile has another one."""
         try:
-            return await self._engine.remove_network(name)
-        except ContainerError as error:
-            log.warning("network %s belongs to no job but cannot be removed: %s", name, error)
+            removed = await remover(each.id)
+        except EngineRejected as error:
+            log.warning("%s %s belongs to no job but cannot be removed: %s", each.kind, each.name, error)
             return False
+        if removed:
+            log.info("removed %s %s, which belonged to no job", each.kind, each.name)
+        return removed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from node.agent.pipeline import Callbacks, JobPipeline, JobServices
 from node.agent.stages.admit import Readiness
 from node.errors import GpunodeError
 from node.journal.journal import Journal
-from node.records import Assignment, Gpu, LanePhase, Stage
+from node.records import Address, Assignment, Gpu, LanePhase, Stage
 from tests.agent.clock import FakeClock
 from tests.agent.doubles import (
     GPU,
@@ -46,6 +46,8 @@ class World:
         self.gpu_error: GpunodeError | None = None
         self.check_error: GpunodeError | None = None
         self.disk_free = 0
+        self.no_space = ""
+        self.reserved: dict[Address, tuple[str, ...]] = {}
         self.journal: Journal
         self.job: Assignment
         self.stages: list[Stage] = []
@@ -65,6 +67,10 @@ class World:
             raise self.gpu_error
         return self.gpus
 
+    async def _reserve(self, run: Address, images: Sequence[str]) -> str:
+        self.reserved[run] = tuple(images)
+        return self.no_space
+
     async def _check(self) -> None:
         if self.check_error is not None:
             raise self.check_error
@@ -79,7 +85,7 @@ class World:
             desk=self.desk,
             operations=self.operations,
             meters=self.meters,
-            readiness=Readiness(folder=self.folder, disk_free=self.disk_free, gpus=self._gpus),
+            readiness=Readiness(folder=self.folder, disk_free=self.disk_free, reserve=self._reserve, gpus=self._gpus),
             samples=self.folder / "samples",
             clock=self.clock,
         )

@@ -18,6 +18,7 @@ from node.container.engine import (
     LogFrame,
     NetworkView,
     PullProgress,
+    VolumeView,
 )
 from node.errors import EngineRejected, EngineUnavailable, ImagePullFailed
 from node.records import ContainerSpec
@@ -50,6 +51,9 @@ class FakeEngine:
         self.pulls: list[str] = []
         self.pull_errors: list[ImagePullFailed] = []
         self.pull_gate: asyncio.Event | None = None
+        self.image_sizes: dict[str, int] = {}
+        self.foreign_use: set[str] = set()
+        self.volume_labels: dict[str, dict[str, str]] = {}
         self.down = False
         self.calls: list[str] = []
         self.fail: dict[str, list[Exception]] = {}
@@ -94,8 +98,32 @@ class FakeEngine:
             await self.pull_gate.wait()
         if self.pull_errors:
             raise self.pull_errors.pop(0)
-        self.images[reference] = ImageInfo(f"sha256:{reference}", (), 1)
+        self.images[reference] = ImageInfo(f"sha256:{reference}", (), self.image_sizes.get(reference, 1), (reference,))
         return self.images[reference]
+
+    async def local_images(self) -> tuple[ImageInfo, ...]:
+        self._enter("images")
+        return tuple(self.images.values())
+
+    async def images_in_use(self) -> frozenset[str]:
+        self._enter("images_in_use")
+        return frozenset(box.spec.image for box in self.containers.values()) | self.foreign_use
+
+    async def remove_image(self, name: str) -> bool:
+        self._enter("remove_image")
+        for reference, image in list(self.images.items()):
+            if name in (reference, image.id):
+                del self.images[reference]
+        return True
+
+    async def volumes(self, labels: Mapping[str, str]) -> tuple[VolumeView, ...]:
+        self._enter("volumes")
+        return tuple(VolumeView(name, own) for name, own in self.volume_labels.items() if labels.items() <= own.items())
+
+    async def remove_volume(self, name: str) -> bool:
+        self._enter("remove_volume")
+        self.volume_labels.pop(name, None)
+        return True
 
     async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
         self._enter("ensure_network")

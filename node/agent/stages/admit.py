@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from node.agent.edges import JobDesk
 from node.agent.monitor import JobMonitor
 from node.errors import DefinitionInvalid, GpuError, JobError, LaneDegraded
 from node.job.definition import violation_json
-from node.records import EndCause, FetchedDefinition, Gpu, Outcome, Plan, Refusal
+from node.records import Address, EndCause, FetchedDefinition, Gpu, Outcome, Plan, Refusal
 from node.retry import Clock
 
 GIB = 1024**3
@@ -26,6 +26,8 @@ class Readiness:
     """On the disk that the job will fill."""
     disk_free: int
     """Bytes that must be free there."""
+    reserve: Callable[[Address, Sequence[str]], Awaitable[str]]
+    """Gives a run the space on the engine's disk for these images and its own files; empty, or why not."""
     gpus: Callable[[], Awaitable[tuple[Gpu, ...]]]
     """The lane's GPUs as they are now; raises GpuError or LaneDegraded when they cannot serve."""
 
@@ -48,7 +50,8 @@ async def admit(
         return _invalid(monitor, error, clock)
     except JobError as error:
         return Refusal(job.address, error.message)
-    trouble = await _disk_trouble(readiness)
+    images = tuple(dict.fromkeys(operation.container.image for operation in plan.operations))
+    trouble = await _disk_trouble(readiness) or await readiness.reserve(monitor.assignment.run.address, images)
     if trouble:
         return Refusal(job.address, trouble)
     given = {uuid for operation in plan.operations for uuid in operation.container.gpu_uuids}

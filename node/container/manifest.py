@@ -1,0 +1,148 @@
+"""How large an image is before it is pulled, by its registry's word.
+
+Engines do not tell: their own look at a registry gives the size of the manifest, not of the layers. So the manifest is
+read here, as the engine is about to read it: from the registry in the image's name, with an anonymous token where the
+registry wants one (OCI distribution specification; token flow of the Docker registry). A registry that needs a login,
+is away or answers anything odd has not told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from node.container.reference import is_reference, split_reference
+from node.loopback import DIRECT, is_loopback
+
+PATIENCE = 15.0
+"""Seconds for all that is asked about one image."""
+_LIMIT = 4 * 1024 * 1024
+_DEFAULT_REGISTRY = "registry-1.docker.io"
+_ACCEPT = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+_PARAMETER = re.compile(r'([a-z]+)="([^"]*)"')
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm"}
+
+
+class Manifests:
+    """Asks registries. `client`: one of the caller's, for tests."""
+
+    def __init__(self, client: httpx.AsyncClient | None = None) -> None:
+        self._client = client or httpx.AsyncClient(timeout=PATIENCE, mounts=DIRECT, follow_redirects=False)
+
+    async def compressed_bytes(self, reference: str) -> int | None:
+        """Bytes of the image's layers as they travel, for this host's kind of processor; None: not told."""
+        if not is_reference(reference):
+            return None
+        base, repository, version = _place(reference)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                source = _Source(self._client, base, repository)
+                manifest = await source.manifest(version)
+                if isinstance(manifest.get("manifests"), list):
+                    manifest = await source.manifest(_for_this_host(manifest["manifests"]))
+                return _sum(manifest)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, LookupError, TypeError, AttributeError):
+            return None
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+class _Source:
+    """One repository of one registry."""
+
+    def __init__(self, client: httpx.AsyncClient, base: str, repository: str) -> None:
+        self._client = client
+        self._base = base
+        self._repository = repository
+        self._token = ""
+
+    async def manifest(self, version: str) -> dict[str, Any]:
+        url = f"{self._base}/v2/{self._repository}/manifests/{version}"
+        status, headers, body = await self._get(url, {})
+        if status == 401 and not self._token:
+            self._token = await self._anonymous_token(headers.get("www-authenticate", ""))
+            status, _, body = await self._get(url, {})
+        if status != 200:
+            raise ValueError(f"status {status}")
+        return _object(body)
+
+    async def _anonymous_token(self, challenge: str) -> str:
+        told = dict(_PARAMETER.findall(challenge))
+        realm = told.pop("realm")
+        # Plain text only where the registry itself is this machine's: an answer from elsewhere must not lead into it.
+        if not challenge.lower().startswith("bearer ") or not (
+            realm.startswith("https://") or (is_loopback(self._base) and is_loopback(realm))
+        ):
+            raise ValueError("no challenge that an anonymous caller can meet")
+        told["scope"] = f"repository:{self._repository}:pull"
+        status, _, body = await self._get(realm, {key: told[key] for key in ("service", "scope") if key in told})
+        if status != 200:
+            raise ValueError(f"status {status}")
+        answer = _object(body)
+        return str(answer.get("token") or answer["access_token"])
+
+    async def _get(self, url: str, query: Mapping[str, str]) -> tuple[int, httpx.Headers, bytes]:
+        headers = {"Accept": _ACCEPT}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        body = bytearray()
+        async with self._client.stream("GET", url, params=dict(query), headers=headers) as response:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _LIMIT:
+                    raise ValueError("a manifest without end")
+            return response.status_code, response.headers, bytes(body)
+
+
+def _place(reference: str) -> tuple[str, str, str]:
+    """Address of the registry, repository there, tag or digest."""
+    repository, version = split_reference(reference)
+    head, slash, rest = repository.partition("/")
+    if slash and (head == "localhost" or "." in head or ":" in head):
+        host, repository = head, rest
+    else:
+        host = "docker.io"
+    if host in ("docker.io", "index.docker.io"):
+        host = _DEFAULT_REGISTRY
+        repository = repository if "/" in repository else f"library/{repository}"
+    scheme = "http" if is_loopback(f"http://{host}") else "https"
+    return f"{scheme}://{host}", repository, version
+
+
+def _for_this_host(manifests: list[dict[str, Any]]) -> str:
+    machine = platform.machine().lower()
+    wanted = _MACHINES.get(machine, machine)
+    for entry in manifests:
+        about = entry.get("platform") or {}
+        if about.get("os") == "linux" and about.get("architecture") == wanted:
+            return str(entry["digest"])
+    raise LookupError("nothing for this kind of processor")
+
+
+def _sum(manifest: dict[str, Any]) -> int:
+    sizes = [layer["size"] for layer in manifest["layers"]]
+    if not all(isinstance(size, int) and size >= 0 for size in sizes):
+        raise ValueError("sizes that are none")
+    return sum(sizes)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    value = json.loads(body)
+    if not isinstance(value, dict):
+        raise ValueError("no object")
+    return value
