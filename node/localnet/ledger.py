@@ -119,6 +119,7 @@ _PACKER = Packer(
     b'"preTokenBalances":[],"postTokenBalances":[],"rewards":[],"loadedAddresses":{"writable":[],"readonly":[]},'
     b'"computeUnitsConsumed":150,"costUnits":150}',
 )
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _SIGNATURE_KEY = 16
 """Bytes of a signature that it is looked up by; the whole one is compared when it is found."""
 _FEW = 32
@@ -284,4 +285,4 @@ def _key(signature: str) -> bytes:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()

@@ -21,7 +21,7 @@ from node.localnet.rpc.params import Params
 from node.localnet.rpc.signatures import SIGNATURES
 
 _log = logging.getLogger(__name__)
-_SEPARATORS = (",", ":")
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class Dispatcher:
@@ -87,4 +87,4 @@ def error_json(identity: Any, error: RpcError) -> dict[str, Any]:
 
 def dump(value: Any) -> str:
     """JSON without spaces."""
-    return json.dumps(value, separators=_SEPARATORS)
+    return _ENCODER.encode(value)

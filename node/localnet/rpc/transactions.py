@@ -126,7 +126,7 @@ class TransactionMethods:
         refused = self._validator.refusal(transaction, view)
         if refused is not None:
             return dataclasses.replace(bank.balances(transaction, view.slot), error=refused)
-        return bank.simulate(transaction, view.slot, verify=False)
+        return bank.simulate(transaction, view.slot)
 
     def _wanted(self, config: Config, transaction: VersionedTransaction) -> _Wanted | None:
         wanted = config.get("accounts")
@@ -234,7 +234,7 @@ class TransactionMethods:
             raise invalid_params(f"invalid transaction message: {_LOOKUPS[error]}")
         if not self._validator.alive(message, view):
             return with_context(view, None)
-        tried = self._validator.bank.simulate(unsigned, view.slot, verify=False)
+        tried = self._validator.bank.simulate(unsigned, view.slot)
         base = LAMPORTS_PER_SIGNATURE * message.header.num_required_signatures
         return with_context(view, max(tried.fee, base))
 
