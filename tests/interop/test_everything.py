@@ -11,7 +11,7 @@ from tests.interop.everything import FLOWS, NOT_ASKED
 from tests.interop.flows import run_flow
 from tests.interop.places import local_place
 
-pytestmark = [pytest.mark.interop]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize(("flow", "ids"), FLOWS, ids=[f"{flow}-{ids}" for flow, ids in FLOWS])

@@ -18,7 +18,7 @@ from node.localnet.app import Localnet
 from node.localnet.options import LocalnetOptions
 from tests.interop.flows import drivers
 
-pytestmark = [pytest.mark.interop]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 SUITE_SECONDS = 240
 
