@@ -8,9 +8,9 @@ import pytest_asyncio
 
 from node.localnet.app import Localnet
 from node.localnet.options import LocalnetOptions
-from tests.realchain.fixtures import real_chain, validator_binary
+from tests.realchain.fixtures import either_chain, real_chain, validator_binary
 
-__all__ = ["localnet", "real_chain", "still_localnet", "validator_binary"]
+__all__ = ["either_chain", "localnet", "real_chain", "still_localnet", "validator_binary"]
 
 
 @pytest_asyncio.fixture

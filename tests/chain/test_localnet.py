@@ -1,4 +1,4 @@
-"""The chain room against the embedded chain: real programs, real signatures, real sockets."""
+"""The chain room against the embedded chain and a real node: real programs, real signatures, real sockets."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from node.chain.subscription import Changed, Subscribed, Subscriptions
 from node.chain.transaction import simulate
 from node.chain.wallet import Wallet
 from node.errors import RpcUnavailable, TransactionFailed
-from node.localnet.app import Localnet
 from node.records import Address, Cid, JobState, NodeProfile, OutboxState, QueueType
 from tests.chain.fakes import FakeClock
+from tests.realchain.either import EitherChain, give, own_market
+from tests.realchain.sending import Sender
 
 CID = Cid("QmVp8m3Uq1Cm6JJ3NsuTMSGLNnqXa1mC85uV7YxBREQ78p")
 RESULT = Cid("QmNQa1FSTXNHmrjjfgUW3Px3Vkke4oKiFWdigWkYSux2Pi")
@@ -36,7 +37,7 @@ PACE = Pace(poll=0.05, poll_longest=0.1, tend=0.2)
 class Party:
     """A wallet with its outbox."""
 
-    net: Localnet
+    net: EitherChain
     rpc: Rpc
     wallet: Wallet
     outbox: Outbox
@@ -54,31 +55,40 @@ class Party:
 
 
 @pytest.fixture
-async def rpc(localnet: Localnet) -> AsyncIterator[Rpc]:
-    async with Rpc([localnet.rpc_url]) as client:
+def net(either_chain: EitherChain) -> EitherChain:
+    """The chain the test runs on."""
+    return either_chain
+
+
+@pytest.fixture
+async def rpc(net: EitherChain) -> AsyncIterator[Rpc]:
+    async with Rpc([net.rpc_url]) as client:
         yield client
 
 
-def party(net: Localnet, rpc: Rpc, folder: Path, name: str) -> Party:
+async def party(net: EitherChain, rpc: Rpc, folder: Path, name: str) -> Party:
     wallet = Wallet.create(folder / f"{name}.json")
     policy = SpendingPolicy(net.cluster, {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS})
     store = MemoryStore()
-    net.endow(wallet.address, sol=2, nos=100)
+    await give(net, wallet.address, sol=2, nos=100)
     return Party(net, rpc, wallet, Outbox(rpc, wallet.signer(policy), store, pace=PACE), store)
 
 
+async def genesis_hash(net: EitherChain) -> str:
+    """As the chain itself tells it, past our own client."""
+    async with Sender.open(net.rpc_url) as sender:
+        return str(await sender.ask("getGenesisHash"))
+
+
 async def confirmed(rpc: Rpc, address: Address) -> None:
-    """Until the faucet's gift is confirmed."""
+    """Until an airdrop is confirmed."""
     while not await rpc.get_balance(address):
         await asyncio.sleep(0.05)
 
 
-async def test_a_job_from_list_to_finish(localnet: Localnet, rpc: Rpc, tmp_path: Path) -> None:
-    cluster, market = localnet.cluster, localnet.market
-    assert market is not None
-    node, poster = (party(localnet, rpc, tmp_path, name) for name in ("node", "poster"))
-    await confirmed(rpc, node.address)
-    await confirmed(rpc, poster.address)
+async def test_a_job_from_list_to_finish(net: EitherChain, rpc: Rpc, tmp_path: Path) -> None:
+    cluster, market = net.cluster, await own_market(net)
+    node, poster = [await party(net, rpc, tmp_path, name) for name in ("node", "poster")]
 
     await node.send("stake", staking.stake(cluster, authority=node.address, amount=0, duration=14 * 86_400))
     await node.send("register", nodes.register(cluster, authority=node.address, profile=PROFILE))
@@ -166,21 +176,18 @@ async def test_a_job_from_list_to_finish(localnet: Localnet, rpc: Rpc, tmp_path:
     assert sum(each.after - each.before for each in landed.token_changes if each.account == payout) == paid
 
 
-async def test_what_a_program_refuses_leaves_nothing_behind(localnet: Localnet, rpc: Rpc, tmp_path: Path) -> None:
-    node = party(localnet, rpc, tmp_path, "node")
-    await confirmed(rpc, node.address)
-    market = localnet.market
-    assert market is not None
-    made = jobs.stop(localnet.cluster, market=market, node=node.address)
+async def test_what_a_program_refuses_leaves_nothing_behind(net: EitherChain, rpc: Rpc, tmp_path: Path) -> None:
+    node = await party(net, rpc, tmp_path, "node")
+    market = await own_market(net)
+    made = jobs.stop(net.cluster, market=market, node=node.address)
     with pytest.raises(TransactionFailed) as refused:
         await node.send("stop", made)
     assert refused.value.error == "MarketInWrongState"
     assert await node.store.pending("a") == ()
 
 
-async def test_rows_go_when_the_chain_is_final(localnet: Localnet, rpc: Rpc, tmp_path: Path) -> None:
-    node = party(localnet, rpc, tmp_path, "node")
-    await confirmed(rpc, node.address)
+async def test_rows_go_when_the_chain_is_final(net: EitherChain, rpc: Rpc, tmp_path: Path) -> None:
+    node = await party(net, rpc, tmp_path, "node")
     await node.send("memo", memo(node.address, "x"), key="memo:x")
     row = await node.store.get("memo:x")
     assert row is not None
@@ -193,25 +200,25 @@ async def test_rows_go_when_the_chain_is_final(localnet: Localnet, rpc: Rpc, tmp
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_reads_of_the_chain_itself(localnet: Localnet, rpc: Rpc) -> None:
+async def test_reads_of_the_chain_itself(net: EitherChain, rpc: Rpc) -> None:
     finalized, slot = await rpc.get_slot(commitment="finalized"), await rpc.get_slot()
     assert finalized < slot
     assert await rpc.get_block_height() <= slot
     latest = await rpc.get_latest_blockhash()
     assert latest.last_valid_block_height > await rpc.get_block_height()
-    await rpc.require_genesis(str(localnet.validator.genesis_hash))
+    await rpc.require_genesis(await genesis_hash(net))
     assert await rpc.get_minimum_rent(accounts.JOB_SIZE) == 2_561_280
     assert await rpc.get_minimum_rent(accounts.RUN_SIZE) == 1_726_080
     assert isinstance(await rpc.get_block_time(finalized), int)
-    assert await rpc.prioritization_fees([localnet.mint]) is not None
-    seen = await rpc.read_accounts([localnet.mint], min_context_slot=slot)
+    assert await rpc.prioritization_fees([net.mint]) is not None
+    seen = await rpc.read_accounts([net.mint], min_context_slot=slot)
     assert seen.slot >= slot
-    async with Rpc([localnet.rpc_url], clock=FakeClock()) as hasty:
+    async with Rpc([net.rpc_url], clock=FakeClock()) as hasty:
         with pytest.raises(RpcUnavailable, match="not reached"):
-            await hasty.pinned("finalized", slot + 10_000).get_balance(localnet.mint)
+            await hasty.pinned("finalized", slot + 10_000).get_balance(net.mint)
 
 
-async def test_airdrop_and_history(localnet: Localnet, rpc: Rpc) -> None:
+async def test_airdrop_and_history(net: EitherChain, rpc: Rpc) -> None:
     address = Address(str(Keypair().pubkey()))
     signature = await rpc.request_airdrop(address, 1_000_000)
     await confirmed(rpc, address)
@@ -220,23 +227,21 @@ async def test_airdrop_and_history(localnet: Localnet, rpc: Rpc) -> None:
     assert (entry.signature, entry.failed) == (signature, False)
 
 
-async def test_pushes_of_the_embedded_chain(localnet: Localnet, rpc: Rpc, tmp_path: Path) -> None:
-    market = localnet.market
-    assert market is not None
-    node = party(localnet, rpc, tmp_path, "node")
-    await confirmed(rpc, node.address)
-    await node.send("stake", staking.stake(localnet.cluster, authority=node.address, amount=0, duration=14 * 86_400))
-    subscriptions = Subscriptions([localnet.ws_url], http_slot=rpc.get_slot)
+async def test_pushes(net: EitherChain, rpc: Rpc, tmp_path: Path) -> None:
+    market = await own_market(net)
+    node = await party(net, rpc, tmp_path, "node")
+    await node.send("stake", staking.stake(net.cluster, authority=node.address, amount=0, duration=14 * 86_400))
+    subscriptions = Subscriptions([net.ws_url], http_slot=rpc.get_slot)
     task = asyncio.ensure_future(subscriptions.run())
     try:
         async with asyncio.timeout(20), subscriptions.account(market) as stream:
             assert await anext(stream) == Subscribed()
             run = Keypair()
-            work = jobs.work(localnet.cluster, run=Address(str(run.pubkey())), market=market, authority=node.address)
+            work = jobs.work(net.cluster, run=Address(str(run.pubkey())), market=market, authority=node.address)
             await node.send("work", work, signers=(run,))
             notice = await anext(stream)
             assert isinstance(notice, Changed)
-            assert accounts.decode_market(notice.account, localnet.cluster).queue == (node.address,)
+            assert accounts.decode_market(notice.account, net.cluster).queue == (node.address,)
             while subscriptions.suspect or not subscriptions.slot:
                 await asyncio.sleep(0.02)
     finally:

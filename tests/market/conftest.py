@@ -1,4 +1,4 @@
-"""A market on the embedded chain, a host's context and a poster's, as the tests of this room need them."""
+"""A market on either chain, a host's context and a poster's, as the tests of this room need them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from node.chain.policy import NODE_KINDS, OWNER_KINDS, POSTER_KINDS, SpendingPol
 from node.chain.rpc import Rpc
 from node.chain.wallet import Signer, Wallet
 from node.content.cid import file_cid
-from node.localnet.app import Localnet
 from node.market.context import MarketContext
 from node.market.effects import effect_of_row
 from node.market.poster import Posted, Poster
 from node.records import Address, Cid
 from node.retry import SystemClock
 from node.settings import StakeSettings
+from tests.realchain.either import EitherChain, give, own_market
 
 FAST = Pace(resend=0.2, poll=0.02, poll_longest=0.1, expiry=0.5, renew=5.0, tend=0.2)
 DEFINITION = file_cid(b"a definition")
@@ -37,7 +37,7 @@ DEFINITION = file_cid(b"a definition")
 class Town:
     """The chain and the people on it."""
 
-    net: Localnet
+    net: EitherChain
     rpc: Rpc
     market: Address
     person: Callable[..., Awaitable[MarketContext]]
@@ -46,6 +46,10 @@ class Town:
     async def post(self, poster: MarketContext, timeout: int = 60, definition: Cid = DEFINITION) -> Posted:
         """A job posted into the market."""
         return await Poster(poster).post(await poster.ledger.market(self.market), definition, timeout)
+
+    async def give(self, address: Address, *, sol: float = 0, nos: float = 0) -> None:
+        """A gift, confirmed."""
+        await give(self.net, address, sol=sol, nos=nos)
 
     def signer(self, owner: Address) -> Signer:
         """A signer of a person, for an outbox of the test's own."""
@@ -67,10 +71,11 @@ class Town:
 
 
 @pytest_asyncio.fixture
-async def town(localnet: Localnet, tmp_path: Path) -> AsyncIterator[Town]:
+async def town(either_chain: EitherChain, tmp_path: Path) -> AsyncIterator[Town]:
     """A chain with its market; `person(sol=, nos=)` makes a funded wallet's context."""
+    net = either_chain
     async with AsyncExitStack() as stack:
-        rpc = await stack.enter_async_context(Rpc([localnet.rpc_url]))
+        rpc = await stack.enter_async_context(Rpc([net.rpc_url]))
         count = iter(range(100))
         keys: dict[Address, Path] = {}
 
@@ -78,18 +83,18 @@ async def town(localnet: Localnet, tmp_path: Path) -> AsyncIterator[Town]:
             path = tmp_path / f"wallet-{next(count)}.json"
             wallet = Wallet.create(path)
             keys[wallet.address] = path
-            localnet.endow(wallet.address, sol=sol, nos=nos)
-            policy = SpendingPolicy(localnet.cluster, {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS})
+            await give(net, wallet.address, sol=sol, nos=nos)
+            policy = SpendingPolicy(net.cluster, {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS})
             outbox = Outbox(
                 rpc,
                 wallet.signer(policy),
                 MemoryStore(),
                 FeePolicy(),
                 pace=FAST,
-                effects=effect_of_row(localnet.cluster),
+                effects=effect_of_row(net.cluster),
             )
             return MarketContext(
-                cluster=localnet.cluster,
+                cluster=net.cluster,
                 rpc=rpc,
                 outbox=outbox,
                 lane="main",
@@ -99,5 +104,4 @@ async def town(localnet: Localnet, tmp_path: Path) -> AsyncIterator[Town]:
                 clock=SystemClock(),
             )
 
-        assert localnet.market is not None
-        yield Town(localnet, rpc, localnet.market, person, keys)
+        yield Town(net, rpc, await own_market(net), person, keys)

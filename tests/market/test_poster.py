@@ -78,7 +78,7 @@ async def test_missing_sol_is_told_as_a_sum_that_is_enough(town: Town, node_wait
         await town.post(poster)
     assert ("run account" in caught.value.hint) is node_waits
     lacks = float(caught.value.message.split()[-2])
-    town.net.endow(poster.node, sol=lacks)
+    await town.give(poster.node, sol=lacks)
     await asyncio.sleep(0.3)
     await town.post(poster)
 

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tests.realchain.binary import MISSING, find_validator
 from tests.realchain.chain import FAST_TICKS, RealChain
+from tests.realchain.either import EitherChain
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,10 @@ async def real_chain(validator_binary: str, tmp_path_factory: pytest.TempPathFac
     """
     async with RealChain.start(tmp_path_factory.mktemp("genesis"), ticks_per_slot=FAST_TICKS) as chain:
         yield chain
+
+
+@pytest.fixture(params=["localnet", pytest.param("real", marks=pytest.mark.realchain)])
+def either_chain(request: pytest.FixtureRequest) -> EitherChain:
+    """The test runs twice: on an embedded chain of its own, and (marked `realchain`) on the session's real node."""
+    found: EitherChain = request.getfixturevalue("localnet" if request.param == "localnet" else "real_chain")
+    return found

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
-from tests.realchain.recording import Recording, Segment, State, segments
+from tests.realchain.recording import Held, Recording, Segment, State, segments
 
 
 @dataclass(slots=True)
@@ -16,11 +16,14 @@ class Chain:
     unix_time: int
     genesis: dict[bytes, State] = field(default_factory=dict)
     changed: set[bytes] = field(default_factory=set)
+    payers: dict[bytes, Held] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
 
     def takes(self, segment: Segment) -> bool:
         """Whether the segment finds every account as it needs it, and nobody changes what another one looks at."""
         if segment.unix_time != self.unix_time:
+            return False
+        if not self.genesis.keys().isdisjoint(segment.payers) or not self.payers.keys().isdisjoint(segment.genesis):
             return False
         return all(
             self.genesis[key] == value and key not in self.changed and key not in segment.changed
@@ -31,7 +34,13 @@ class Chain:
     def add(self, segment: Segment) -> None:
         self.genesis.update(segment.genesis)
         self.changed |= segment.changed
+        self.payers.update(segment.payers)
         self.segments.append(segment)
+
+    @property
+    def accounts(self) -> dict[bytes, State]:
+        """All that lies there in the beginning."""
+        return {**self.genesis, **self.payers}
 
     @property
     def steps(self) -> int:

@@ -95,6 +95,8 @@ class Segment:
     unix_time: int
     genesis: dict[bytes, State] = field(default_factory=dict)
     changed: set[bytes] = field(default_factory=set)
+    payers: dict[bytes, Held] = field(default_factory=dict)
+    """Accounts that do nothing but pay fees: who shares one shares nothing that matters."""
     steps: list[Step] = field(default_factory=list)
 
     @property
@@ -148,4 +150,22 @@ def segments(world: list[Step]) -> list[Segment]:
         state.update(step.after)
         segment.changed.update(key for key, value in step.after.items() if step.before[key] != value)
         segment.steps.append(step)
+    for segment in found:
+        _set_payers_apart(segment)
     return found
+
+
+def _set_payers_apart(segment: Segment) -> None:
+    messages = [Message.from_bytes(step.message) for step in segment.steps]
+    used = {
+        bytes(message.account_keys[index])
+        for message in messages
+        for instruction in message.instructions
+        for index in instruction.accounts
+    }
+    for payer in {bytes(message.account_keys[0]) for message in messages} - used:
+        held = segment.genesis[payer]
+        if isinstance(held, Held):
+            segment.payers[payer] = held
+            del segment.genesis[payer]
+            segment.changed.discard(payer)

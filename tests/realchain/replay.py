@@ -112,16 +112,21 @@ async def replay(chain: Chain) -> Report:
             while (newest := await sender.blockhash()) == blockhash:
                 await asyncio.sleep(0.02)
             blockhash = newest
-            signed = {str(each.signatures[0]): (step, each) for step in wave for each in (_sign(step, blockhash),)}
-            assert len(signed) == len(wave)
-            await sender.land({signature: bytes(each) for signature, (_, each) in signed.items()})
+            # Two segments that do the very same on the same accounts are one transaction.
+            signed: dict[str, tuple[list[Step], Transaction]] = {}
+            for step in wave:
+                transaction = _sign(step, blockhash)
+                signed.setdefault(str(transaction.signatures[0]), ([], transaction))[0].append(step)
+            await sender.land({signature: bytes(transaction) for signature, (_, transaction) in signed.items()})
             landed = await _landed(sender, list(signed))
-            for signature, (step, transaction) in signed.items():
+            for signature, (steps, transaction) in signed.items():
                 real = landed[signature]
                 clock = machine.get_clock()
                 clock.unix_timestamp = real.unix_time
                 machine.set_clock(clock)
-                report.note(step, real, result_of(machine.send_transaction(transaction)))
+                followed = result_of(machine.send_transaction(transaction))
+                for step in steps:
+                    report.note(step, real, followed)
             report.differences += await _states(sender, machine, wave, max(each.slot for each in landed.values()))
     return report
 
@@ -131,7 +136,7 @@ async def _running(chain: Chain) -> AsyncIterator[Sender]:
     with tempfile.TemporaryDirectory(prefix="gpunode-genesis-") as folder:
         arguments = ["--mint", str(Keypair().pubkey()), "--ticks-per-slot", str(FAST_TICKS)]
         arguments += _genesis(chain, Path(folder))
-        lead = _LEAD + len(chain.genesis) / _ACCOUNTS_PER_SECOND
+        lead = _LEAD + len(chain.accounts) / _ACCOUNTS_PER_SECOND
         environment = {
             "LD_PRELOAD": str(FAKETIME),
             "FAKETIME": f"{chain.unix_time - lead - time.time():+.3f}",
@@ -148,7 +153,7 @@ def _genesis(chain: Chain, folder: Path) -> list[str]:
     accounts = folder / "accounts"
     accounts.mkdir()
     arguments = ["--account-dir", str(accounts)]
-    for raw, state in chain.genesis.items():
+    for raw, state in chain.accounts.items():
         key = Pubkey.from_bytes(raw)
         if isinstance(state, Held):
             (accounts / f"{key}.json").write_text(json.dumps(account_json(key, state.account())))
@@ -161,7 +166,7 @@ def _genesis(chain: Chain, folder: Path) -> list[str]:
 
 def _machine(chain: Chain) -> LiteSVM:
     machine = LiteSVM().with_blockhash_check(False).with_transaction_history(0)
-    for raw, state in chain.genesis.items():
+    for raw, state in chain.accounts.items():
         key = Pubkey.from_bytes(raw)
         if isinstance(state, Held):
             machine.set_account(key, state.account())
