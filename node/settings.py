@@ -278,12 +278,52 @@ class PathSettings(Section):
     control_socket: Path = Field(default_factory=lambda: default_paths().control_socket)
 
 
+class JournalSettings(Section):
+    """For how long the journal keeps what nothing depends on any more; 0: for ever. Jobs, receipts and pay stay."""
+
+    event_days: float = Field(default=90, ge=0)
+    events: int = Field(default=100_000, ge=0)
+    """Events at most, the newest."""
+    spending_days: float = Field(default=90, ge=0)
+    """Fees and rent one by one; at least 2, because the daily cap counts a day back."""
+    job_days: float = Field(default=180, ge=0)
+    """Plan, outcome and operations of a settled job."""
+
+    @field_validator("spending_days")
+    @classmethod
+    def _a_day_and_more(cls, value: float) -> float:
+        if 0 < value < 2:
+            raise ValueError("must be 0 or at least 2 days: the daily cap counts a day back")
+        return value
+
+
 class ShutdownSettings(Section):
     """What happens to the place in the queue when the agent stops."""
 
     keep_queue_place: bool = True
     """Whether an agent told to stop stays in the queue, for a start soon after: an upgrade, a reboot. A job that is
     given to it meanwhile waits, and its time runs."""
+
+
+class HealthSettings(Section):
+    """When this host is called unfit, and what it keeps in reserve."""
+
+    ballast: Size = "64 MiB"
+    """Disk held back in the data folder, given up when the journal or a result cannot be written; 0: none."""
+    unknown_limit: float = Field(default=60.0, gt=0)
+    """Seconds for which engine, GPU or disk may be out of sight before the lane leaves the queue."""
+    clock_skew: float = Field(default=60.0, gt=0)
+    """Seconds between this host's clock and the chain's from which there is a warning."""
+
+    @field_validator("ballast")
+    @classmethod
+    def _size(cls, value: Size) -> int:
+        return parse_size(value)
+
+    @property
+    def ballast_bytes(self) -> int:
+        """The ballast, in bytes."""
+        return parse_size(self.ballast)
 
 
 class Settings(Section):
@@ -302,7 +342,9 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     policy: PolicySettings = PolicySettings()
     stake: StakeSettings = StakeSettings()
+    journal: JournalSettings = JournalSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
+    health: HealthSettings = HealthSettings()
     paths: PathSettings = Field(default_factory=PathSettings)
     lanes: tuple[LaneSettings, ...] = Field(min_length=1)
 

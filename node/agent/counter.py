@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.agent.edges import Standing
 from node.agent.registrar import Registrar
@@ -27,6 +28,8 @@ class MarketCounter:
     market: Address
     subscriptions: Subscriptions
     registrar: Registrar
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a settled job was opened again."""
 
     @property
     def node(self) -> Address:
@@ -51,6 +54,15 @@ class MarketCounter:
     async def tend(self) -> None:
         """See landed transactions through to finality."""
         await self.context.outbox.tend(self.context.lane)
+
+    async def reopened(self) -> None:
+        """Return when a settled job was opened again since the last time."""
+        await self.news.wait()
+        self.news.clear()
+
+    async def is_gone(self, assignment: Assignment) -> bool:
+        """Whether the chain has finalized that the run is over."""
+        return await Settler(self.context).is_gone(assignment)
 
     async def standing(self) -> Standing:
         """Where the lane stands now."""

@@ -5,7 +5,7 @@ Wired to the real rooms in node/agent/wiring.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,14 @@ class LaneMarket(Protocol):
         """See landed transactions through to finality, for as long as the lane runs."""
         ...
 
+    async def reopened(self) -> None:
+        """Return when a settled job was opened again since the last time: a fork took back what settled it."""
+        ...
+
+    async def is_gone(self, assignment: Assignment) -> bool:
+        """Whether the chain has finalized that the run is over: ended by its poster, or taken away."""
+        ...
+
     async def standing(self) -> Standing:
         """Where the lane stands now."""
         ...
@@ -107,6 +115,22 @@ class LaneMarket(Protocol):
         ...
 
 
+class ChainTime(Protocol):
+    """The time by the chain's clock, which paid time is counted by."""
+
+    def time(self) -> float:
+        """Unix seconds, as far as known: the host's clock where the chain's was never read."""
+        ...
+
+    async def sync(self) -> None:
+        """Read the chain's clock; raises ChainError."""
+        ...
+
+    async def corrected(self) -> None:
+        """Return when the time turns out to be another than it seemed."""
+        ...
+
+
 class HostHealth(Protocol):
     """Whether this host can serve, as its lanes see it. What is unknown for a moment is no hindrance."""
 
@@ -116,6 +140,10 @@ class HostHealth(Protocol):
 
     async def hindered(self) -> None:
         """Return as soon as there is a hindrance."""
+        ...
+
+    async def lost(self) -> LaneDegraded:
+        """Return as soon as the lane's GPUs are known to be gone, with what is known of it."""
         ...
 
 
@@ -172,6 +200,11 @@ class Fetcher(Protocol):
 
 class Publisher(Protocol):
     """Uploads files."""
+
+    @property
+    def store_names(self) -> Sequence[str]:
+        """Every store of the settings, each by a name of its own."""
+        ...
 
     async def publish(self, name: str, data: bytes) -> tuple[Cid, tuple[str, ...]]:
         """The CID and the stores that took the file, at least one. Raises a ContentError."""

@@ -1,41 +1,96 @@
-"""Keeps the journal from growing for ever."""
+"""Keeping the host's disk in order: what of the container engine's is removed, and how much of it jobs are promised."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import NoReturn
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from node.errors import JournalError
+from node.container.cache import ImageCache
+from node.container.disk import EngineDisk
+from node.container.engine import Engine
+from node.container.space import ImageSizes, SpaceLedger, SpaceTerms
+from node.container.sweeper import Sweeper
+from node.errors import ContainerError
 from node.journal.journal import Journal
-from node.journal.pruning import Keep
+from node.records import Address, Plan, Stage
 from node.retry import Clock
+from node.settings import LimitSettings
+
+SWEEP_EVERY = 60.0
+TIDY_EVERY = 300.0
+"""Seconds between two looks at the images."""
+_BEFORE_THE_END = (Stage.FETCH, Stage.ADMIT, Stage.RUN)
 
 log = logging.getLogger(__name__)
 
-EVERY = 3_600.0
-"""Seconds between two rounds."""
-FIRST = 120.0
-"""Seconds after the start: what is at hand comes first."""
-REST = 0.2
-"""Seconds between two transactions."""
 
+class OpenWork:
+    """The runs of all lanes whose work is not over, from the journal."""
 
-class Housekeeping:
-    """The background task that prunes."""
-
-    def __init__(self, journal: Journal, keep: Keep, clock: Clock) -> None:
+    def __init__(self, journal: Journal, lanes: Sequence[str]) -> None:
         self._journal = journal
-        self._keep = keep
-        self._clock = clock
+        self._lanes = tuple(lanes)
 
-    async def run(self) -> NoReturn:
-        """Go on for as long as the agent runs; a journal that cannot be written now is pruned later."""
-        await self._clock.sleep(FIRST)
+    async def __call__(self) -> Mapping[Address, Sequence[str]]:
+        """Each run with the images of its plan; none before it is admitted."""
+        work: dict[Address, Sequence[str]] = {}
+        for lane in self._lanes:
+            for job in await self._journal.open_jobs(lane):
+                if job.stage in _BEFORE_THE_END:
+                    plan = await self._journal.stage_record(job.run, Stage.ADMIT)
+                    work[job.run] = [each.container.image for each in plan.operations] if isinstance(plan, Plan) else []
+        return work
+
+    async def images(self) -> frozenset[str]:
+        """Names of the images that these runs need."""
+        return frozenset(name for names in (await self()).values() for name in names)
+
+
+def image_cache(
+    engine: Engine, disk: EngineDisk, journal: Journal, work: OpenWork, limits: LimitSettings, clock: Clock
+) -> ImageCache:
+    """The images pulled for jobs, within the budget of the settings."""
+    return ImageCache(engine, journal.images, work.images, disk, budget=limits.image_cache_bytes, clock=clock)
+
+
+def space_ledger(
+    engine: Engine, disk: EngineDisk, cache: ImageCache, work: OpenWork, sizes: ImageSizes, limits: LimitSettings
+) -> SpaceLedger:
+    """The space promised to jobs, by the terms of the settings."""
+    terms = SpaceTerms(floor=limits.disk_free_bytes, job=limits.disk_job_bytes, image=limits.disk_image_bytes)
+    return SpaceLedger(engine, cache, disk, sizes, work, terms)
+
+
+def sweeping(engine: Engine, journal: Journal, lane: str, node: Address, clock: Clock) -> Callable[[], Awaitable[None]]:
+    """Removes containers, networks and volumes of this key that no job owns any more, for ever."""
+
+    async def known() -> frozenset[Address]:
+        return frozenset(job.job for job in await journal.open_jobs(lane))
+
+    sweeper = Sweeper(engine, node, known, clock=clock)
+
+    async def sweep_for_ever() -> None:
         while True:
             try:
-                removed = await self._journal.prune(self._keep, rest=lambda: self._clock.sleep(REST))
-                if removed:
-                    log.info("journal pruned: %s", ", ".join(f"{count} {name}" for name, count in removed.items()))
-            except JournalError as error:
-                log.warning("the journal is not pruned: %s", error.line)
-            await self._clock.sleep(EVERY)
+                await sweeper.sweep()
+            except ContainerError as error:
+                log.debug("not swept: %s", error.message)
+            await clock.sleep(SWEEP_EVERY)
+
+    return sweep_for_ever
+
+
+def tidying(cache: ImageCache) -> Callable[[], Awaitable[None]]:
+    """Brings the images back within their budget, for ever."""
+
+    async def tidy_for_ever() -> None:
+        while True:
+            try:
+                for name in await cache.tidy():
+                    log.info("image %s removed: the cache is over its budget", name)
+            except (ContainerError, OSError) as error:
+                log.debug("images not tidied: %s", error)
+            await asyncio.sleep(TIDY_EVERY)
+
+    return tidy_for_ever

@@ -80,7 +80,7 @@ class Lane:
             self._journal,
             self._clock,
         )
-        self._bench = Bench(services.jobs, self._board, self._is_last)
+        self._bench = Bench(services.jobs, self._board, self._is_last, services.health.lost)
 
     @property
     def status(self) -> LaneStatus:
@@ -136,10 +136,11 @@ class Lane:
         """Take turns until the lane was told to quit. Cancelling detaches: containers and queue place stay."""
         with plain_errors():
             async with asyncio.TaskGroup() as group:
-                tending = group.create_task(self._tend())
+                beside = [group.create_task(self._tend()), group.create_task(self._heed_reopened())]
                 while not await self._is_over():
                     await self._guarded_turn(group)
-                tending.cancel()
+                for task in beside:
+                    task.cancel()
                 self._bench.detach()
         await self._show(LanePhase.STOPPED, "the operator stopped the agent", level="info")
 
@@ -167,6 +168,12 @@ class Lane:
                 log.exception("looking after transactions failed unexpectedly")
             await self._clock.sleep(OUTAGE_RETRY.wait(min(failures, 8)))
             failures += 1
+
+    async def _heed_reopened(self) -> None:
+        """Take up a settled job again as soon as a fork has undone what settled it."""
+        while True:
+            await self._market.reopened()
+            self._wake.set()
 
     async def _is_over(self) -> bool:
         if not self._ending:

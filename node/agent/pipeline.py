@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from node.agent.edges import Drawer, Fetcher, JobDesk, LaneMarket, MeterMaker, Operations, Publisher
+from node.agent.edges import ChainTime, Drawer, Fetcher, JobDesk, LaneMarket, MeterMaker, Operations, Publisher
 from node.agent.monitor import JobMonitor
 from node.agent.stages.admit import Readiness, admit
 from node.agent.stages.fetch import fetch
@@ -61,6 +61,8 @@ class JobServices:
     samples: Path
     """Folder for the samples of meters."""
     clock: Clock
+    chain: ChainTime
+    """What deadlines are counted by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class JobPipeline:
         self.assignment = assignment
         self._services = services
         self._callbacks = callbacks
-        self._monitor = JobMonitor(assignment, services.market, services.journal, services.clock)
+        self._monitor = JobMonitor(assignment, services.market, services.journal, services.clock, services.chain)
         self._run = assignment.run.address
         self._at = Stage.FETCH
 
@@ -186,6 +188,7 @@ class JobPipeline:
             journal=services.journal,
             clock=services.clock,
             on_trouble=self._on_trouble,
+            is_gone=lambda: services.market.is_gone(self.assignment),
         )
         return await report(self.assignment, plan if isinstance(plan, Plan) else None, sealed, papers)
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from node import __version__
 from node.agent.counter import MarketCounter
-from node.agent.health.board import HealthBoard
+from node.agent.courier import Courier
+from node.agent.health.ballast import Ballast, RelievedDrawer
+from node.agent.health.board import LaneHealth
+from node.agent.health.fitting import Health, open_health
 from node.agent.host import HostFacts, measure_host
 from node.agent.housekeeping import OpenWork, image_cache, space_ledger, sweeping, tidying
 from node.agent.lane import Lane, LaneServices
 from node.agent.papers import Papers, host_card
 from node.agent.pipeline import JobServices
 from node.agent.port import RunningAgent
+from node.agent.pruning import Pruning
 from node.agent.readiness import HostCheck, LaneGpus
 from node.agent.registrar import Registrar
 from node.agent.stages.admit import Readiness
@@ -29,6 +35,7 @@ from node.chain.policy import NODE_KINDS, SpendingPolicy
 from node.chain.rpc import Rpc
 from node.chain.standing import Limits
 from node.chain.subscription import Subscriptions, websocket_url
+from node.chain.upkeep import nobody_told
 from node.chain.wallet import Signer, Wallet
 from node.container.cache import ImageCache
 from node.container.disk import EngineDisk
@@ -42,13 +49,16 @@ from node.content.merkle import MerkleHasher
 from node.content.store import LocalStore
 from node.errors import RpcUnavailable
 from node.gpu.provider import GpuProvider, choose_provider
+from node.gpu.simulated import LOST_NAME
 from node.journal.journal import Journal
 from node.journal.lock import claim
+from node.journal.pruning import Keep
 from node.market import funds
 from node.market.context import MarketContext
 from node.market.effects import effect_of_row
 from node.market.register import RegisterResult
-from node.records import Address
+from node.market.settle import settled_run
+from node.records import Address, OutboxRow
 from node.retry import Clock, SystemClock
 from node.settings import LaneSettings, RpcSettings, Settings
 
@@ -57,6 +67,9 @@ log = logging.getLogger(__name__)
 BURST_SECONDS = 8.0
 """Of an endpoint's rate that may be used at once."""
 DAY = 86_400.0
+
+Undone = Callable[[OutboxRow], Awaitable[None]]
+"""Told of a transaction that a fork took back after it was said to have landed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +83,7 @@ class Host:
     rpc: Rpc
     subscriptions: Subscriptions
     library: Library
-    drawer: LocalStore
+    drawer: RelievedDrawer
     engine: Engine
     gpus: GpuProvider
     runner: OperationRunner
@@ -78,7 +91,7 @@ class Host:
     space: SpaceLedger
     facts: HostFacts
     check: HostCheck
-    health: HealthBoard
+    health: Health
 
 
 async def run_agent(settings: Settings) -> None:
@@ -95,7 +108,15 @@ async def run_agent(settings: Settings) -> None:
         sweeps = [sweeping(host.engine, host.journal, lane.name, lane.status.node, host.clock) for lane in lanes]
         supervisor = Supervisor(
             lanes,
-            [host.subscriptions.run, host.rpc.run, *sweeps, tidying(host.cache)],
+            [
+                host.subscriptions.run,
+                host.rpc.run,
+                host.health.watch.run,
+                Courier(host.library, host.drawer, host.journal, host.clock).run,
+                Pruning(host.journal, Keep(**settings.journal.model_dump()), host.clock).run,
+                *sweeps,
+                tidying(host.cache),
+            ],
             leave_on_stop=not settings.shutdown.keep_queue_place,
         )
         port = RunningAgent(
@@ -109,6 +130,7 @@ async def run_agent(settings: Settings) -> None:
             data=settings.locations.data,
             log_name=host.runner.log_name,
             stopping=supervisor.stop,
+            health=lambda: host.health.watch.subjects,
         )
         await stack.enter_async_context(ControlServer(port, settings.locations.control_socket))
         stack.enter_context(supervisor.signals())
@@ -122,7 +144,8 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     clock = SystemClock()
     paths = settings.locations
     cluster = cluster_named(settings.cluster, settings.ids)
-    journal = await stack.enter_async_context(await Journal.open(paths.journal))
+    ballast = Ballast(paths.data / "ballast", settings.health.ballast_bytes)
+    journal = await stack.enter_async_context(await Journal.open(paths.journal, relieve=ballast.relieve))
     rpc = await stack.enter_async_context(_rpc(settings.rpc, clock))
     sockets = (
         [settings.rpc.websocket]
@@ -136,7 +159,9 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     await _check_cluster_once(check)
     library = open_library(settings.content, paths.content, clock=clock)
     stack.push_async_callback(library.aclose)
-    gpus = await choose_provider(settings.gpu.provider, settings.cluster, new_hasher=MerkleHasher)
+    gpus = await choose_provider(
+        settings.gpu.provider, settings.cluster, new_hasher=MerkleHasher, lost=paths.data / LOST_NAME
+    )
     stack.push_async_callback(gpus.aclose)
     facts = await measure_host(paths.data)
     work = OpenWork(journal, [lane.name for lane in settings.lanes])
@@ -153,7 +178,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         rpc=rpc,
         subscriptions=subscriptions,
         library=library,
-        drawer=LocalStore(paths.content),
+        drawer=RelievedDrawer(LocalStore(paths.content), paths.data, ballast),
         engine=engine,
         gpus=gpus,
         runner=runner,
@@ -161,7 +186,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         space=space_ledger(engine, disk, cache, work, manifests, settings.limits),
         facts=facts,
         check=check,
-        health=HealthBoard(),
+        health=await open_health(settings, engine, rpc, gpus.inventory, journal, ballast, clock),
     )
 
 
@@ -170,11 +195,12 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
     settings = host.settings
     market = Address(lane.market)
     signer = _signer(host, lane.name, wallet)
-    context = _context(host, lane, signer)
+    reopened = asyncio.Event()
+    context = _context(host, lane, signer, _reopening(host.journal, reopened))
     registrar = _registrar(host, signer)
     gpus = LaneGpus(host.gpus, lane.gpus)
     jobs = JobServices(
-        market=MarketCounter(context, market, host.subscriptions, registrar),
+        market=MarketCounter(context, market, host.subscriptions, registrar, reopened),
         journal=host.journal,
         fetcher=host.library,
         publisher=host.library,
@@ -185,8 +211,10 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         readiness=Readiness(settings.locations.data, settings.limits.disk_free_bytes, host.space.reserve, gpus.current),
         samples=settings.locations.data / "samples",
         clock=host.clock,
+        chain=host.health.chain,
     )
-    return Lane(lane.name, market, LaneServices(jobs=jobs, check=host.check.run, gpus=gpus.current, health=host.health))
+    health = LaneHealth(host.health.board, lane.name)
+    return Lane(lane.name, market, LaneServices(jobs=jobs, check=host.check.run, gpus=gpus.current, health=health))
 
 
 async def register_lane(settings: Settings, lane: LaneSettings) -> RegisterResult:
@@ -215,11 +243,22 @@ def _rpc(settings: RpcSettings, clock: Clock) -> Rpc:
     return Rpc(settings.urls, timeout=settings.timeout, clock=clock, limits=limits)
 
 
-def _context(host: Host, lane: LaneSettings, signer: Signer) -> MarketContext:
+def _reopening(journal: Journal, reopened: asyncio.Event) -> Undone:
+    """Opens a settled job again when a fork took back the transaction that settled it."""
+
+    async def undone(row: OutboxRow) -> None:
+        run = settled_run(row)
+        if run is not None and await journal.reopen(run, f"a fork undid the {row.kind} {row.signature}: settled again"):
+            reopened.set()
+
+    return undone
+
+
+def _context(host: Host, lane: LaneSettings, signer: Signer, undone: Undone = nobody_told) -> MarketContext:
     return MarketContext(
         cluster=host.cluster,
         rpc=host.rpc,
-        outbox=_outbox(host, signer),
+        outbox=_outbox(host, signer, undone),
         lane=lane.name,
         node=signer.address,
         payout=None if lane.payout is None else Address(lane.payout),
@@ -248,7 +287,7 @@ def _signer(host: Host, lane: str, wallet: Wallet) -> Signer:
     return wallet.signer(SpendingPolicy(host.cluster, NODE_KINDS, daily, spent))
 
 
-def _outbox(host: Host, signer: Signer) -> Outbox:
+def _outbox(host: Host, signer: Signer, undone: Undone) -> Outbox:
     fees = host.settings.fees
     return Outbox(
         host.rpc,
@@ -258,6 +297,7 @@ def _outbox(host: Host, signer: Signer) -> Outbox:
         host.clock,
         effects=effect_of_row(host.cluster),
         book=host.journal.outbox.record_spending,
+        undone=undone,
     )
 
 

@@ -27,7 +27,7 @@ FETCH_RETRY = Retry(attempts=4, total=40, first=1.0, longest=10.0)
 """Rounds over all sources. Fresh content takes seconds to spread between gateways."""
 UPLOAD_RETRY = Retry(attempts=4, total=60, first=1.0, longest=15.0)
 """Uploads to one store that has trouble."""
-STRAGGLER_SECONDS = 10.0
+STRAGGLER_SECONDS = 3.0
 """How long other stores may take once one has a file. The job's time runs, and is paid, until it is settled."""
 UPLOAD_LIMIT = 64 << 20
 """Bytes of one file that are uploaded at most."""
@@ -45,7 +45,7 @@ class Library:
         upload_limit: int = UPLOAD_LIMIT,
         clock: Clock | None = None,
     ) -> None:
-        self._stores = tuple(stores)
+        self._stores = _named(stores)
         self._sources = tuple(sources)
         self._local = local
         self._upload_limit = upload_limit
@@ -89,7 +89,7 @@ class Library:
         if not self._stores:
             raise StoreRejected("no store is set to upload to", hint="Name one under content.stores.")
         async with asyncio.TaskGroup() as group:
-            offers = {group.create_task(self._offer(store, name, data)): store for store in self._stores}
+            offers = {group.create_task(self._offer(store, name, data)): taker for taker, store in self._stores.items()}
             pending = set(offers)
             while pending and not any(offer.done() and offer.result() is None for offer in offers):
                 _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -98,7 +98,7 @@ class Library:
             for straggler in pending:
                 straggler.cancel()
         ended = {offer: offer.result() for offer in offers if not offer.cancelled()}
-        took = tuple(offers[offer].name for offer, error in ended.items() if error is None)
+        took = tuple(offers[offer] for offer, error in ended.items() if error is None)
         if took:
             return cid, took
         errors = [error for error in ended.values() if error is not None]
@@ -106,10 +106,30 @@ class Library:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for store in self._stores:
+        for store in self._stores.values():
             await store.aclose()
         for source in self._sources:
             await source.aclose()
+
+    @property
+    def store_names(self) -> tuple[str, ...]:
+        """Every store, each by a name of its own."""
+        return tuple(self._stores)
+
+    async def offer(self, store: str, name: str, data: bytes) -> Cid:
+        """One try to upload a file to one store, by its name here.
+
+        Raises ContentTooLarge, StoreRejected (also where there is no such store) or ContentUnavailable.
+        """
+        if store not in self._stores:
+            raise StoreRejected(f"{store} is no store of the settings", hint="Name it under content.stores.")
+        if len(data) > self._upload_limit:
+            raise ContentTooLarge(
+                f"{name} has {len(data):,} bytes, more than the {self._upload_limit:,} that are uploaded"
+            )
+        cid = await asyncio.to_thread(file_cid, data)
+        await _upload(self._stores[store], name, data)
+        return cid
 
     async def _offer(self, store: Store, name: str, data: bytes) -> ContentError | None:
         try:
@@ -138,6 +158,15 @@ class Library:
             return FetchedDefinition(cid, await source.fetch(cid, limit), source.name)
         except ContentError as error:
             return error
+
+
+def _named(stores: Sequence[Store]) -> dict[str, Store]:
+    """Stores by name; of those with the same name the later get a number."""
+    named: dict[str, Store] = {}
+    for store in stores:
+        count = sum(each.name == store.name for each in named.values())
+        named[store.name if not count else f"{store.name} ({count + 1})"] = store
+    return named
 
 
 async def _upload(store: Store, name: str, data: bytes) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from node.errors import JournalError, WrongCluster
 from node.journal import rows
 from node.journal.codec import encode
-from node.journal.database import Database
+from node.journal.database import Database, Relief
 from node.journal.images import ImageRows
 from node.journal.outbox import OutboxRows
+from node.journal.pruning import Keep, Pruner
 from node.journal.reader import ASSIGNED, JournalReader
+from node.journal.uploads import UploadRows
 from node.marks import Mark
 from node.records import (
     Address,
@@ -37,13 +39,18 @@ class Journal(JournalReader):
         self._now = now
         self.outbox = OutboxRows(database, now)
         """Transactions on their way, and what they cost."""
+        self.uploads = UploadRows(database, now)
+        """Documents that stores have not taken yet."""
         self.images = ImageRows(database, now)
         """Images that the agent pulled."""
 
     @classmethod
-    async def open(cls, path: Path, now: Callable[[], float] = time.time) -> Journal:
-        """Open or create the journal at `path` and bring its schema up to date; raises JournalError."""
-        journal = Journal(await Database.open_writable(path), now)
+    async def open(
+        cls, path: Path, now: Callable[[], float] = time.time, relieve: Relief = lambda: False
+    ) -> Journal:
+        """Open or create the journal at `path` and bring its schema up to date; raises JournalError. `relieve` frees
+        some space when the disk is full, and says whether it could."""
+        journal = Journal(await Database.open_writable(path, relieve), now)
         created = str(now())
         await journal._database.write(Mark.JOURNAL_CREATED, lambda db: _keep(db, "created", created))
         return journal
@@ -228,6 +235,35 @@ class Journal(JournalReader):
             _enter(db, run, Stage.DONE, now)
 
         await self._database.write(Mark.JOURNAL_SETTLEMENT, work)
+
+    async def reopen(self, run: Address, reason: str) -> bool:
+        """Take a run's settlement back, because a fork took back what it was made of: its stage is SETTLE again. False
+        where the run is unknown or not settled."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            done = db.execute(
+                "SELECT lane, job FROM jobs WHERE run = ? AND stage = ?", (run, Stage.DONE.value)
+            ).fetchone()
+            if done is None:
+                return False
+            db.execute("UPDATE jobs SET stage = ? WHERE run = ?", (Stage.SETTLE.value, run))
+            db.execute("DELETE FROM stage_records WHERE run = ? AND stage = ?", (run, Stage.SETTLE.value))
+            db.execute("DELETE FROM stage_times WHERE run = ? AND stage = ?", (run, Stage.DONE.value))
+            db.execute("DELETE FROM settlements WHERE run = ?", (run,))
+            db.execute("UPDATE receipts SET settle_signature = NULL WHERE run = ?", (run,))
+            db.execute(
+                "INSERT INTO events (time, lane, job, level, text) VALUES (?, ?, ?, ?, ?)",
+                (self._now(), *done, "warning", reason),
+            )
+            return True
+
+        return await self._database.write(Mark.JOURNAL_REOPEN, work)
+
+    # --- its size ---
+
+    async def prune(self, keep: Keep, rest: Callable[[], Awaitable[None]]) -> dict[str, int]:
+        """Remove what is older than wanted, in many small transactions with a `rest` after each; what was removed."""
+        return await Pruner(self._database, self._now, rest).prune(keep)
 
     # --- events ---
 

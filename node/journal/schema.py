@@ -149,7 +149,23 @@ CREATE TABLE images (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES)
+_UPLOADS = """
+-- Documents that a store has not taken yet; they are kept in the content folder.
+CREATE TABLE uploads (
+    cid TEXT NOT NULL,
+    store TEXT NOT NULL,
+    name TEXT NOT NULL,
+    job TEXT NOT NULL,
+    created REAL NOT NULL,
+    tried INTEGER NOT NULL,
+    due REAL NOT NULL,
+    PRIMARY KEY (cid, store)
+) WITHOUT ROWID;
+CREATE INDEX uploads_by_store ON uploads (store, due);
+CREATE INDEX events_by_time ON events (time);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -21,12 +21,14 @@ from node.errors import LaneDegraded, MarketError, RpcUnavailable, TransactionFa
 from node.market import payment
 from node.market.context import MarketContext
 from node.market.payment import Pay
-from node.records import Address, Assignment, Cid, Job, JobState, Run, SettleKind, Settlement
+from node.records import Address, Assignment, Cid, Job, JobState, OutboxRow, Run, SettleKind, Settlement
 
 PENNILESS = frozenset(
     {"AccountNotFound", "InsufficientFundsForFee", "InsufficientFundsForRent", "ResultWithNegativeLamports"}
 )
 """Refusals that say nothing of the accounts given: the wallet cannot pay for the transaction."""
+SETTLES = frozenset({"finish", "complete", "quit"})
+"""Kinds of transaction that end a run."""
 _COMPLETE = instruction_discriminator("complete")
 
 
@@ -55,7 +57,7 @@ class Settler:
             return await self._lost(assignment, reason, lambda seen: self._loss(seen, result) is not None)
         assert sight.job is not None, "a job that is gone is a loss"
         if sight.job.result_cid == result:
-            return await self._found(assignment, sight.job)
+            return await self._found(assignment, sight.job, result)
         if sight.run is not None:
             return await self._finish(assignment, sight.job, sight.run, result, anchor)
         return await self._complete(assignment, sight.job, result, anchor)
@@ -74,6 +76,10 @@ class Settler:
         if job.state is JobState.STOPPED:
             return "the run is gone and the job is stopped (state 3): it was quit"
         return "the run is gone and the job waits again: the market's administrator took it"
+
+    async def is_gone(self, assignment: Assignment) -> bool:
+        """Whether the chain has finalized that the run is over. Raises ChainError where that cannot be told."""
+        return (await self._look(assignment, self._final)).run is None
 
     async def quit(self, assignment: Assignment, reason: str) -> Settlement:
         """Give the job back unpaid. A run that is gone already is no error: somebody else ended it."""
@@ -111,6 +117,7 @@ class Settler:
         """The run that was to be quit is closed: by a `quit` of ours that landed unseen, or by somebody else."""
         if job is None or job.state is not JobState.STOPPED:
             return await self._lost(assignment, f"{reason}; the run was gone already", lambda seen: seen.run is None)
+        await self._sure(assignment, ("quit",), lambda seen: seen.run is None)
         # Only the run's own node can bring its job into state 3 (Nosana jobs program, `quit`).
         landed = await payment.find(self.context, assignment.run.address, assignment.job.address, "quit")
         return Settlement(
@@ -220,9 +227,21 @@ class Settler:
         ended = await payment.find(context, assignment.run.address, job.address, "end")
         return payment.paid(ended, job, user), user
 
-    async def _found(self, assignment: Assignment, job: Job) -> Settlement:
+    async def _sure(self, assignment: Assignment, kinds: tuple[str, ...], still: Callable[[Sight], bool]) -> None:
+        """What was found done holds if the outbox watches over it, or the chain has finalized it: otherwise nobody
+        would notice that a fork undid it. Raises RpcUnavailable until one of them is so."""
+        for kind in kinds:
+            if await self.context.outbox.knows(_key(kind, assignment)):
+                return
+        if not still(await self._look(assignment, self._final)):
+            raise RpcUnavailable("what the chain shows of the job is not final yet", hint="it is looked at again")
+
+    async def _found(self, assignment: Assignment, job: Job, result: Cid) -> Settlement:
         """Our result is there: a transaction of ours landed unseen. Its figures are read from the chain."""
         context = self.context
+        await self._sure(
+            assignment, ("finish", "complete"), lambda seen: seen.job is None or seen.job.result_cid == result
+        )
         user, _ = await self._payout_account(assignment)
         ours = await payment.find(context, job.address, job.address, "finish", "complete")
         if ours is not None and any(each.data[:8] == _COMPLETE for each in ours.instructions):
@@ -262,8 +281,7 @@ class Settler:
     async def _lost(self, assignment: Assignment, reason: str, still: Callable[[Sight], bool]) -> Settlement:
         """A settlement that gives pay up, once the chain has finalized why. Raises RpcUnavailable until then: one
         endpoint's word at one moment is not enough."""
-        final = replace(self.context, rpc=self.context.rpc.pinned("finalized"))
-        if not still(await self._look(assignment, final)):
+        if not still(await self._look(assignment, self._final)):
             raise RpcUnavailable(f"{reason}; that is not final yet", hint="it is looked at again until it is")
         return Settlement(
             job=assignment.job.address,
@@ -274,6 +292,11 @@ class Settler:
             payout=None,
             reason=reason,
         )
+
+    @property
+    def _final(self) -> MarketContext:
+        """The same, seeing only what the chain has finalized."""
+        return replace(self.context, rpc=self.context.rpc.pinned("finalized"))
 
     async def _payout_account(self, assignment: Assignment) -> tuple[Address, list[Instruction]]:
         """The token account to be paid and, where it is missing, the instruction that creates it."""
@@ -319,7 +342,17 @@ class Settler:
         )
 
     async def _send(self, assignment: Assignment, kind: str, instructions: list[Instruction]) -> Landed:
-        return await self.context.send(f"{kind}:{assignment.run.address}", kind, instructions)
+        return await self.context.send(_key(kind, assignment), kind, instructions)
+
+
+def _key(kind: str, assignment: Assignment) -> str:
+    """The name in the outbox of what settles a run. `settled_run` reads it."""
+    return f"{kind}:{assignment.run.address}"
+
+
+def settled_run(row: OutboxRow) -> Address | None:
+    """The run that a transaction was to settle; None where it was for something else."""
+    return Address(row.key.partition(":")[2]) if row.kind in SETTLES else None
 
 
 def _joined(reason: str, note: str) -> str:

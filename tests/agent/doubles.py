@@ -68,6 +68,7 @@ class FakeChain:
         """Jobs in the market's queue: the next `work` gets the first."""
         self.stale: Assignment | None = None
         """A run that is gone and that a lagging endpoint still shows."""
+        self.reopened = asyncio.Event()
         self._changed = asyncio.Event()
 
     def change(self) -> None:
@@ -132,6 +133,14 @@ class FakeMarket:
 
     async def tend(self) -> None:
         await asyncio.Event().wait()
+
+    async def reopened(self) -> None:
+        await self.chain.reopened.wait()
+        self.chain.reopened.clear()
+
+    async def is_gone(self, assignment: Assignment) -> bool:
+        self._may_fail("is_gone")
+        return assignment.run.address not in self.chain.runs
 
     async def standing(self) -> Standing:
         self._may_fail("standing")
@@ -426,6 +435,8 @@ class FakeNetwork:
         if len(body) > limit:
             raise ContentTooLarge("too large")
         return FetchedDefinition(cid, body, "fake")
+
+    store_names = ("fake", "other")
 
     async def publish(self, name: str, data: bytes) -> tuple[Cid, tuple[str, ...]]:
         if self.content.publish_errors:

@@ -2,14 +2,20 @@
 
 Both files are kept on this host and their CIDs are in the journal before the first upload, so that a restart uploads
 the very same bytes: the CID that goes on-chain is decided once.
+
+While the run is there, the job waits until one store has each document: whoever pays for a result must be able to read
+it. What other stores have not taken by then is the courier's (node/agent/courier.py). Once the run is gone (its poster
+ended the job, or it was taken away) nothing is paid for the result any more, and the outcome is recorded without
+waiting for a store.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from node.agent.courier import HEAD_START
 from node.agent.edges import Drawer, JobDesk, LaneMarket, Publisher, ReceiptFacts
 from node.agent.waiting import patiently
 from node.errors import ChainError, ContentError, GpunodeError
@@ -33,6 +39,8 @@ class ReportServices:
     journal: Journal
     clock: Clock
     on_trouble: Callable[[GpunodeError], None]
+    is_gone: Callable[[], Awaitable[bool]]
+    """Whether the run is over for good; raises ChainError where that cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +66,21 @@ async def seal(
 
 
 async def report(assignment: Assignment, plan: Plan | None, outcome: Outcome, services: ReportServices) -> Report:
-    """Make and upload both documents; returns when at least one store has each.
+    """Make and upload both documents; returns when at least one store has each, or the run is gone.
 
     `plan` is None when no definition was admitted. Raises ContentError when this host's own folder cannot be written.
     """
     papers = await _kept(assignment, services) or await _made(assignment, plan, outcome, services)
-    stores = await _upload(f"{assignment.job.address}.json", papers.result, services)
-    await _upload(f"{assignment.job.address}.receipt.json", papers.receipt, services)
+    job = assignment.job.address
+    result, receipt = f"{job}.json", f"{job}.receipt.json"
+    await services.journal.uploads.owe(
+        job,
+        [(papers.result_cid, result), (papers.receipt_cid, receipt)],
+        services.publisher.store_names,
+        due=services.clock.time() + HEAD_START,
+    )
+    stores = await _upload(result, papers.result, papers.result_cid, services)
+    await _upload(receipt, papers.receipt, papers.receipt_cid, services)
     return Report(
         job=assignment.job.address,
         result_cid=papers.result_cid,
@@ -110,12 +126,26 @@ async def _made(assignment: Assignment, plan: Plan | None, outcome: Outcome, ser
     return _Papers(result_cid, result, receipt_cid, receipt)
 
 
-async def _upload(name: str, data: bytes, services: ReportServices) -> tuple[str, ...]:
-    _, stores = await patiently(
-        lambda: services.publisher.publish(name, data),
-        on=(ContentError,),
-        waits=UPLOAD_RETRY,
-        clock=services.clock,
-        on_trouble=services.on_trouble,
-    )
-    return stores
+async def _upload(name: str, data: bytes, cid: Cid, services: ReportServices) -> tuple[str, ...]:
+    """The stores that took the document; none where the run was gone before one did."""
+    failures = 0
+    while True:
+        try:
+            _, stores = await services.publisher.publish(name, data)
+        except ContentError as error:
+            services.on_trouble(error)
+            if await _is_gone(services):
+                return ()
+        else:
+            await services.journal.uploads.took(cid, stores)
+            return stores
+        await services.clock.sleep(UPLOAD_RETRY.wait(min(failures, 10)))
+        failures += 1
+
+
+async def _is_gone(services: ReportServices) -> bool:
+    try:
+        return await services.is_gone()
+    except ChainError as error:
+        services.on_trouble(error)
+        return False
