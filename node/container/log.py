@@ -39,6 +39,9 @@ RESUME_OVERLAP_SECONDS = 5
 """The two streams of a container are stamped apart and written in turn, so that an entry may be recorded behind a
 younger one of the other stream. A resumed follow reads this much again and drops what is kept."""
 
+WHOLE_BYTES = 4 * 1024 * 1024
+"""A log up to this size is read again whole: then no step of the engine's clock can hide or double a line."""
+
 _NOTE_ROOM = 256
 """Bytes kept free for the note that the log was cut."""
 
@@ -75,6 +78,8 @@ class LogKeeper:
 
     `limit_bytes` bounds the file; the first entry over it ends the log with a `nodeerr` entry that says so. A disk that
     takes no more ends it too, at the last whole entry; `failure` then says why.
+    `is_of_one_container`: whether all that is kept came from the container that is followed now; only then is what is
+    kept the beginning of what the engine has.
     Methods block on the disk (call them in a thread) and may be called from any one thread at a time or several.
     """
 
@@ -82,6 +87,10 @@ class LogKeeper:
         self.path = path
         self.truncated = False
         self.failure = ""
+        self.is_of_one_container = False
+        self._entries = 0
+        self._skip = 0
+        self._is_ordered = True
         self._limit = limit_bytes
         self._hasher = MerkleHasher()
         self._length = 0
@@ -105,6 +114,10 @@ class LogKeeper:
         What the new stream repeats of the kept entries is dropped by `add`.
         """
         with self._lock:
+            self._skip, self._repeats = 0, {}
+            if self.is_of_one_container and (self._length <= WHOLE_BYTES or not self._is_ordered):
+                self._skip = self._entries
+                return None
             self._repeats = {stream: _Mark(mark.key, mark.count) for stream, mark in self._marks.items()}
             if not self._marks:
                 return None
@@ -154,15 +167,21 @@ class LogKeeper:
         self._note(frame.stream, frame.timestamp)
 
     def _note(self, stream: StreamName, timestamp: str) -> None:
+        self._entries += 1
         self._last_timestamp = timestamp
         key = order_key(timestamp)
         mark = self._marks.get(stream)
+        if mark is not None and key < mark.key:
+            self._is_ordered = False  # the engine's clock was set back
         if mark is not None and mark.key == key:
             mark.count += 1
         else:
             self._marks[stream] = _Mark(key, 1)
 
     def _is_repeat(self, frame: LogFrame) -> bool:
+        if self._skip:
+            self._skip -= 1
+            return True
         mark = self._repeats.get(frame.stream)
         if mark is None:
             return False

@@ -42,6 +42,15 @@ MAX_STARTS = 3
 MAX_REFUSALS = 5
 """Refusals of one operation's requests, by an engine in trouble, before it is given up as failed."""
 
+SHUTDOWN_SECONDS = 2.0
+"""How long after a container that was killed its engine is looked at again: the engine may be going itself."""
+ENDED_UNSEEN = OperationError(
+    "container-runtime-error",
+    "The container engine was away while the operation ran; when it was back, the container had ended.",
+)
+"""A container that ended with its engine is not started again: what it had done is not known here."""
+_BY_SIGNAL = (128 + 9, 128 + 15)
+
 CLEAN_RETRY = Retry(attempts=5, total=10.0, first=0.3)  # the result waits for it, and the sweeper follows
 ENGINE_RETRY = Retry(attempts=1, total=0.0, first=0.5, longest=15.0)  # only its growing waits: there is no last try
 
@@ -82,8 +91,8 @@ class OperationRunner:
 
         `previous` is the journaled state of this run (None: never begun): with it, a container that an earlier
         life of the agent left behind is adopted; without it, such a container is of an older run and removed.
-        Whatever the container does ends up in the state; what is raised comes from `on_change` alone (and
-        ContainerError for a plan without our labels).
+        Whatever the container does ends up in the state; what is raised comes from `on_change` and the book of images
+        alone (and ContainerError for a plan without our labels).
         """
         return await _Run(self, operation, previous, on_change, stop, on_progress).complete()
 
@@ -117,6 +126,7 @@ class _Run:
         self._keeper: LogKeeper | None = None
         self._failures = 0
         self._refusals = 0
+        self._was_away = False
         wanted = (NODE_LABEL, JOB_LABEL, OPERATION_LABEL)
         self._labels = {key: value for key, value in self._spec.labels if key in wanted and value}
         if len(self._labels) < len(wanted):
@@ -136,6 +146,7 @@ class _Run:
                         # Nothing of this operation can be running: no need to wait for the engine to say so.
                         await self._record(ending.ended_before_start(self._state, self._stop.cause, self._now()))
                     else:
+                        self._was_away = True
                         await self._wait_for_engine(error)
                 except EngineRejected as error:
                     await self._refused(error)
@@ -269,15 +280,26 @@ class _Run:
 
     async def _attend(self, container: ContainerView) -> None:
         keeper = await self._open_log()
+        keeper.is_of_one_container = self._state.starts <= 1
         cause: EndCause | None = None
         if container.running or container.status == "created":
             cause = await Attendance(
                 self._engine, self._clock, self._stop, self._runner.stop_grace, self._on_progress
             ).until_exit(container.id, keeper)
+            if cause is None:
+                await self._see_whether_engine_ended_it(container.id)
         elif container.exit_code != 0:
             # Ended while nobody watched: had an earlier life of the agent stopped it, it would say so now.
             cause = self._stop.cause
+            if cause is None and self._was_away and ENDED_UNSEEN not in self._state.errors:
+                self._state = replace(self._state, errors=(*self._state.errors, ENDED_UNSEEN))
         await self._conclude(container.id, keeper, cause)
+
+    async def _see_whether_engine_ended_it(self, container: str) -> None:
+        """An engine that shuts down ends its containers before it stops answering: give it the time to be gone."""
+        view = await self._engine.inspect(container)
+        if view is not None and view.exit_code in _BY_SIGNAL and not view.state.get("OOMKilled"):
+            await self._clock.sleep(SHUTDOWN_SECONDS)
 
     async def _conclude(self, container: str, keeper: LogKeeper, cause: EndCause | None) -> None:
         state = self._state
