@@ -10,7 +10,7 @@ from node.agent.board import Board
 from node.agent.pipeline import Callbacks, JobServices
 from node.agent.trail import JobTask, Trail
 from node.errors import GpunodeError, JournalError, LaneDegraded
-from node.records import Address, Assignment, LanePhase, SettleKind, Settlement, Stage
+from node.records import Address, Assignment, LanePhase, Plan, SettleKind, Settlement, Stage
 
 log = logging.getLogger(__name__)
 
@@ -18,11 +18,19 @@ log = logging.getLogger(__name__)
 class Bench:
     """One per lane."""
 
-    def __init__(self, services: JobServices, board: Board, is_last: Callable[[], Awaitable[bool]]) -> None:
-        """`is_last`: whether the lane takes no job after the one at hand."""
+    def __init__(
+        self,
+        services: JobServices,
+        board: Board,
+        is_last: Callable[[], Awaitable[bool]],
+        lost: Callable[[], Awaitable[LaneDegraded]],
+    ) -> None:
+        """`is_last`: whether the lane takes no job after the one at hand; `lost`: returns when the lane's GPUs are
+        known to be gone."""
         self._services = services
         self._board = board
         self._is_last = is_last
+        self._lost = lost
         self._task: JobTask | None = None
         self._running: set[asyncio.Task[None]] = set()
         self.trail = Trail(board.set_trailing)
@@ -48,9 +56,13 @@ class Bench:
         running.add_done_callback(self._running.discard)
         try:
             async with asyncio.TaskGroup() as showing:
-                telling = showing.create_task(self._board.tell())
+                beside = [
+                    showing.create_task(self._board.tell()),
+                    showing.create_task(self._give_back_when_lost(task)),
+                ]
                 over = await task.until_over(self.trail.patience)
-                telling.cancel()
+                for each in beside:
+                    each.cancel()
             if not over:
                 self.trail.take(task)
         finally:
@@ -73,6 +85,19 @@ class Bench:
         status = self._board.status
         if status.job is not None and status.stage is not None:
             await self._show_working(status.job, status.stage)
+
+    async def _give_back_when_lost(self, task: JobTask) -> None:
+        """A job whose GPU is gone cannot be done here; what would come of it is not to be billed."""
+        loss = await self._lost()
+        try:
+            plan = await self._services.journal.stage_record(task.assignment.run.address, Stage.ADMIT)
+            if isinstance(plan, Plan) and not plan.gpus:
+                return  # it uses none
+            job = task.assignment.job.address
+            await self._board.note(f"giving job {job} back: {loss.message}", job=job, level="error")
+        except JournalError as error:
+            log.error("%s; the journal cannot keep that: %s", loss.message, error.line)
+        task.pipeline.quit(loss.message)
 
     async def _see_through(self, task: JobTask) -> None:
         await task.run()

@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from node.agent.edges import LaneMarket
+from node.agent.edges import ChainTime, LaneMarket
 from node.container.stop import StopSignal
 from node.errors import ChainError
 from node.journal.journal import Journal
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 WATCH_RETRY = Retry(attempts=1, total=0.0, first=0.5, longest=15.0)  # only its growing waits: watching never ends
 LONGEST_SLEEP = 3600.0
-"""A deadline may be years away; waking hourly also notices a clock that was set."""
+"""A deadline may be years away."""
 LAST_LOOK = 30.0
 """Seconds for which the chain is asked for a last extension when the time seems to be over and no endpoint answers."""
 
@@ -30,7 +30,9 @@ LAST_LOOK = 30.0
 class JobMonitor:
     """The signals of one job. `stop` is asked at most once, by what ended the work first."""
 
-    def __init__(self, assignment: Assignment, market: LaneMarket, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self, assignment: Assignment, market: LaneMarket, journal: Journal, clock: Clock, chain: ChainTime
+    ) -> None:
         self.assignment = assignment
         self.stop = StopSignal()
         self.timeout = assignment.job.timeout
@@ -40,18 +42,20 @@ class JobMonitor:
         self._market = market
         self._journal = journal
         self._clock = clock
-        self._extended = asyncio.Event()
+        self._chain = chain
+        self._moved = asyncio.Event()
         self._stopped_at = float("inf")
 
     @property
     def deadline(self) -> float:
-        """Unix seconds at which the paid time is over."""
+        """Unix seconds by the chain's clock at which the paid time is over."""
         return float(self.assignment.run.time + self.timeout)
 
     @property
     def remaining(self) -> float:
         """Seconds of paid time left; not below 0."""
-        return max(self.deadline - self._clock.time(), 0.0)
+        # No job was given before it was given: a host's clock that is behind cannot make its time longer.
+        return max(self.deadline - max(self._chain.time(), self.assignment.run.time), 0.0)
 
     def quit(self, reason: str) -> None:
         """Give the job up: the containers stop and the job goes back unpaid."""
@@ -69,17 +73,19 @@ class JobMonitor:
         # A push may be late, and the job extended while the agent was down: the chain is asked before paid work is
         # thrown away, but no stretch of silence is worked for nothing.
         async with asyncio.TaskGroup() as group:
-            asking = group.create_task(self._read_timeout())
+            asking = group.create_task(self._ask_chain())
             waiting = group.create_task(self._clock.sleep(LAST_LOOK))
             await asyncio.wait((asking, waiting), return_when=asyncio.FIRST_COMPLETED)
             asking.cancel()
             waiting.cancel()
         return self.remaining <= 0
 
-    async def _read_timeout(self) -> None:
+    async def _ask_chain(self) -> None:
         failures = 0
         while True:
             try:
+                # Its clock too: where it was not read yet, the host's may be wrong by hours.
+                await self._chain.sync()
                 timeout = await self._market.timeout_of(self.assignment)
                 if timeout is not None:
                     await self._extend(timeout)
@@ -98,7 +104,8 @@ class JobMonitor:
     async def watching(self) -> AsyncIterator[None]:
         """Watch while the block runs."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._watch_chain()), group.create_task(self._watch_deadline())]
+            watches = (self._watch_chain, self._watch_deadline, self._watch_clock)
+            tasks = [group.create_task(watch()) for watch in watches]
             try:
                 yield
             finally:
@@ -134,10 +141,15 @@ class JobMonitor:
         if timeout > self.timeout:
             self.timeout = timeout
             await self._journal.set_timeout(self.assignment.run.address, timeout)
-            self._extended.set()
+            self._moved.set()
 
     async def _watch_deadline(self) -> None:
         while not await self.is_over():
-            self._extended.clear()
-            await sleep_or(self._clock, min(self.remaining, LONGEST_SLEEP), self._extended)
+            self._moved.clear()
+            await sleep_or(self._clock, min(self.remaining, LONGEST_SLEEP), self._moved)
         self._end(EndCause.EXPIRED)
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await self._chain.corrected()
+            self._moved.set()

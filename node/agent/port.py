@@ -24,6 +24,7 @@ from node.records import (
     Plan,
     PlannedOperation,
     Stage,
+    SubjectHealth,
 )
 
 
@@ -44,6 +45,8 @@ class RunningAgent:
     """An operation's log file, relative to the data folder."""
     stopping: Callable[[bool], None]
     """Ends the agent; with True, its jobs are given back first."""
+    health: Callable[[], tuple[SubjectHealth, ...]] = tuple
+    """How everything the agent depends on stands."""
 
     async def status(self) -> AgentStatus:
         """The agent at a glance."""
@@ -57,6 +60,7 @@ class RunningAgent:
             gpu_provider=self.gpu_provider,
             gpus=tuple(gpus.values()),
             lanes=lanes,
+            health=self.health(),
         )
 
     async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:

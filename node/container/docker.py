@@ -47,6 +47,8 @@ API_VERSION = "1.41"
 CALL_SECONDS = 60.0
 """A short call without an answer for so long counts as "engine unavailable"."""
 
+PING_SECONDS = 5.0
+
 
 class DockerEngine:
     """A Docker engine behind a unix socket (None: DOCKER_HOST or the default socket)."""
@@ -60,6 +62,15 @@ class DockerEngine:
         self._prefix = f"/v{API_VERSION}"
 
     # --- short calls ----------------------------------------------------------------------------------------
+
+    async def ping(self) -> None:
+        """See whether it answers. Not in the threads of the other calls, which an engine that hangs keeps busy.
+
+        Raises EngineUnavailable or EngineRejected.
+        """
+        async with self._transport.stream("GET", "/_ping", {}, quiet=PING_SECONDS) as chunks:
+            async for _ in chunks:
+                pass
 
     async def info(self) -> EngineInfo:
         """Version, storage, runtimes and size of the engine's host."""

@@ -70,6 +70,11 @@ class Helper:
                     self._abandon()
                 raise
 
+    async def renew(self) -> None:
+        """Have the next call begin with a new process."""
+        async with self._lock:
+            self._abandon()
+
     async def aclose(self) -> None:
         """End the process."""
         async with self._lock:

@@ -44,10 +44,14 @@ class NvidiaProvider:
         self._new_hasher = new_hasher
 
     async def inventory(self) -> tuple[Gpu, ...]:
-        """The GPUs that are there now."""
+        """The GPUs that are there now, less those that have fallen off the bus."""
         rows = await self._helper.call("inventory")
         try:
-            return tuple(_gpu(row) for row in rows)
+            there = [row for row in rows if "lost" not in row]
+            if len(there) < len(rows):
+                # This process would never see it again; another one does, once it is back.
+                await self._helper.renew()
+            return tuple(_gpu(row) for row in there)
         except (KeyError, TypeError, ValueError) as error:
             raise GpuError(f"the GPU driver's answer makes no sense: {error}", hint="update nvidia-ml-py") from error
 

@@ -24,6 +24,8 @@ from typing import Any, TextIO
 
 GPU_IS_LOST = 15
 """NVML_ERROR_GPU_IS_LOST: the device fell off the bus; not something that it "does not offer"."""
+RESET_REQUIRED = 16
+"""NVML_ERROR_RESET_REQUIRED: it does nothing more until it is reset."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -47,9 +49,20 @@ class Driver:
         library.nvmlInit()
 
     def inventory(self) -> list[dict[str, Any]]:
-        """Each GPU's fixed facts."""
-        nvml = self._nvml
-        return [self._facts(index) for index in range(nvml.nvmlDeviceGetCount())]
+        """Each GPU's fixed facts. One that is lost is `{"lost": index}`, for those beside it go on working; where all
+        are lost that is the error."""
+        rows, lost = [], None
+        for index in range(self._nvml.nvmlDeviceGetCount()):
+            try:
+                rows.append(self._facts(index))
+            except self._nvml.NVMLError as error:
+                if _code(error) not in (GPU_IS_LOST, RESET_REQUIRED):
+                    raise
+                rows.append({"lost": index})
+                lost = error
+        if lost is not None and all("lost" in row for row in rows):
+            raise lost
+        return rows
 
     def sample(self, uuids: list[str]) -> list[dict[str, Any]]:
         """What these GPUs measure now: millijoules since the driver was loaded, milliwatts, percent."""
@@ -85,7 +98,7 @@ class Driver:
         try:
             return read()
         except self._nvml.NVMLError as error:
-            if _code(error) == GPU_IS_LOST:
+            if _code(error) in (GPU_IS_LOST, RESET_REQUIRED):
                 raise
             return {"unavailable": str(error)}
 

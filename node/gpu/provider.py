@@ -45,15 +45,16 @@ class GpuProvider(Protocol):
 
 
 async def choose_provider(
-    setting: ProviderSetting, cluster_name: str, *, new_hasher: NewHasher | None = None
+    setting: ProviderSetting, cluster_name: str, *, new_hasher: NewHasher | None = None, lost: Path | None = None
 ) -> GpuProvider:
-    """The provider for this host; `new_hasher` makes what hashes a meter's samples (MerkleHasher).
+    """The provider for this host; `new_hasher` makes what hashes a meter's samples (MerkleHasher), `lost` is the file
+    that makes simulated GPUs fail.
 
     `auto` takes NVIDIA where a driver answers with at least one GPU, else the simulated provider on a localnet.
     Raises GpuError: an invented GPU would cheat posters, so `simulated` is refused on every other cluster.
     """
     if setting == "simulated":
-        return _simulated(cluster_name, "the settings ask for simulated GPUs")
+        return _simulated(cluster_name, "the settings ask for simulated GPUs", lost)
     nvidia = NvidiaProvider(new_hasher=new_hasher)
     try:
         gpus = await nvidia.inventory()
@@ -61,7 +62,7 @@ async def choose_provider(
         await nvidia.aclose()
         if setting == "nvidia":
             raise
-        return _simulated(cluster_name, error.message)
+        return _simulated(cluster_name, error.message, lost)
     if gpus:
         return nvidia
     await nvidia.aclose()
@@ -69,13 +70,13 @@ async def choose_provider(
         raise GpuError(
             "the NVIDIA driver answers but knows no GPU", hint="see `nvidia-smi -L`; a GPU may have fallen off the bus"
         )
-    return _simulated(cluster_name, "the NVIDIA driver knows no GPU")
+    return _simulated(cluster_name, "the NVIDIA driver knows no GPU", lost)
 
 
-def _simulated(cluster_name: str, reason: str) -> SimulatedProvider:
+def _simulated(cluster_name: str, reason: str, lost: Path | None) -> SimulatedProvider:
     if cluster_name != "localnet":
         raise GpuError(
             f"no GPU to offer on {cluster_name}: {reason}",
             hint="install the NVIDIA driver until `nvidia-smi` lists the GPU; simulated GPUs serve a localnet only",
         )
-    return SimulatedProvider()
+    return SimulatedProvider(lost=lost)

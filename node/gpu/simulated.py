@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from node.errors import GpuError
 from node.records import EnergyReading, Gpu
 
 SIMULATED_UUID_PREFIX = "GPU-simulated-"
@@ -17,18 +18,27 @@ SIMULATED_UUID_PREFIX = "GPU-simulated-"
 _MACHINE_ID = Path("/etc/machine-id")
 
 
+LOST_NAME = "simulated-gpus-lost"
+
+
 class SimulatedProvider:
     """`count` GPUs with UUIDs that stay the same on one machine."""
 
     name = "simulated"
 
-    def __init__(self, count: int = 1, machine_id: Path = _MACHINE_ID) -> None:
+    def __init__(self, count: int = 1, machine_id: Path = _MACHINE_ID, lost: Path | None = None) -> None:
+        """`lost`: a file; as long as it names the index of a GPU, that GPU has fallen off the bus, and the word
+        `hang` in it makes the driver one that does not answer."""
         self._count = count
         self._machine_id = machine_id
+        self._lost = lost
 
     async def inventory(self) -> tuple[Gpu, ...]:
         """The simulated GPUs; everything a real one would measure is "not available"."""
         seed = self._seed()
+        lost = self._words()
+        if "hang" in lost:
+            raise GpuError("the GPU driver did not answer (simulated)", hint=f"remove {self._lost}")
         return tuple(
             Gpu(
                 provider=self.name,
@@ -41,7 +51,14 @@ class SimulatedProvider:
                 compute_capability=None,
             )
             for index in range(self._count)
+            if str(index) not in lost
         )
+
+    def _words(self) -> frozenset[str]:
+        try:
+            return frozenset() if self._lost is None else frozenset(self._lost.read_text("utf-8").split())
+        except (OSError, ValueError):
+            return frozenset()
 
     @asynccontextmanager
     async def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AsyncIterator[SimulatedMeter]:  # noqa: ARG002

@@ -6,6 +6,7 @@ Not here: what the tables mean.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from node.marks import Mark, marked
 
 T = TypeVar("T")
 
+Relief = Callable[[], bool]
+"""Frees some space on the journal's disk; False when it cannot. Called in the journal's thread."""
+
 LOCK_WAIT = 5.0
 """Seconds another process may hold the file (a reader's checkpoint, a backup) before it is an error."""
 
@@ -26,20 +30,30 @@ LOCK_WAIT = 5.0
 class Database:
     """An open journal file. `write` is one durable transaction; `read` sees committed facts."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, executor: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        executor: ThreadPoolExecutor,
+        relieve: Relief = lambda: False,
+    ) -> None:
         self.path = path
+        self._relieve = relieve
         self._connection = connection
         self._executor = executor
         self._closed = False
 
     @classmethod
-    async def open_writable(cls, path: Path) -> Database:
-        """Open or create the file (mode 0600, its folder 0700) and bring its schema up to date.
+    async def open_writable(cls, path: Path, relieve: Relief = lambda: False) -> Database:
+        """Open or create the file (mode 0600, its folder 0700) and bring its schema up to date. `relieve` is asked for
+        space when the disk is full.
 
         Raises JournalError when it is locked by another agent, damaged, newer than this program, or its folder
         cannot be written.
         """
-        return await cls._open(path, _connect_writable)
+        database = await cls._open(path, lambda path: _relieved(lambda: _connect_writable(path), relieve))
+        database._relieve = relieve
+        return database
 
     @classmethod
     async def open_readonly(cls, path: Path) -> Database:
@@ -66,7 +80,7 @@ class Database:
 
         def transaction() -> T:
             with marked(mark):
-                return committed()
+                return _relieved(committed, self._relieve)
 
         def committed() -> T:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -98,6 +112,24 @@ class Database:
         loop = asyncio.get_running_loop()
         # Shielded: a cancelled task must not leave a write that is or is not on disk depending on luck.
         return await asyncio.shield(loop.run_in_executor(self._executor, _guarded, self.path, work))
+
+
+def _relieved(work: Callable[[], T], relieve: Relief) -> T:
+    """Run `work`, again and again as long as it fails for lack of space and space can be found."""
+    while True:
+        try:
+            return work()
+        except (sqlite3.Error, OSError) as error:
+            if not _lacks_space(error) or not relieve():
+                raise
+
+
+def _lacks_space(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # A quota, or a side file that cannot grow, is an input/output error to SQLite.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def _guarded(path: Path, work: Callable[[], T]) -> T:

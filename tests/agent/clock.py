@@ -15,6 +15,8 @@ class FakeClock:
 
     def __init__(self, journal: Journal | None = None, now: float = 1_700_000_000.0) -> None:
         self.now = now
+        self.skew = 0.0
+        """Seconds by which somebody has set the host's clock."""
         self.journal = journal
         self._started = now
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
@@ -24,7 +26,7 @@ class FakeClock:
         return self.now - self._started
 
     def time(self) -> float:
-        return self.now
+        return self.now + self.skew
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:

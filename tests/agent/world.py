@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from node.agent.health.board import HealthBoard
+from node.agent.health.chain_clock import ChainClock, ChainMoment
 from node.agent.lane import Lane, LaneServices
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
 from node.agent.stages.admit import Readiness
@@ -42,6 +43,7 @@ class World:
         self.meters = FakeMeters()
         self.operations = FakeOperations(self.engine, self.clock)
         self.health = HealthBoard()
+        self.chain_clock = ChainClock(self._chain_time, self.clock)
         self.gpus: tuple[Gpu, ...] = (GPU,)
         self.gpu_error: GpunodeError | None = None
         self.check_error: GpunodeError | None = None
@@ -61,6 +63,11 @@ class World:
                 yield journal
             finally:
                 self.clock.journal = None
+
+    async def _chain_time(self) -> ChainMoment:
+        """The chain's clock does not follow the host's when that is set (`clock.skew`)."""
+        self.market._may_fail("clock")
+        return ChainMoment(slot=int(self.clock.now * 2.5), time=int(self.clock.now))
 
     async def _gpus(self) -> tuple[Gpu, ...]:
         if self.gpu_error is not None:
@@ -88,6 +95,7 @@ class World:
             readiness=Readiness(folder=self.folder, disk_free=self.disk_free, reserve=self._reserve, gpus=self._gpus),
             samples=self.folder / "samples",
             clock=self.clock,
+            chain=self.chain_clock,
         )
 
     def pipeline(self, a: Assignment) -> JobPipeline:
