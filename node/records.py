@@ -525,6 +525,32 @@ class JournalEvent:
     text: str
 
 
+class HealthState(StrEnum):
+    """How something that the agent depends on stands."""
+
+    OK = "ok"
+    FAILING = "failing"
+    UNKNOWN = "unknown"
+    """It could not be looked at; that is no failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectHealth:
+    """One thing that the agent depends on, as last judged."""
+
+    subject: str
+    """`engine`, `rpc`, `gpu`, `disk` or `clock`."""
+    lane: str
+    """The lane it is looked at for; empty: the whole host."""
+    state: HealthState
+    reason: str
+    hint: str
+    since: float
+    """Unix seconds at which it came to be so."""
+    hinders: bool
+    """Whether no job is taken because of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class AgentStatus:
     """The running agent at a glance."""
@@ -537,6 +563,7 @@ class AgentStatus:
     """`nvidia` or `simulated`: every screen says so."""
     gpus: tuple[Gpu, ...]
     lanes: tuple[LaneStatus, ...]
+    health: tuple[SubjectHealth, ...] = ()
 
 
 # --- transactions on their way to the chain -----------------------------------------------------------------

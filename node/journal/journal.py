@@ -45,9 +45,7 @@ class Journal(JournalReader):
         """Images that the agent pulled."""
 
     @classmethod
-    async def open(
-        cls, path: Path, now: Callable[[], float] = time.time, relieve: Relief = lambda: False
-    ) -> Journal:
+    async def open(cls, path: Path, now: Callable[[], float] = time.time, relieve: Relief = lambda: False) -> Journal:
         """Open or create the journal at `path` and bring its schema up to date; raises JournalError. `relieve` frees
         some space when the disk is full, and says whether it could."""
         journal = Journal(await Database.open_writable(path, relieve), now)
