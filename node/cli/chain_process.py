@@ -25,6 +25,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 _FRUGAL = {
     # The C library would keep a pool of memory per thread, and never give it back.
     "MALLOC_ARENA_MAX": "1",
+    # Nor would it give back what lies at the end of its pool.
+    "MALLOC_TRIM_THRESHOLD_": str(1024 * 1024),
+    "MALLOC_TOP_PAD_": "0",
     # The chain opens no TLS connection; the HTTP library would read all certificate authorities when it is loaded.
     "SSL_CERT_FILE": os.devnull,
 }

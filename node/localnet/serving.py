@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from node.localnet.app import Localnet
+from node.localnet.memory import give_back
 from node.localnet.options import LocalnetOptions
 
 
@@ -23,6 +24,7 @@ async def serve(options: LocalnetOptions, on_ready: Callable[[dict[str, Any]], N
     try:
         async with Localnet.start(options) as net:
             on_ready(net.describe())
+            give_back()
             await stop.wait()
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
