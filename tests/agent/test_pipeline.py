@@ -374,6 +374,14 @@ async def test_a_full_disk_is_quit(world: World) -> None:
     assert "GiB free" in summary.refusal
 
 
+async def test_a_job_that_gets_no_space_is_quit(world: World) -> None:
+    a = job(world)
+    world.no_space = "3 GiB too few"
+    settlement, summary = await done(world, a)
+    assert (settlement.kind, summary.refusal) == (SettleKind.QUIT, "3 GiB too few")
+    assert list(world.reserved) == [a.run.address]
+
+
 async def test_a_lost_gpu_is_quit(world: World) -> None:
     a = job(world)
     world.gpu_error = GpuError("fell off the bus")
