@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx
 from solders.keypair import Keypair
 
+from node.agent.health.chain_clock import ChainClock
+from node.agent.health.fitting import read_chain_clock
 from node.api.client import ControlClient, NoAgent
 from node.chain.clusters import DEVNET, MAINNET, Cluster, cluster_named
 from node.chain.outbox import MemoryStore, Outbox
@@ -78,7 +80,8 @@ class _Doctor:
         await self._row("container engine", self._engine)
         await self._row("GPU", self._gpu)
         await self._row("disk", self._disk)
-        await self._row("Solana endpoint", self._endpoint)
+        if await self._row("Solana endpoint", self._endpoint):
+            await self._row("clock", self._clock)
         await self._row("journal", self._journal)
         for store in self._settings.content.stores:
             self.findings.append(await self._store(store))
@@ -161,7 +164,21 @@ class _Doctor:
         except ControlError as error:
             return Finding("agent", False, error.message, error.hint)
         lanes = ", ".join(f"{lane['lane']} {lane['phase']}" for lane in status["lanes"])
+        for seen in status.get("health", []):
+            if seen["state"] != "ok":
+                whose = f" of {seen['lane']}" if seen["lane"] else ""
+                ok = None if seen["state"] == "unknown" and not seen["hinders"] else False
+                self._add(f"the agent's {seen['subject']}{whose}", ok, seen["reason"], seen["hint"] or "gpunode status")
         return Finding("agent", True, f"running (process {status['pid']}): {lanes}")
+
+    async def _clock(self) -> Finding:
+        chain = ChainClock(lambda: read_chain_clock(self._rpc), SystemClock())
+        await chain.sync()
+        skew = chain.skew or 0.0
+        seen = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the chain's"
+        if abs(skew) <= self._settings.health.clock_skew:
+            return Finding("clock", True, seen)
+        return Finding("clock", False, seen, "timedatectl set-ntp true; jobs are timed by the chain's clock meanwhile")
 
     # --- the network ---
 

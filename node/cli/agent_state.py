@@ -38,6 +38,7 @@ async def read_status(settings: Settings) -> Document:
         "gpu_provider": None,
         "gpus": [],
         "lanes": lanes,
+        "health": [],
         "recent": recent,
     }
 

@@ -23,8 +23,8 @@ def status(
 ) -> None:
     """Show what the agent and each lane are doing, and why.
 
-    JSON: the agent (`running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus`, `lanes`) and `recent`
-    (runs). Exit status 3 when a person should act: no agent runs, or a lane is degraded.
+    JSON: the agent (`running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus`, `lanes`, `health`)
+    and `recent` (runs). Exit status 3 when a person should act: no agent runs, or a lane is degraded.
     """
     from node.cli import agent_state, place
 
@@ -49,11 +49,16 @@ def show(known: dict[str, Any]) -> None:
         since = amounts.duration(int(time.time() - known["started_at"]))
         output.line(f"gpunode {known['version']} on {known['cluster']}, running for {since} (process {known['pid']})")
         output.line(gpu_line(known))
+        for line in health_lines(known):
+            output.line(line)
     else:
         output.note("no agent is running; this is what its journal holds (start it: gpunode run)")
     output.line()
     rows = [_lane(lane, known["recent"], known["running"]) for lane in known["lanes"]]
     output.table(["lane", "state", "for", "place", "job", "what"], rows, "no lanes")
+    for lane in known["lanes"]:
+        for job in lane.get("trailing", ()):
+            output.line(f"{lane['lane']}: the pay of job {job} is still on its way")
     if known["recent"]:
         output.line()
         show_runs(known["recent"])
@@ -65,6 +70,26 @@ def gpu_line(known: dict[str, Any]) -> str:
     listed = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "none"
     simulated = "  [simulated: no real GPU is used]" if known["gpu_provider"] == "simulated" else ""
     return f"GPUs: {listed}{simulated}"
+
+
+def health_lines(known: dict[str, Any]) -> list[str]:
+    """How what the agent depends on stands: one line, and one more for each that is not well."""
+    seen = known.get("health", [])
+    if not seen:
+        return []
+    names = list(dict.fromkeys(each["subject"] for each in seen))
+    worst = {name: {each["state"] for each in seen if each["subject"] == name} for name in names}
+    order = ("failing", "unknown", "ok")
+    line = ", ".join(f"{name} {next(state for state in order if state in worst[name])}" for name in names)
+    return [f"Health: {line}", *(_trouble(each) for each in seen if each["state"] != "ok")]
+
+
+def _trouble(seen: dict[str, Any]) -> str:
+    whose = f" of {seen['lane']}" if seen["lane"] else ""
+    hint = f" ({seen['hint']})" if seen["hint"] else ""
+    effect = "; no job is taken until that is over" if seen["hinders"] else ""
+    spent = amounts.duration(max(0, int(time.time() - seen["since"])))
+    return f"  {seen['subject']}{whose} {seen['state']} for {spent}: {seen['reason']}{hint}{effect}"
 
 
 def show_runs(runs: list[dict[str, Any]]) -> None:

@@ -22,6 +22,7 @@ from node.records import (
     Signature,
     Stage,
     StageTime,
+    SubjectHealth,
 )
 
 NODE = Address("9B5XszUGdMaxCZ7uSQhPzdks5ZQSmWxrmzCSvtJ6Ns6g")
@@ -55,11 +56,12 @@ class DoublePort:
         self.logs = logs
         self.lane = lane()
         self.broken: Exception | None = None
+        self.health: tuple[SubjectHealth, ...] = ()
 
     async def status(self) -> AgentStatus:
         if self.broken is not None:
             raise self.broken
-        return AgentStatus("0.1.0", "localnet", 42, 900.0, "simulated", (GPU,), (self.lane,))
+        return AgentStatus("0.1.0", "localnet", 42, 900.0, "simulated", (GPU,), (self.lane,), self.health)
 
     async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
         self.told.append(("jobs", limit))

@@ -6,13 +6,14 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from node.api.control import ControlServer
 from node.journal.journal import Journal
-from node.records import LanePhase
+from node.records import HealthState, LanePhase, SubjectHealth
 from tests.api.double import JOB, NODE, RUN, DoublePort, lane
 from tests.cli.conftest import Shell
 
@@ -65,6 +66,28 @@ def test_status_for_people_and_programs(shell: Shell, settings: Path, port: Doub
         known
     )
     assert known["recent"][0]["run"] == RUN
+
+
+def test_status_says_what_is_not_well_and_whose_pay_is_on_its_way(
+    shell: Shell, settings: Path, port: DoublePort
+) -> None:
+    well = SubjectHealth("engine", "", HealthState.OK, "", "", 1000.0, hinders=False)
+    lost = SubjectHealth("gpu", "main", HealthState.FAILING, "GPU 7 is gone", "see dmesg", 1000.0, hinders=True)
+    port.health = (well, lost)
+    port.lane = replace(port.lane, trailing=(JOB,))
+    answer = shell("status", "--settings", settings)
+    assert "Health: engine ok, gpu failing" in answer.out
+    assert "GPU 7 is gone (see dmesg); no job is taken until that is over" in " ".join(answer.out.split())
+    assert f"main: the pay of job {JOB} is still on its way" in answer.out
+    known = shell("status", "--settings", settings, "--json").document
+    assert [(seen["subject"], seen["state"], seen["hinders"]) for seen in known["health"]] == [
+        ("engine", "ok", False),
+        ("gpu", "failing", True),
+    ]
+    assert known["lanes"][0]["trailing"] == [JOB]
+    found = {row["name"]: row for row in shell("doctor", "--settings", settings, "--json").document["findings"]}
+    assert found["the agent's gpu of main"]["ok"] is False
+    assert found["the agent's gpu of main"]["fix"] == "see dmesg"
 
 
 def test_a_degraded_lane_needs_attention(shell: Shell, settings: Path, port: DoublePort) -> None:

@@ -105,6 +105,16 @@ async def test_a_lost_gpu_is_an_error_and_not_a_missing_value(make: Make) -> Non
     assert raised.value.code == 15
 
 
+async def test_a_lost_gpu_hides_none_of_the_others_and_is_seen_again_when_it_is_back(
+    make: Make, tmp_path: Path
+) -> None:
+    provider = make(device(vram={"error": 15}), device(B), device(uuid=A[:-1] + "c", limit={"error": 16}))
+    assert [gpu.uuid for gpu in await provider.inventory()] == [B]
+    script = Path(os.environ["NVML_DOUBLE"])
+    script.write_text(json.dumps(json.loads(script.read_text()) | {"devices": [device(), device(B)]}))
+    assert [gpu.uuid for gpu in await provider.inventory()] == [A, B]
+
+
 async def test_a_read_that_blocks_costs_its_deadline_and_the_next_call_works(make: Make) -> None:
     provider = make(device(energy=[1000, {"hang": True}]), deadline=0.3, start_deadline=20.0)
     await provider.inventory()
