@@ -13,7 +13,7 @@ from node.container.docker import DockerEngine
 from node.container.log import read_entries
 from node.container.runner import OperationRunner
 from node.container.stop import StopSignal
-from node.records import OperationState
+from node.records import OperationState, OperationStatus
 from tests.container.operations import operation
 from tests.e2e import images
 from tests.e2e.second_engine import SecondEngine, second_engine
@@ -72,6 +72,11 @@ async def test_exit_code_and_log_survive(own_engine: SecondEngine, exit_codes: s
         await engine.aclose()
     assert state.exit_code in exit_codes
     assert state.starts == 1
+    assert state.status is OperationStatus.FAILED
+    if state.exit_code != 9:
+        # Ended with its engine: not run twice, and the result says what is known.
+        assert [error.event for error in state.errors] == ["container-runtime-error"]
+        assert "engine was away" in state.errors[0].message
     lines = [entry.log for entry in read_entries(path)]
     assert lines == [f"line {index}\n" for index in range(len(lines))]
     assert len(lines) == 50 if state.exit_code == 9 else len(lines) >= 5

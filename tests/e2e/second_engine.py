@@ -77,7 +77,7 @@ class SecondEngine:
 
     def clear(self) -> None:
         """Stop it and give back what it took from the host; its folder is the caller's."""
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             client = images.connect(f"unix://{self.socket}")
             for row in client.containers(all=True):
                 client.remove_container(row["Id"], force=True, v=True)
