@@ -11,10 +11,11 @@ import pytest
 
 from node.agent.health.chain_clock import BootTime, ChainClock, ChainMoment, decode_clock
 from node.agent.health.fitting import read_chain_clock
+from node.agent.health.probes import RpcProbe
 from node.chain.rpc import Rpc
 from node.errors import AccountMalformed, RpcUnavailable
 from node.localnet.app import Localnet
-from node.records import EndCause
+from node.records import EndCause, HealthState
 from tests.agent.clock import FakeClock
 from tests.agent.test_pipeline import job, running, working
 from tests.agent.world import World
@@ -223,3 +224,34 @@ async def test_the_clock_of_the_embedded_chain(localnet: Localnet) -> None:
     async with Rpc([localnet.rpc_url]) as rpc:
         moment = await read_chain_clock(rpc)
         assert moment.time == pytest.approx(await rpc.get_block_time(moment.slot) or 0, abs=2)
+
+
+async def test_endpoints_of_the_embedded_chain_that_go_down_and_come_back(localnet: Localnet) -> None:
+    now = FakeClock()
+
+    class Hurried(FakeClock):
+        """Retries wait for nothing."""
+
+        async def sleep(self, seconds: float) -> None:
+            self.now += seconds
+            await asyncio.sleep(0)
+
+    hurried = Hurried()
+    async with Rpc([localnet.rpc_url], clock=hurried) as rpc:
+        chain = ChainClock(lambda: read_chain_clock(rpc), now, boot=lambda: None)
+        probe = RpcProbe(rpc, hurried)
+        assert (await probe.look()).state is HealthState.OK
+        await chain.sync()
+        read = chain.time()
+        localnet.faults.set({"kind": "down"})
+        hurried.now += 600
+        now.now += 600
+        seen = await probe.look()
+        assert (seen.state, bool(seen.reason)) == (HealthState.UNKNOWN, True)
+        with pytest.raises(RpcUnavailable):
+            await chain.sync()
+        assert chain.time() == read + 600
+        localnet.faults.clear()
+        assert (await probe.look()).state is HealthState.OK
+        await chain.sync()
+        assert chain.time() < read + 600  # the chain's own time, which ten minutes of a fake clock did not move
