@@ -27,6 +27,7 @@ from node.localnet.genesis import Programs
 from node.localnet.keys import write_keys
 from node.localnet.minting import Mints
 from node.localnet.options import ENDPOINT_STEP, LocalnetOptions
+from node.localnet.pace import Pace
 from node.localnet.ports import bind, bind_pair
 from node.localnet.rpc.admin import AdminMethods
 from node.localnet.rpc.methods import node_methods
@@ -34,9 +35,6 @@ from node.localnet.rpc.subscriptions import Subscriptions
 from node.localnet.server import RpcServer
 from node.localnet.slots import Commitment
 from node.records import Address
-
-_LATE_SLOTS = 8
-"""A process that was held up longer than this lets the missed slots pass without blocks."""
 
 
 class Localnet:
@@ -66,6 +64,7 @@ class Localnet:
         self.content = content
         self.faucet = Faucet(self.validator, cluster, self.keys)
         self.mints = Mints(self.validator, self.keys)
+        self.pace = Pace(self.validator, options.clock, options.slot_ms)
         self.leaps = Leaps(self.validator, self.time, options.slot_ms)
         self.archive = Archive(self, programs)
         self.faults = Faults(self.validator, options.clock, options.endpoints)
@@ -91,7 +90,7 @@ class Localnet:
                 net.faults.set_all(net.options.faults)
                 servers.callback(net.save)
                 async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(net._pass_slots()), group.create_task(net._keep_state())]
+                    tasks = [group.create_task(net.pace.run()), group.create_task(net._keep_state())]
                     try:
                         yield net
                     except Exception as error:
@@ -171,7 +170,11 @@ class Localnet:
         self.validator.listeners.append(subscriptions)
         admin = AdminMethods(self.validator, self.faucet, self.mints, self.leaps, self.describe)
         methods = {**node_methods(self.validator, self._places), **admin.public()}
-        local = {**admin.local(), **FaultMethods(self.faults).table()}
+        local = {
+            **admin.local(),
+            **FaultMethods(self.faults).table(),
+            "localnet_pace": lambda _: self.pace.describe(),
+        }
         host = self.options.host
         servers = [RpcServer(methods, local, subscriptions, endpoint) for endpoint in self.faults.endpoints]
 
@@ -202,21 +205,6 @@ class Localnet:
         path, every = self.options.state, self.options.save_seconds
         if path is not None and every > 0:
             await self.archive.keep(path, every)
-
-    async def _pass_slots(self) -> None:
-        length = self.options.slot_ms / 1000
-        if length <= 0:
-            return
-        clock = self.options.clock
-        due = clock.monotonic() + length
-        while True:
-            await clock.sleep(max(0.0, due - clock.monotonic()))
-            missed = int((clock.monotonic() - due) / length)
-            if missed > _LATE_SLOTS:
-                self.validator.slots.jump(missed)
-                due += missed * length
-            self.validator.tick()
-            due += length
 
 
 @asynccontextmanager

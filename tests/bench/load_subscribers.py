@@ -55,7 +55,7 @@ class Audience:
         """Sockets that the server closed."""
         return sum(peer.heard.closed for peer in self._peers)
 
-    def slots_missed(self) -> int:
+    def slots_untold(self) -> int:
         """Slots with a block that a slot subscriber was not told of; the worst of them counts."""
         return max((_missing([slot for slot, _ in peer.heard.slots]) for peer in self._peers), default=0)
 

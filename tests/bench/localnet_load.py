@@ -61,9 +61,12 @@ class Outcome:
     answered: list[float]
     """Seconds of each answer, in rising order."""
     unlanded: int
-    slots_missed: int
+    missed: int
+    """Slots that the chain says it missed."""
+    untold: int
+    """Slots with a block that a subscriber to slots did not hear of."""
     latest_slot: float
-    """Seconds by which the worst slot was late."""
+    """Seconds by which the worst slot was late, for such a subscriber."""
     sockets_lost: int
     told: Counter[str]
 
@@ -78,7 +81,8 @@ class Outcome:
             "median_ms": round(1000 * self.answered[len(self.answered) // 2], 1),
             "p99_ms": round(1000 * self.answered[len(self.answered) * 99 // 100], 1),
             "unlanded": self.unlanded,
-            "slots_missed": self.slots_missed,
+            "slots_missed": self.missed,
+            "slots_untold": self.untold,
             "latest_slot_ms": round(1000 * self.latest_slot),
             "sockets_lost": self.sockets_lost,
             "rss_mb": round(self.rss, 1),
@@ -115,7 +119,7 @@ class Load:
         senders = [await HttpPeer.open(self._port) for _ in range(_CONNECTIONS)]
         await self._refresh(watch)
         bodies = self._bodies(plan)
-        landed = await watch.call("getTransactionCount", {"commitment": "processed"})
+        landed, missed = await _counts(watch)
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(audience.run())
             refreshing = group.create_task(self._keep_fresh(watch))
@@ -125,7 +129,7 @@ class Load:
             refreshing.cancel()
             await asyncio.sleep(_SETTLE_SECONDS)
             listening.cancel()
-        landed = await watch.call("getTransactionCount", {"commitment": "processed"}) - landed
+        landed_then, missed_then = await _counts(watch)
         for peer in (*senders, watch):
             peer.close()
         audience.close()
@@ -135,8 +139,9 @@ class Load:
             after.cpu - before.cpu,
             after.rss,
             sorted(answered),
-            plan.count - landed,
-            audience.slots_missed(),
+            plan.count - (landed_then - landed),
+            missed_then - missed,
+            audience.slots_untold() - (missed_then - missed),
             audience.longest_gap(_SLOT_SECONDS),
             audience.lost(),
             audience.told(),
@@ -158,6 +163,12 @@ class Load:
     async def _refresh(self, peer: HttpPeer) -> None:
         found = await peer.call("getLatestBlockhash", {"commitment": "confirmed"})
         self._blockhash = Hash.from_string(found["value"]["blockhash"])
+
+
+async def _counts(peer: HttpPeer) -> tuple[int, int]:
+    """Transactions that landed and slots that were missed, so far."""
+    landed = await peer.call("getTransactionCount", {"commitment": "processed"})
+    return landed, (await peer.call("localnet_pace"))["missedSlots"]
 
 
 async def _send_all(senders: list[HttpPeer], bodies: Iterator[bytes], plan: Plan) -> list[float]:
@@ -239,8 +250,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def table(document: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    names = ("per_second", "cpu_share", "per_cpu_second", "median_ms", "p99_ms", "slots_missed", "latest_slot_ms")
-    names += ("unlanded", "sockets_lost", "notifications", "rss_mb")
+    names = ("per_second", "cpu_share", "per_cpu_second", "median_ms", "p99_ms", "slots_missed", "slots_untold")
+    names += ("latest_slot_ms", "unlanded", "sockets_lost", "notifications", "rss_mb")
     lines = ["| load | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
     lines += [f"| {row['name']} | " + " | ".join(str(row[name]) for name in names) + " |" for row in document["load"]]
     ready, limits = document["ready"], document["limits"]

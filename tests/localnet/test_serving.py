@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from typing import Any
 
 import pytest
 from solana.rpc.async_api import AsyncClient
+from solana.rpc.commitment import Confirmed
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 
+import node
 from node.chain.addresses import token_account
 from node.errors import RpcRejected, RpcUnavailable
 from node.localnet.app import Localnet
@@ -67,6 +70,59 @@ async def test_one_line_when_ready_and_a_clean_stop_that_saves(tmp_path: Path) -
         assert again["genesis_hash"] == chain["genesis_hash"]
         async with AsyncClient(again["rpc_url"]) as client:
             assert (await client.get_balance(Pubkey.from_string(node))).value == 500_000_000
+
+
+async def test_history_is_bounded_by_its_setting_alone() -> None:
+    payer = Keypair()
+    with running("--history", "100", "--slot-ms", "50") as chain:
+        async with AsyncClient(chain["rpc_url"], commitment=Confirmed) as client:
+            await ask_faucet(chain["rpc_url"], Address(address(payer)), lamports=10**9, nos=0)
+            signatures = []
+            for number in range(150):
+                blockhash = (await client.get_latest_blockhash()).value.blockhash
+                to = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=payer.pubkey(), lamports=number)
+                signatures.append((await client.send_transaction(signed([transfer(to)], payer, blockhash))).value)
+            await client.confirm_transaction(signatures[-1])
+            first, last = signatures[:50], signatures[-100:]
+            forgotten = await client.get_signature_statuses(first, search_transaction_history=True)
+            assert forgotten.value == [None] * 50
+            known = await client.get_signature_statuses(last, search_transaction_history=True)
+            assert all(status is not None and status.err is None for status in known.value)
+            found = (await client.get_signatures_for_address(payer.pubkey())).value
+            assert [each.signature for each in found] == last[::-1]
+            assert (await client.get_transaction_count()).value > 150, "counted all the same"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_the_process_that_was_started_is_the_chain_and_runs_this_very_package(tmp_path: Path) -> None:
+    (tmp_path / "node").mkdir()
+    (tmp_path / "node" / "__init__.py").write_text("raise RuntimeError('another package of that name')")
+    root = str(Path(node.__file__).parents[1])
+    line = [sys.executable, "-P", "-m", "node.cli", "localnet", "start", "--rpc-port", "0", "--content-port", "0"]
+    environment = {**os.environ, "PYTHONPATH": root}
+    with subprocess.Popen(
+        [*line, "--json"], stdout=subprocess.PIPE, cwd=tmp_path, env=environment, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["cluster"] == "localnet"
+            loaded = Path(f"/proc/{process.pid}/maps").read_text()
+            assert "solders" in loaded
+            assert "pydantic_core" not in loaded, "what reads the command line has gone"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+
+
+def test_an_error_of_the_chain_is_the_command_s_own() -> None:
+    with running() as chain:
+        port = chain["rpc_url"].rsplit(":", 1)[1]
+        line = [*COMMAND, "start", "--rpc-port", port, "--content-port", "0", "--json"]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    assert (answer["ok"], answer["error"]["kind"]) == (False, "LocalnetError")
+    assert port in answer["error"]["message"]
 
 
 async def test_the_faucet_makes_the_token_account(localnet: Localnet) -> None:

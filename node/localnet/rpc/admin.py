@@ -16,6 +16,9 @@ it is, and 0 lamports remove it. Answers `{"slot", "accounts": [address, …]}`.
 `localnet_advance [{"seconds": N}]` or `[{"slots": N}]`: so much time passes at once, for the clock and for slots alike.
 Answers `{"slot", "blockHeight", "time"}` of the newest block.
 
+`localnet_pace []`: whether slots keep their time: `{"slot", "slotMs", "missedSlots", "mostLateMs"}`. Missed ones passed
+without a block because the process was held up; `mostLateMs` is how late the latest of all slots came.
+
 Snapshots are not here but at `/snapshot` (see `node.localnet.archive`): they are too long for a call.
 """
 
