@@ -39,8 +39,9 @@ RESUME_OVERLAP_SECONDS = 5
 """The two streams of a container are stamped apart and written in turn, so that an entry may be recorded behind a
 younger one of the other stream. A resumed follow reads this much again and drops what is kept."""
 
-WHOLE_BYTES = 4 * 1024 * 1024
-"""A log up to this size is read again whole: then no step of the engine's clock can hide or double a line."""
+WHOLE_BYTES = 32 * 1024 * 1024
+"""A log up to this size is read again whole: then no step of the engine's clock can hide or double a line. A larger one
+is gone on with by its times, which costs less."""
 
 _NOTE_ROOM = 256
 """Bytes kept free for the note that the log was cut."""

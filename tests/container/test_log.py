@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.container.engine import LogFrame
@@ -87,6 +87,7 @@ histories = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(histories, st.lists(st.integers(0, 60), max_size=5), st.booleans(), st.integers(1, 7))
 def test_reconnects_lose_and_double_nothing(
     steps: list[tuple[str, int, bytes]], breaks: list[int], reopen: bool, size: int
@@ -112,6 +113,50 @@ def test_reconnects_lose_and_double_nothing(
         keeper.close()
         assert kept(path) == [(item.stream, item.data.decode()) for item in history]
         assert digest.root == root_of(path.read_bytes())
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(("stdout", "stderr")), st.integers(0, 99)), min_size=1, max_size=40),
+    st.lists(st.integers(0, 40), max_size=5),
+    st.booleans(),
+    st.integers(1, 7),
+)
+def test_no_step_of_the_clock_hides_a_line_of_one_container(
+    steps: list[tuple[str, int]], breaks: list[int], reopen: bool, size: int
+) -> None:
+    """Times may go any way, as with a clock that is set while the job runs."""
+    history = [frame(second, b"%d\n" % (number % 3), stream) for number, (stream, second) in enumerate(steps)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.jsonl"
+        keeper = LogKeeper(path, BIG)
+        for end in [*breaks, len(history)]:
+            keeper.is_of_one_container = True
+            assert keeper.resume() is None
+            for begin in range(0, end, size):
+                keeper.add(history[begin : min(begin + size, end)])
+            if reopen:
+                keeper.close()
+                keeper = LogKeeper(path, BIG)
+        keeper.close()
+        assert kept(path) == [(item.stream, item.data.decode()) for item in history]
+
+
+def test_a_large_log_is_read_whole_only_if_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.container.log.WHOLE_BYTES", 10)
+    keeper = LogKeeper(tmp_path / "a.jsonl", BIG)
+    keeper.is_of_one_container = True
+    keeper.add([frame(60, b"a\n"), frame(70, b"b\n")])
+    assert keeper.resume() == "2026-11-20T12:00:02.000000000Z"
+    keeper.add([frame(60, b"a\n"), frame(70, b"b\n"), frame(80, b"now\n")])
+    keeper.add([frame(1, b"set back\n")])
+    assert keeper.resume() is None
+    told = ((60, b"a\n"), (70, b"b\n"), (80, b"now\n"), (1, b"set back\n"), (2, b"c\n"))
+    keeper.add([frame(index, text) for index, text in told])
+    keeper.close()
+    assert [log for _, log in kept(tmp_path / "a.jsonl")] == [text.decode() for _, text in told]
 
 
 def test_a_late_line_of_the_other_stream_is_not_lost(tmp_path: Path) -> None:
@@ -165,6 +210,7 @@ class FullDisk:
         return getattr(self._file, name)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 700))
 def test_a_full_disk_ends_the_log_at_a_whole_entry(room: int) -> None:
     frames = [frame(index, b"line\n") for index in range(10)]
