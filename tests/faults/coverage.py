@@ -1,0 +1,16 @@
+"""Which marks the reference scenarios do not pass, and why."""
+
+from __future__ import annotations
+
+from node.marks import Mark
+
+ELSEWHERE: dict[Mark, str] = {
+    Mark.JOURNAL_CREATED: "the first start only: `tests.faults.birth` kills there",
+    Mark.JOURNAL_REOPEN: "after a fork only: `tests.faults.forks`",
+    Mark.JOURNAL_PRUNE: "removes what is months old, in small transactions of which each may be missing; "
+    "tests/journal/test_pruning.py",
+    Mark.JOURNAL_IMAGE: "where a registry can be run: scenario `pull`",
+    Mark.ENGINE_PULL: "where a registry can be run: scenario `pull`",
+    Mark.ENGINE_REMOVE_IMAGE: "where a registry can be run: scenario `pull`",
+}
+"""Everything else is passed by the scenarios of scenes.py, on every machine."""
