@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,10 @@ def save(path: Path, snapshot: Snapshot, content: Path) -> None:
                 os.fdopen(handle, "wb") as file,
                 zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
             ):
-                for member, body in _members(snapshot).items():
-                    archive.writestr(member, json.dumps(body, separators=(",", ":")))
+                for member, pieces in _members(snapshot):
+                    with archive.open(member, "w") as target:
+                        for piece in pieces:
+                            target.write(piece.encode())
                 for stored in sorted(content.iterdir()):
                     archive.write(stored, f"content/{stored.name}")
             Path(name).replace(path)
@@ -145,7 +147,8 @@ def load(path: Path, content: Path) -> Snapshot:
     return snapshot
 
 
-def _members(snapshot: Snapshot) -> dict[str, Any]:
+def _members(snapshot: Snapshot) -> Iterator[tuple[str, Iterable[str]]]:
+    """The members in JSON, in pieces: as one text each they would take more memory than the chain has."""
     chain = {
         "format": FORMAT,
         "ids": snapshot.ids,
@@ -164,12 +167,24 @@ def _members(snapshot: Snapshot) -> dict[str, Any]:
             for key, height, messages in snapshot.blockhashes
         ],
     }
-    accounts = [
+    accounts = (
         [str(key), account.lamports, _text(account.data), str(account.owner), account.executable]
         for key, account in snapshot.accounts
-    ]
-    ledger = [_record_row(record) for record in snapshot.records]
-    return dict(zip(_MEMBERS, (chain, accounts, ledger), strict=True))
+    )
+    ledger = (_record_row(record) for record in snapshot.records)
+    return zip(_MEMBERS, ([_json(chain)], _array(accounts), _array(ledger)), strict=True)
+
+
+def _array(rows: Iterable[Any]) -> Iterator[str]:
+    before = "["
+    for row in rows:
+        yield before + _json(row)
+        before = ",\n"
+    yield "[]" if before == "[" else "]"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _record_row(record: Record) -> dict[str, Any]:
