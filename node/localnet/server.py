@@ -24,7 +24,7 @@ _MESSAGE_LIMIT = 1024 * 1024
 """Bytes of one socket message."""
 _BACKLOG_BYTES = 4 * 1024 * 1024
 """What a slow reader may be behind before its socket is closed."""
-_GATHER_SECONDS = 0.002
+_GATHER_SECONDS = 0.004
 """How long a message may wait for more, where one went out just before it."""
 _TEXT_FRAME = 0x81
 _CORS = {
