@@ -94,7 +94,10 @@ class ImageCache:
             image = await self.present(reference)
             if image is not None:
                 return image
-            await self.tidy()
+            try:
+                await self.tidy()
+            except (EngineRejected, OSError) as error:
+                log.warning("images are not tidied before a pull: %s", error)  # no reason to fail the job
             ours = {row.id for row in await self._book.all()}
             before = {image.id for image in await self._engine.local_images()} - ours
             await self._book.begin(reference, before)

@@ -12,7 +12,7 @@ import pytest
 from node.container.cache import ImageCache
 from node.container.disk import EngineDisk
 from node.container.engine import ImageInfo
-from node.errors import ImagePullFailed
+from node.errors import EngineRejected, ImagePullFailed
 from node.journal.journal import Journal
 from node.retry import Retry
 from tests.container.engine_double import FakeEngine
@@ -156,6 +156,16 @@ async def test_a_pull_that_was_cut_off_is_settled_by_the_next_life(bench: Bench,
     assert await bench.booked() == ({"a:1": "sha256:a"} if came else {})
     assert await bench.life(budget=100).tidy() == (("a:1",) if came else ())
     assert bench.engine.images == {}
+
+
+async def test_trouble_with_tidying_fails_no_job(bench: Bench) -> None:
+    await bench.pull("a:1", 500)
+    bench.engine.fail["images"] = [EngineRejected("broken", status=500)]
+    await bench.pull("b:1", 5)
+    assert set(bench.engine.images) == {"a:1", "b:1"}
+    bench.engine.fail["remove_image"] = [EngineRejected("broken", status=500)]
+    assert await bench.cache.tidy() == ("b:1",), "what stays does not keep the next one"
+    assert await bench.cache.tidy() == ("a:1",)
 
 
 async def test_two_lanes_pull_one_image_once(bench: Bench) -> None:
