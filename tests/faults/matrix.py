@@ -50,6 +50,7 @@ class Wanted:
     sample: int | None = None
     seed: int = 0
     workers: int = 3
+    real: bool = False
 
 
 def main() -> None:
@@ -61,18 +62,25 @@ def main() -> None:
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 16))
     parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--real", action="store_true")
     parser.add_argument("--slice", action="store_const", const=SLICE, dest="sample")
     asked = parser.parse_args()
     # A store whose client was killed says so at length.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     wanted = Wanted(
-        only=tuple(asked.only) or (("crash",) if asked.mark or asked.scene else MATRICES),
+        only=tuple(asked.only) or (("crash",) if asked.mark or asked.scene or asked.real else MATRICES),
         marks=tuple(asked.mark),
         scenes=tuple(asked.scene),
         sample=asked.sample,
         seed=asked.seed,
         workers=asked.workers,
+        real=asked.real,
     )
+    try:
+        images.connect().close()
+    except images.NoEngine as error:
+        print(f"skipped: {error}")
+        return
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gpf-", ignore_cleanup_errors=True) as folder:
         reports = asyncio.run(run(Path(folder), wanted))
@@ -95,7 +103,7 @@ async def run(folder: Path, wanted: Wanted) -> list[Report]:
     with ExitStack() as stack:
         engine = images.connect()
         stack.callback(engine.close)
-        ground = Ground(folder, engine, stack.enter_context(counted(engine)), images.busybox_image(engine))
+        ground = Ground(folder, engine, stack.enter_context(counted(engine)), images.busybox_image(engine), wanted.real)
         pulled = _pullable(engine, ground.image, folder, stack)
         played = {each.name: each for each in scenes(pulled)}
         reports = []

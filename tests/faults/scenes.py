@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import docker.errors
+from solders.keypair import Keypair
 
+from node.container.engine import JOB_LABEL, NODE_LABEL, OPERATION_LABEL
+from node.job.plan import container_name, network_name
 from node.market.poster import Phase, Posted
-from node.records import JobState
+from node.records import Address, JobState
 from tests.e2e.market_place import single
 from tests.faults.shop import Shop
 
@@ -170,6 +173,32 @@ async def pause(shop: Shop) -> list[Told]:
     return [Told(posted, Expected(("finish",), LINES))]
 
 
+async def orphans(shop: Shop) -> list[Told]:
+    """Things with the agent's label that no job of its journal owns are removed; those beside them are not touched."""
+    job = str(Keypair().pubkey())
+    labels = {NODE_LABEL: shop.node, JOB_LABEL: job, OPERATION_LABEL: "0"}
+    network = network_name(Address(job))
+    body = {"Image": shop.image, "Cmd": ["sleep", "600"], "Labels": labels}
+    foreign = f"not-ours-{job[:12]}"
+
+    def make() -> None:
+        shop.engine.create_volume(foreign)
+        shop.engine.create_volume(f"{network}-data", labels=labels)
+        shop.engine.create_network(network, labels=labels)
+        shop.engine.create_container_from_config(body, container_name(Address(job), 0))  # type: ignore[no-untyped-call]
+
+    async def swept() -> bool:
+        return not shop.leftovers()
+
+    await asyncio.to_thread(make)
+    try:
+        await shop.until("a clean engine", swept)
+        shop.engine.inspect_volume(foreign)
+    finally:
+        shop.engine.remove_volume(foreign)
+    return await finish(shop)
+
+
 def pull(registry_image: str) -> Callable[[Shop], Awaitable[list[Told]]]:
     """A job whose image has to be pulled."""
 
@@ -183,7 +212,12 @@ def pull(registry_image: str) -> Callable[[Shop], Awaitable[list[Told]]]:
         await asyncio.to_thread(forget)
         posted = await shop.place.post(single(registry_image, SHORT), seconds=120)
         await settled(shop, posted)
+        # The agent has room for no image at all, so it does not keep this one.
+        await shop.until("the image removed", lambda: removed(shop))
         return [Told(posted, Expected(("finish",), LINES))]
+
+    async def removed(shop: Shop) -> bool:
+        return not shop.engine.images(registry_image)
 
     return play
 
@@ -198,6 +232,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("stop-and-quit", stop_and_quit),
     Scene("drain", drain),
     Scene("pause", pause),
+    Scene("orphans", orphans),
 )
 
 

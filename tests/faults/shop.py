@@ -22,12 +22,13 @@ from tests.faults.content_proxy import ContentProxy
 from tests.faults.engine_proxy import EngineProxy
 from tests.faults.keeper import Keeper, Loss, kept
 from tests.faults.starts import Starts
+from tests.realchain.chain import RealChain
 
 T = TypeVar("T")
 SLOT_MS = 80
 """Final after 2.6 s, a blockhash is good for 12 s."""
 AGENTS_ENDPOINT = 1
-PATIENCE = 90.0
+PATIENCE = 120.0
 """Seconds for one job to come to rest, whatever was done to it, on a busy machine."""
 
 
@@ -122,6 +123,21 @@ async def shop(
             net.endow(address, sol=sol, nos=nos)
 
         async with opened(folder, net, give, engine, starts, image, localnet=net, proxied=proxied) as made:
+            made.keeper.start()
+            await made.rest()
+            yield made
+
+
+@asynccontextmanager
+async def real_shop(folder: Path, engine: docker.APIClient, starts: Starts, image: str) -> AsyncIterator[Shop]:
+    """The same on a real node, which fails only as it likes; raises LocalnetError where none can be run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    async with RealChain.start(folder / "genesis", market_price=1000) as net:
+
+        async def give(address: Address, sol: float, nos: float) -> None:
+            await net.fund(address, sol=sol, nos=nos)
+
+        async with opened(folder, net, give, engine, starts, image, localnet=None) as made:
             made.keeper.start()
             await made.rest()
             yield made

@@ -48,9 +48,7 @@ def main() -> None:
         engine = images.connect()
         stack.callback(engine.close)
         starts = stack.enter_context(counted(engine))
-        ground = Ground(
-            Path(folder), engine, starts, images.busybox_image(engine), lambda text: print(text, flush=True)
-        )
+        ground = Ground(Path(folder), engine, starts, images.busybox_image(engine))
         jobs = range(asked.first, asked.first + asked.jobs)
         report = asyncio.run(soaked(ground, jobs, asked.seed, workers=asked.workers))
     print(f"\n{report} (seed {asked.seed})")

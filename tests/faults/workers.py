@@ -7,6 +7,7 @@ import functools
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +15,12 @@ import docker
 
 from tests.faults.crash import Case, Outcome
 from tests.faults.keeper import Loss
-from tests.faults.shop import Shop, shop
+from tests.faults.shop import Shop, real_shop, shop
 from tests.faults.starts import Starts
 
 LIFETIME = 25
 """Cases of one shop; then a fresh one, so that no journal grows beyond what an agent's first days bring."""
-CASE_SECONDS = 240.0
+CASE_SECONDS = 300.0
 
 print_at_once = functools.partial(print, flush=True)
 
@@ -60,6 +61,8 @@ class Ground:
     engine: docker.APIClient
     starts: Starts
     image: str
+    real: bool = False
+    """Whether the chains are real nodes."""
     say: Callable[[str], None] = print_at_once
 
 
@@ -74,7 +77,7 @@ async def worked(
         while left:
             generation += 1
             folder = ground.folder / f"{name}-{number}-{generation}"
-            async with shop(folder, ground.engine, ground.starts, ground.image, proxied=proxied) as made:
+            async with _open(ground, folder, proxied=proxied) as made:
                 sound = await _serve(made, left, play, report, ground.say)
             if sound:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -84,6 +87,12 @@ async def worked(
             group.create_task(work(number))
     report.seconds = time.monotonic() - began
     return report
+
+
+def _open(ground: Ground, folder: Path, *, proxied: bool) -> AbstractAsyncContextManager[Shop]:
+    if ground.real:
+        return real_shop(folder, ground.engine, ground.starts, ground.image)
+    return shop(folder, ground.engine, ground.starts, ground.image, proxied=proxied)
 
 
 async def _serve(made: Shop, left: list[Case], play: Play, report: Report, say: Callable[[str], None]) -> bool:
