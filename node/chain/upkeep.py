@@ -41,8 +41,9 @@ class Upkeep:
         effects: Callable[[OutboxRow], Effect | None],
         undone: Callable[[OutboxRow], Awaitable[None]],
     ) -> None:
-        """`undone` is told of a row that was said to have landed and ended otherwise: under another signature, through
-        something else, or not at all. It is told before the row is forgotten, and perhaps more than once."""
+        """`undone` is told of a row that was said to have landed and ended otherwise: under another signature, in
+        another block (what it moved may depend on the time), through something else, or not at all. It is told before
+        the row is forgotten, and perhaps more than once."""
         self._rpc = rpc
         self._store = store
         self._delivery = delivery
@@ -74,7 +75,7 @@ class Upkeep:
     # --- as its signatures stand ---
 
     async def _succeeded(self, row: OutboxRow, signature: Signature, status: SignatureStatus) -> None:
-        if row.state is OutboxState.CONFIRMED and _promised(row) not in (None, signature):
+        if row.state is OutboxState.CONFIRMED and (_promised(row) not in (None, signature) or _moved(row, status.slot)):
             row = await self._tell(row, signature, status.slot)
         if not status.reached("finalized"):
             return
@@ -157,7 +158,8 @@ class Upkeep:
         """Deliver a row that is SENDING; the slot at which it landed. Raises TransactionFailed."""
         landed = await self._delivery.deliver(row, self._effects(row))
         now = await self._store.get(row.key)
-        if now is not None and _promised(now) not in (None, landed.signature):
+        # Whoever was told before it was driven was told of another block, if not of another signature.
+        if now is not None and Recipe.decode(row.recipe).promised is not None:
             await self._tell(now, landed.signature, landed.slot)
         return landed.slot
 
@@ -199,6 +201,11 @@ def _promised(row: OutboxRow) -> Signature | None:
     """The signature under which somebody was told that the row landed; None: nobody was."""
     kept = Recipe.decode(row.recipe).promised
     return row.signature if kept is None and row.state is OutboxState.CONFIRMED else kept
+
+
+def _moved(row: OutboxRow, slot: int) -> bool:
+    """Whether it is in another block than was said."""
+    return row.slot is not None and row.slot != slot
 
 
 def _with_promise(row: OutboxRow) -> OutboxRow:

@@ -248,7 +248,8 @@ class Journal(JournalReader):
             db.execute("DELETE FROM stage_records WHERE run = ? AND stage = ?", (run, Stage.SETTLE.value))
             db.execute("DELETE FROM stage_times WHERE run = ? AND stage = ?", (run, Stage.DONE.value))
             db.execute("DELETE FROM settlements WHERE run = ?", (run,))
-            db.execute("UPDATE receipts SET settle_signature = NULL WHERE run = ?", (run,))
+            # Its receipt keeps the signature until there is another: most often the same bytes land again, and the next
+            # receipt, made meanwhile, would otherwise name the one before it.
             db.execute(
                 "INSERT INTO events (time, lane, job, level, text) VALUES (?, ?, ?, ?, ?)",
                 (self._now(), *done, "warning", reason),

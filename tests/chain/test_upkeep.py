@@ -113,7 +113,7 @@ async def test_an_error_that_another_fork_takes_back_is_no_error(told: Told) -> 
     await told.rounds(4)
     assert await told.store.pending("a") == ()
     assert told.chain.landed[landed.signature].error is None
-    assert told.undone == []
+    assert told.undone == [intent.key], "it is in another block, where it may have paid another sum"
 
 
 async def test_what_is_not_harmless_twice_waits_for_finality_after_a_fork(told: Told) -> None:
