@@ -147,7 +147,10 @@ class Lane:
     async def leave(self) -> None:
         """Leave the queue for a stop that keeps no place; errors are only logged, the agent is ending."""
         try:
-            if await self._market.leave() is not None:
+            if await self._market.leave() is None:
+                return
+            standing = await self._current(await self._market.standing())
+            if not standing.runs and standing.position is None:
                 await self._journal.set_queued(self.name, None)
         except GpunodeError as error:
             log.warning("cannot leave the queue: %s", error.message)
@@ -296,8 +299,9 @@ class Lane:
         """Be in no queue while this host cannot serve: a job that it gets and gives back costs its poster time."""
         if standing.position is not None:
             await self._board.note(f"leaving the queue: {hindrance.message}", level="warning")
-            if await self._market.leave() is None:
-                return
+            # Out of the queue is also who was given a job a moment before: the next turn sees which it is.
+            await self._market.leave()
+            return
         await self._journal.set_queued(self.name, None)
         raise hindrance
 
@@ -311,8 +315,9 @@ class Lane:
         """Stay out of the queue as long as the operator wishes."""
         if standing.position is not None:
             await self._board.show(LanePhase.DRAINING, "leaving the queue")
-            if await self._market.leave() is None:
-                return
+            # Out of the queue is also who was given a job a moment before: the next turn sees which it is.
+            await self._market.leave()
+            return
         # Only where the chain shows neither run nor place, so that nothing of ours is forgotten.
         await self._journal.set_queued(self.name, None)
         if self._ending:
