@@ -8,7 +8,7 @@ import pytest
 
 from node.errors import FundsMissing, GpuError, JournalError, LaneDegraded, RpcUnavailable
 from node.journal.database import Database
-from node.records import LanePhase, SettleKind, Stage
+from node.records import LanePhase, SettleKind, Signature, Stage
 from tests.agent.doubles import NODE
 from tests.agent.world import World
 
@@ -104,6 +104,27 @@ async def test_drain_leaves_the_queue(world: World) -> None:
         await world.clock.until(lambda: "drained" in lane.status.reason)
         assert world.chain.queue == []
         assert world.chain.sent == ["work", "stop"]
+
+
+async def test_a_job_that_comes_while_leaving_is_ours(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes a node out of the queue may have been a job: then `stop` has nothing left to do, and says it is done."""
+    definition = world.content.offer(b"image")
+    async with world.lane() as lane:
+        await world.phase(lane, LanePhase.QUEUED)
+        leave = lane._market.leave
+
+        async def overtaken() -> Signature | None:
+            left = await leave()
+            if left is not None:
+                world.chain.assign(1, definition=definition)
+            return left
+
+        monkeypatch.setattr(lane._market, "leave", overtaken)
+        await lane.drain()
+        await world.clock.until(lambda: bool(world.engine.running))
+        world.engine.exit(0)
+        await world.clock.until(lambda: "drained" in lane.status.reason)
+        assert world.chain.sent == ["work", "stop", "finish"]
 
 
 async def test_pause_ends_by_itself_also_after_a_restart(world: World) -> None:

@@ -18,6 +18,8 @@ from node.agent import courier, housekeeping, lane, trail
 from node.agent.logs import PlainFormatter, set_up_logging
 from node.agent.stages import report
 from node.agent.wiring import run_agent
+from node.chain import outbox
+from node.chain.delivery import Pace
 from node.container.sweeper import Sweeper
 from node.marks import Mark, When
 from node.settings_source import load_settings
@@ -74,6 +76,7 @@ def hasten() -> None:
         trail: {"TRY_AGAIN": 1.0},
         report: {"HEAD_START": 5.0},
         courier: {"IDLE": 0.5, "PAUSE": 0.1},
+        outbox: {"Pace": functools.partial(Pace, tend=1.0)},
     }
     for module, values in changes.items():
         for name, value in values.items():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -104,7 +105,7 @@ async def run(folder: Path, wanted: Wanted) -> list[Report]:
         engine = images.connect()
         stack.callback(engine.close)
         ground = Ground(folder, engine, stack.enter_context(counted(engine)), images.busybox_image(engine), wanted.real)
-        pulled = _pullable(engine, ground.image, folder, stack)
+        pulled = _pullable(engine, folder, stack)
         played = {each.name: each for each in scenes(pulled)}
         reports = []
         if "crash" in wanted.only:
@@ -182,7 +183,7 @@ def _drawn(cases: list[Case], wanted: Wanted) -> list[Case]:
     return cases if wanted.sample is None else crash.chosen(cases, wanted.sample, wanted.seed)
 
 
-def _pullable(engine: docker.APIClient, image: str, folder: Path, stack: ExitStack) -> str | None:
+def _pullable(engine: docker.APIClient, folder: Path, stack: ExitStack) -> str | None:
     """Name of the image in a registry of our own; None where there is none to run."""
     try:
         (folder / "registry").mkdir()
@@ -190,10 +191,12 @@ def _pullable(engine: docker.APIClient, image: str, folder: Path, stack: ExitSta
     except images.NoEngine as error:
         print(f"no scenario that pulls: {error}")
         return None
-    name = f"{host}/faults/busybox"
-    engine.tag(image, name, "1")
+    # One that this engine does not have: what was there before the agent pulled it is not the agent's to remove.
+    made, name = images.image_of({"pulled": os.urandom(16)}, client=engine, name="pulled"), f"{host}/faults/busybox"
+    engine.tag(made, name, "1")
     engine.push(f"{name}:1")
     engine.remove_image(f"{name}:1")
+    engine.remove_image(made)
     return f"{name}:1"
 
 
