@@ -8,11 +8,10 @@ rest of a plain transfer.
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from solders.account import Account
@@ -24,12 +23,12 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
-from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
+from solders.transaction_metadata import FailedTransactionMetadata
 
-from node.base58 import b58encode
 from node.errors import LocalnetError
 from node.localnet import spl
 from node.localnet.artefacts import spl_programs
+from node.localnet.execution import Execution, Keys, TokenBalance, charged, execution, lamports
 from node.localnet.loaders import (
     LOADER_2,
     LOADERS,
@@ -55,59 +54,6 @@ _NATIVE_OWNERS = (
     Pubkey.from_string("Sysvar1111111111111111111111111111111111111"),
 )
 """Owners of built-in programs and of sysvars."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenBalance:
-    """A token balance beside a transaction; `index` counts the transaction's accounts."""
-
-    index: int
-    mint: str
-    owner: str
-    program: str
-    amount: int
-    decimals: int
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """All accounts a transaction names: the static ones, then those from lookup tables."""
-
-    static: tuple[Pubkey, ...]
-    loaded_writable: tuple[Pubkey, ...]
-    loaded_readonly: tuple[Pubkey, ...]
-    writable: frozenset[Pubkey]
-
-    @property
-    def all(self) -> tuple[Pubkey, ...]:
-        """In the order instructions count them."""
-        return self.static + self.loaded_writable + self.loaded_readonly
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """What came of a transaction."""
-
-    landed: bool
-    """False where it could not even be charged for, so that no block holds it."""
-    error: Any
-    """The transaction error in JSON form, or None."""
-    logs: list[str]
-    units: int
-    fee: int
-    """Lamports."""
-    inner: list[dict[str, Any]]
-    return_data: tuple[str, bytes] | None
-    keys: Keys
-    pre_balances: tuple[int, ...] = ()
-    post_balances: tuple[int, ...] = ()
-    pre_tokens: tuple[TokenBalance, ...] = ()
-    post_tokens: tuple[TokenBalance, ...] = ()
-    changed: tuple[Pubkey, ...] = ()
-    post_accounts: dict[Pubkey, Account] | None = None
-    """Accounts after a simulation that succeeded."""
-    loaded_bytes: int = 0
-    """What the transaction's accounts count towards the limit of loaded data; 0 where nothing was executed."""
 
 
 class Bank:
@@ -279,7 +225,7 @@ class Bank:
                 changed.append(key)
                 if new is not None:
                     self._owners.add(new.owner)
-        result = self._corrected(_execution(outcome, keys), transaction)
+        result = self._corrected(execution(outcome, keys), transaction)
         if not result.landed:
             return result
         return Execution(
@@ -307,6 +253,11 @@ class Bank:
             assert account is not None
             self._svm.set_account(key, advanced(account, self._svm.latest_blockhash()))
 
+    def passes(self, transaction: VersionedTransaction, slot: int) -> bool:
+        """Whether `simulate` would end without an error."""
+        with self._as_of(self.keys_of(transaction).all, slot):
+            return not isinstance(self._svm.simulate_transaction(transaction), FailedTransactionMetadata)
+
     def simulate(self, transaction: VersionedTransaction, slot: int) -> Execution:
         """Run the transaction against the accounts of a slot's view and keep nothing."""
         keys = self.keys_of(transaction)
@@ -314,16 +265,16 @@ class Bank:
             outcome = self._svm.simulate_transaction(transaction)
             before = [self._svm.get_account(key) for key in keys.all]
             if isinstance(outcome, FailedTransactionMetadata):
-                return self._simulated(self._corrected(_execution(outcome, keys), transaction), transaction, before, {})
+                return self._simulated(self._corrected(execution(outcome, keys), transaction), transaction, before, {})
             after = dict(outcome.post_accounts())
-            return self._simulated(_execution(outcome.meta(), keys, after), transaction, before, after)
+            return self._simulated(execution(outcome.meta(), keys, after), transaction, before, after)
 
     def balances(self, transaction: VersionedTransaction, slot: int) -> Execution:
         """The accounts of a transaction as a slot's view has them, for one that is not run."""
         keys = self.keys_of(transaction)
         before = [self.account(key, slot) for key in keys.all]
-        lamports, tokens = _lamports(before), self._token_balances(before)
-        return Execution(False, None, [], 0, 0, [], None, keys, lamports, lamports, tokens, tokens)
+        held, tokens = lamports(before), self._token_balances(before)
+        return Execution(False, None, [], 0, 0, [], None, keys, held, held, tokens, tokens)
 
     def _simulated(
         self,
@@ -333,13 +284,13 @@ class Bank:
         changed: Mapping[Pubkey, Account],
     ) -> Execution:
         after = [changed.get(key, old) for key, old in zip(tried.keys.all, before, strict=True)]
-        post = list(_lamports(after))
-        tried = replace(tried, fee=tried.fee if _charged(tried.error) else 0)
+        post = list(lamports(after))
+        tried = replace(tried, fee=tried.fee if charged(tried.error) else 0)
         if tried.error is not None and tried.fee:
             post[0] -= tried.fee  # what fails has to pay all the same
         return replace(
             tried,
-            pre_balances=_lamports(before),
+            pre_balances=lamports(before),
             post_balances=tuple(post),
             pre_tokens=self._token_balances(before),
             post_tokens=self._token_balances(after),
@@ -413,18 +364,6 @@ _TABLE_BYTES = 8_248
 """What a lookup table counts, however long it is."""
 
 
-_CHARGED = ("ProgramAccountNotFound", "InvalidProgramForExecution", "MaxLoadedAccountsDataSizeExceeded")
-"""Errors found after the fee was taken, beside those of instructions and of rent."""
-
-
-def _charged(error: Any) -> bool:
-    return error is None or isinstance(error, dict) or error in _CHARGED
-
-
-def _lamports(accounts: Sequence[Account | None]) -> tuple[int, ...]:
-    return tuple(account.lamports if account else 0 for account in accounts)
-
-
 @contextmanager
 def _refusals(what: str) -> Iterator[None]:
     """What the SVM refuses, as an error of ours. Its own error class has no name that could be imported."""
@@ -432,45 +371,3 @@ def _refusals(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise LocalnetError(f"{what}: {error}", hint="Check its bytes, its owner and its address.") from None
-
-
-def _execution(
-    outcome: TransactionMetadata | FailedTransactionMetadata,
-    keys: Keys,
-    post_accounts: dict[Pubkey, Account] | None = None,
-) -> Execution:
-    failed = isinstance(outcome, FailedTransactionMetadata)
-    meta = outcome.meta() if isinstance(outcome, FailedTransactionMetadata) else outcome
-    returned = meta.return_data()
-    return Execution(
-        # The SVM leaves the signature out where it never charged for the transaction.
-        landed=meta.signature() != Signature.default(),
-        error=json.loads(outcome.to_json())["err"] if failed else None,
-        logs=meta.logs(),
-        units=meta.compute_units_consumed(),
-        fee=meta.fee(),
-        inner=_inner(meta),
-        return_data=(str(returned.program_id), returned.data) if returned.data else None,
-        keys=keys,
-        post_accounts=post_accounts,
-    )
-
-
-def _inner(meta: TransactionMetadata) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for index, group in enumerate(meta.inner_instructions()):
-        if not group:
-            continue
-        rows = []
-        for entry in group:
-            instruction = entry.instruction()
-            rows.append(
-                {
-                    "programIdIndex": instruction.program_id_index,
-                    "accounts": list(instruction.accounts),
-                    "data": b58encode(bytes(instruction.data)),
-                    "stackHeight": entry.stack_height(),
-                }
-            )
-        found.append({"index": index, "instructions": rows})
-    return found

@@ -16,7 +16,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
-from node.localnet.bank import Execution, TokenBalance
+from node.localnet.execution import Execution, TokenBalance
 from node.localnet.packed import Packer
 from node.localnet.spl import amount_json
 

@@ -19,8 +19,9 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from node.localnet.bank import Bank, Execution
+from node.localnet.bank import Bank
 from node.localnet.blockhashes import MAX_AGE, Blockhashes
+from node.localnet.execution import Execution
 from node.localnet.ledger import Ledger, Record, make_record
 from node.localnet.nonces import AnyMessage, stands_in
 from node.localnet.slots import Block, Commitment, SkipRule, Slots
