@@ -107,7 +107,7 @@ async def test_drain_leaves_the_queue(world: World) -> None:
 
 
 async def test_a_job_that_comes_while_leaving_is_ours(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes a node out of the queue may have been a job: then `stop` has nothing left to do, and says it is done."""
+    """A job may be what took a node out of the queue: `stop` then has nothing left to do, and says it is done."""
     definition = world.content.offer(b"image")
     async with world.lane() as lane:
         await world.phase(lane, LanePhase.QUEUED)

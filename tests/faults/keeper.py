@@ -59,7 +59,7 @@ class Keeper:
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(self._idle.wait(), 60)
+        await asyncio.wait_for(self._idle.wait(), 150)
 
     @property
     def is_idle(self) -> bool:
@@ -76,7 +76,7 @@ class Keeper:
             with suppress(ProcessLookupError):
                 self._process.kill()
 
-    async def told(self, word: Callable[[ControlClient], Awaitable[T]], seconds: float = 60.0) -> T:
+    async def told(self, word: Callable[[ControlClient], Awaitable[T]], seconds: float = 150.0) -> T:
         """What an agent answers, whichever life of it."""
         until = time.monotonic() + seconds
         while True:

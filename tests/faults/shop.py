@@ -28,7 +28,7 @@ T = TypeVar("T")
 SLOT_MS = 80
 """Final after 2.6 s, a blockhash is good for 12 s."""
 AGENTS_ENDPOINT = 1
-PATIENCE = 120.0
+PATIENCE = 150.0
 """Seconds for one job to come to rest, whatever was done to it, on a busy machine."""
 
 
