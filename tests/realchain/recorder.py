@@ -18,7 +18,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import Transaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
-from tests.realchain.recording import Held, Program, Recording, Result, State, Step, with_blockhash
+from tests.realchain.recording import Everywhere, Held, Program, Recording, Result, State, Step, with_blockhash
 
 _UPGRADEABLE = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 _CODE_AT = 45
@@ -30,6 +30,7 @@ _running = [AT_IMPORT]
 _held: dict[tuple[int, bytes, bytes], Held] = {}
 _bytes: dict[bytes, bytes] = {}
 _plain = LiteSVM()
+_EVERYWHERE = Everywhere()
 
 
 def result_of(outcome: TransactionMetadata | FailedTransactionMetadata) -> Result:
@@ -38,9 +39,12 @@ def result_of(outcome: TransactionMetadata | FailedTransactionMetadata) -> Resul
         return Result(None, tuple(outcome.logs()), outcome.compute_units_consumed())
     meta, error = outcome.meta(), outcome.err()
     named = json.loads(error.to_json())
-    if type(error).__name__ == "TransactionErrorInstructionError":
+    kind = type(error).__name__.removeprefix("TransactionError")
+    if kind == "InstructionError":
         index, reason = named
-        named = {"InstructionError": [index, {"Custom": reason} if isinstance(reason, int) else reason]}
+        named = [index, {"Custom": reason} if isinstance(reason, int) else reason]
+    if not isinstance(named, str):
+        named = {kind: named}
     return Result(named, tuple(meta.logs()), meta.compute_units_consumed())
 
 
@@ -71,16 +75,14 @@ class RecordingMachine:
         return outcome
 
     def _states(self, message: Message) -> dict[bytes, State]:
-        states = {}
-        for key in message.account_keys:
-            account = self._machine.get_account(key)
-            if account is None or account != _plain.get_account(key):
-                states[_known(bytes(key))] = self._state(account)
-        return states
+        return {_known(bytes(key)): self._state(key) for key in message.account_keys}
 
-    def _state(self, account: Any) -> State:
+    def _state(self, key: Pubkey) -> State:
+        account = self._machine.get_account(key)
         if account is None or not account.lamports:
             return None
+        if account == _plain.get_account(key):
+            return _EVERYWHERE
         if account.executable:
             assert account.owner == _UPGRADEABLE
             code = self._machine.get_account(Pubkey.from_bytes(account.data[4:36]))

@@ -31,7 +31,12 @@ class Program:
     code: bytes
 
 
-State = Held | Program | None
+@dataclass(frozen=True, slots=True)
+class Everywhere:
+    """What every cluster has there: a program or a sysvar that nobody put in place."""
+
+
+State = Held | Program | Everywhere | None
 """What lies at an address; None is nothing."""
 
 
@@ -46,7 +51,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One transaction of a test. Every cluster's own accounts are left out of `before` and `after`."""
+    """One transaction of a test, with every account it names before and after."""
 
     test: str
     unix_time: int

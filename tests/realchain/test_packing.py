@@ -7,8 +7,8 @@ from dataclasses import replace
 from solders.message import Message
 from solders.pubkey import Pubkey
 
-from tests.localnet.programs.harness import START
-from tests.localnet.programs.holder_scene import DAY, Holder
+from tests.localnet.programs.harness import START, SYSTEM, TOKEN
+from tests.localnet.programs.holder_scene import DAY, DURATION, Holder
 from tests.realchain.packing import choose, pack
 from tests.realchain.recorder import RecordingMachine
 from tests.realchain.recording import Held, Program, Recording, Step, segments
@@ -66,6 +66,17 @@ def test_failures_go_together_and_repetitions_do_not() -> None:
     assert [len(wave) for wave in segment.waves()] == [2, 2]
 
 
+def test_a_chain_without_the_token_program_is_shared_by_none_that_needs_it() -> None:
+    worlds = []
+    for _ in range(2):
+        holder, steps = recorded()
+        if not worlds:
+            holder.world.put(TOKEN, SYSTEM, b"")
+        assert holder.attempt("staking", "stake", 5, DURATION).send().ok == bool(worlds)
+        worlds.append(steps)
+    assert len(pack(choose(Recording(worlds), 10))) == 2
+
+
 def test_strangers_share_a_chain() -> None:
     worlds = []
     for _ in range(2):
@@ -106,8 +117,8 @@ def test_every_difference_is_reported() -> None:
         (replace(good, error={"InstructionError": [0, {"Custom": 1}]}), ["error in the test", "error"]),
     ):
         report = Report()
-        report.note(step, Landed(bad, 5, START), good)
+        report.note(step, Landed(bad, 5, START), good, clock_moved=False)
         assert [difference.what for difference in report.differences] == what
     late = Report()
-    late.note(step, Landed(replace(good, error="x"), 5, START + 1), replace(good, error="x"))
+    late.note(step, Landed(replace(good, error="x"), 5, START + 1), replace(good, error="x"), clock_moved=True)
     assert (late.differences, late.late, late.on_time) == ([], [step.test], 0)
