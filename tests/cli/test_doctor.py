@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -139,6 +142,53 @@ def test_a_store_that_is_no_ipfs_node(patient: Patient, chain: Chain, monkeypatc
     found = patient.rows()[f"content store {chain.rpc_url}"]
     assert found["ok"] is False
     assert "HTTP 4" in found["seen"]
+
+
+class _Guarded(BaseHTTPRequestHandler):
+    """Wants a token, whatever it is asked."""
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200 if self.headers.get("authorization") == "Bearer RIGHT" else 403)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def _guarded() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), _Guarded)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize("kind", ["kubo", "pinata"])
+def test_a_store_is_shown_its_token(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    token = tmp_path / "token"
+    with _guarded() as url:
+        store = {"kind": kind, "url": url, "jwt_file": str(token)}
+        monkeypatch.setenv("GPUNODE_CONTENT__STORES", json.dumps([store]))
+        for text, ok, said in (("WRONG", False, "refuses the token"), ("RIGHT", True, "answers")):
+            token.write_text(text)
+            found = patient.rows()[f"content store {url}"]
+            assert (found["ok"], said in found["seen"]) == (ok, True), found
+        token.unlink()
+        found = patient.rows()[f"content store {url}"]
+    assert found["ok"] is False
+    assert "cannot be read" in found["seen"]
 
 
 def test_it_changes_nothing(patient: Patient, shell: Shell, chain: Chain) -> None:

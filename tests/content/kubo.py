@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 READY_SECONDS = 60.0
 ABSENT = "no IPFS node: run tests/content/build_kubo.sh, or name one in GPUNODE_TEST_KUBO"
@@ -64,13 +64,6 @@ class KuboNode:
             [*self._command, *arguments], env=self._environment, input=data, capture_output=True, timeout=60
         )
         assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode().strip()
-
-    def run_with(self, stdin: IO[bytes] | None, *arguments: str) -> str:
-        """Run a command that reads a stream; what it printed."""
-        done = subprocess.run(
-            [*self._command, *arguments], env=self._environment, stdin=stdin, capture_output=True, check=True
-        )
         return done.stdout.decode().strip()
 
     def add(self, data: bytes, *options: str) -> str:
