@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
@@ -11,6 +12,10 @@ from node.localnet.options import LocalnetOptions
 from tests.realchain.fixtures import either_chain, real_chain, validator_binary
 
 __all__ = ["either_chain", "localnet", "real_chain", "still_localnet", "validator_binary"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that; tests send it to them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest_asyncio.fixture
