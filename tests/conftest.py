@@ -14,7 +14,7 @@ from tests.realchain.fixtures import either_chain, real_chain, validator_binary
 __all__ = ["either_chain", "localnet", "real_chain", "still_localnet", "validator_binary"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that; tests send it to them.
+    # A shell starts what it puts in the background with Ctrl-C ignored; children inherit that, tests send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
