@@ -29,6 +29,8 @@ from tests.bench.load_subscribers import Audience
 from tests.bench.load_transactions import Mix, request
 
 _CONNECTIONS = 16
+_AHEAD = 5_000
+"""Transactions: signing them takes less than a second, and sending them less than a blockhash lives."""
 _REFRESH_SECONDS = 2.0
 """How often the load takes a new blockhash."""
 _WALLETS = 8
@@ -148,9 +150,10 @@ class Load:
         )
 
     def _bodies(self, plan: Plan) -> Iterator[bytes]:
-        made = (self._next(plan.skip_preflight) for _ in range(plan.count))
-        # Signing takes this side more than sending: a stretch without a rate is signed before it starts.
-        return made if plan.rate else iter(list(made))
+        # Signing takes this side more than sending: a stretch without a rate is signed some seconds ahead of it.
+        ahead = 1 if plan.rate else _AHEAD
+        for start in range(0, plan.count, ahead):
+            yield from [self._next(plan.skip_preflight) for _ in range(start, min(start + ahead, plan.count))]
 
     def _next(self, skip_preflight: bool) -> bytes:
         return request(self._mix.make(self._blockhash), skip_preflight=skip_preflight)
