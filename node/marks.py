@@ -26,6 +26,7 @@ class Mark(StrEnum):
     JOURNAL_LIFE = "journal.life"
     JOURNAL_STAGE = "journal.stage"
     JOURNAL_TIMEOUT = "journal.timeout"
+    JOURNAL_QUIT = "journal.quit"
     JOURNAL_OPERATION = "journal.operation"
     JOURNAL_RECEIPT = "journal.receipt"
     JOURNAL_SETTLEMENT = "journal.settlement"

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from node.agent.edges import ChainTime, LaneMarket
 from node.container.stop import StopSignal
-from node.errors import ChainError
+from node.errors import ChainError, JournalError
 from node.journal.journal import Journal
 from node.market.watch import JobEvent, JobExtended
 from node.records import Assignment, EndCause, JobState
@@ -45,6 +45,7 @@ class JobMonitor:
         self._chain = chain
         self._moved = asyncio.Event()
         self._stopped_at = float("inf")
+        self._quitting = asyncio.Event()
 
     @property
     def deadline(self) -> float:
@@ -58,9 +59,15 @@ class JobMonitor:
         return max(self.deadline - max(self._chain.time(), self.assignment.run.time), 0.0)
 
     def quit(self, reason: str) -> None:
-        """Give the job up: the containers stop and the job goes back unpaid."""
+        """Give the job up: the containers stop, once that is durable, and the job goes back unpaid."""
         self.quit_reason = self.quit_reason or reason
-        self._end(EndCause.HOST)
+        self._quitting.set()
+
+    def quit_before(self, reason: str) -> None:
+        """An earlier life of the agent was giving the job up: what has ended since was stopped by us."""
+        self.quit_reason = self.quit_reason or reason
+        self._stopped_at = 0.0
+        self.stop.request(EndCause.HOST)
 
     def ended_before_stop(self, ended_ms: int) -> bool:
         """Whether something that ended then (unix milliseconds) had ended by itself before anybody asked it to."""
@@ -97,20 +104,31 @@ class JobMonitor:
 
     def _end(self, cause: EndCause) -> None:
         if self.stop.cause is None:
-            self._stopped_at = self._clock.time()
+            self._stopped_at = min(self._stopped_at, self._clock.time())
         self.stop.request(cause)
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Watch while the block runs."""
         async with asyncio.TaskGroup() as group:
-            watches = (self._watch_chain, self._watch_deadline, self._watch_clock)
+            watches = (self._watch_chain, self._watch_deadline, self._watch_clock, self._watch_quit)
             tasks = [group.create_task(watch()) for watch in watches]
             try:
                 yield
             finally:
                 for task in tasks:
                     task.cancel()
+
+    async def _watch_quit(self) -> None:
+        await self._quitting.wait()
+        asked = self._clock.time()
+        try:
+            # Otherwise a container that we stop before the agent dies would be taken for one that failed by itself.
+            await self._journal.set_quit(self.assignment.run.address, self.quit_reason)
+        except JournalError as error:
+            log.warning("job %s is given up, and the journal cannot keep that: %s", self.assignment.job.address, error)
+        self._stopped_at = min(self._stopped_at, asked)
+        self._end(EndCause.HOST)
 
     async def _watch_chain(self) -> None:
         failures = 0

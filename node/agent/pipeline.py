@@ -206,6 +206,8 @@ class JobPipeline:
     async def _stage(self) -> Stage:
         (summary,) = await self._services.journal.job(self._run)
         self._monitor.timeout = max(self._monitor.timeout, summary.timeout)
+        if summary.refusal:
+            self._monitor.quit_before(summary.refusal)
         return summary.stage
 
     async def _outcome(self) -> tuple[Stage, Outcome]:

@@ -164,7 +164,8 @@ class Journal(JournalReader):
             now = self._now()
             _put_record(db, run, stage.value, text, now)
             if isinstance(record, Outcome):
-                db.execute("UPDATE jobs SET cause = ? WHERE run = ?", (record.cause.value, run))
+                # Work that was done when it was to be given up is not given up.
+                db.execute("UPDATE jobs SET cause = ?, refusal = '' WHERE run = ?", (record.cause.value, run))
             if isinstance(record, Refusal):
                 db.execute("UPDATE jobs SET refusal = ? WHERE run = ?", (record.reason, run))
             db.execute("UPDATE jobs SET stage = ? WHERE run = ?", (following.value, run))
@@ -176,6 +177,12 @@ class Journal(JournalReader):
         """Store that the poster extended the job to `seconds` in all."""
         await self._database.write(
             Mark.JOURNAL_TIMEOUT, lambda db: db.execute("UPDATE jobs SET timeout = ? WHERE run = ?", (seconds, run))
+        )
+
+    async def set_quit(self, run: Address, reason: str) -> None:
+        """Store that the run is being given up, before its containers are told to stop."""
+        await self._database.write(
+            Mark.JOURNAL_QUIT, lambda db: db.execute("UPDATE jobs SET refusal = ? WHERE run = ?", (reason, run))
         )
 
     async def save_operation(self, run: Address, state: OperationState) -> None:

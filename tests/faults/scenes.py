@@ -59,7 +59,10 @@ async def settled(shop: Shop, posted: Posted) -> None:
         view = await shop.place.poster.view(posted.job)
         if view.run is not None or view.job.state is JobState.QUEUED:
             return False
-        return view.job.state is JobState.STOPPED or view.job.result_cid is not None
+        if view.job.state is JobState.STOPPED or view.job.result_cid is not None:
+            return True
+        # Ended by its poster, it may have no result: where the agent had refused it.
+        return bool(shop.rows(f"SELECT 1 FROM jobs WHERE job = '{posted.job}' AND stage = 'done' AND refusal != ''"))
 
     await shop.until(f"an end of job {posted.job}", over)
 
