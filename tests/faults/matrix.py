@@ -52,6 +52,7 @@ class Wanted:
     seed: int = 0
     workers: int = 3
     real: bool = False
+    case: str = ""
 
 
 def main() -> None:
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 16))
     parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--case", default="")
     parser.add_argument("--real", action="store_true")
     parser.add_argument("--slice", action="store_const", const=SLICE, dest="sample")
     asked = parser.parse_args()
@@ -76,6 +78,7 @@ def main() -> None:
         seed=asked.seed,
         workers=asked.workers,
         real=asked.real,
+        case=asked.case,
     )
     try:
         images.connect().close()
@@ -140,7 +143,7 @@ async def crashes(ground: Ground, wanted: Wanted, played: dict[str, Scene]) -> R
         assert case.position is not None
         return await crash.killed(shop, played[case.scene], case.position)
 
-    drawn = found if wanted.sample is None else crash.chosen(found, 2 * wanted.sample, wanted.seed)
+    drawn = _drawn(found, wanted, times=2)
     return await worked(ground, "crash", drawn, play, workers=wanted.workers)
 
 
@@ -179,8 +182,9 @@ async def all_troubles(ground: Ground, wanted: Wanted, finish: Scene) -> Report:
     return await worked(ground, "troubles", drawn, play, workers=wanted.workers, proxied=True)
 
 
-def _drawn(cases: list[Case], wanted: Wanted) -> list[Case]:
-    return cases if wanted.sample is None else crash.chosen(cases, wanted.sample, wanted.seed)
+def _drawn(cases: list[Case], wanted: Wanted, *, times: int = 1) -> list[Case]:
+    found = [each for each in cases if wanted.case in f"{each.scene} {each.what}"]
+    return found if wanted.sample is None else crash.chosen(found, times * wanted.sample, wanted.seed)
 
 
 def _pullable(engine: docker.APIClient, folder: Path, stack: ExitStack) -> str | None:
