@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator
 
+import hypothesis
 import pytest_asyncio
 
 from node.localnet.app import Localnet
@@ -16,6 +17,10 @@ __all__ = ["either_chain", "localnet", "real_chain", "still_localnet", "validato
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts in the background with Ctrl-C ignored; children inherit that, tests send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A slow machine is no error of what is tested.
+hypothesis.settings.register_profile("gpunode", deadline=None)
+hypothesis.settings.load_profile("gpunode")
 
 
 @pytest_asyncio.fixture

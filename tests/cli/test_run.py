@@ -206,7 +206,7 @@ def _http(status: int, body: bytes = b"") -> Iterator[str]:
 ENDPOINTS = [
     ("closed", 0, b"", "cannot be reached"),
     ("broken", 500, b"", "answered HTTP 500"),
-    ("limited", 429, b"", "answered HTTP 429"),
+    ("limited", 429, b"", "limits this host (HTTP 429)"),
     ("refusing", 403, b"", "refuses us with HTTP 403"),
     ("no RPC", 404, b"nothing here", "answered HTTP 404"),
     ("a web page", 200, b"<html>hello</html>", "cannot be understood"),
