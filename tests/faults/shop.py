@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,8 +29,8 @@ T = TypeVar("T")
 SLOT_MS = 80
 """Final after 2.6 s, a blockhash is good for 12 s."""
 AGENTS_ENDPOINT = 1
-PATIENCE = 150.0
-"""Seconds for one job to come to rest, whatever was done to it, on a busy machine."""
+PATIENCE = float(os.environ.get("GPUNODE_FAULTS_PATIENCE", "150"))
+"""Seconds for one job to come to rest, whatever was done to it; where starting a process takes minutes, more."""
 
 
 @dataclass
