@@ -18,11 +18,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
+import docker.errors
 
 from node.marks import Mark
 from tests.e2e import images
@@ -201,7 +202,13 @@ def _pullable(engine: docker.APIClient, folder: Path, stack: ExitStack) -> str |
     engine.push(f"{name}:1")
     engine.remove_image(f"{name}:1")
     engine.remove_image(made)
+    stack.callback(_forget, engine, f"{name}:1")
     return f"{name}:1"
+
+
+def _forget(engine: docker.APIClient, image: str) -> None:
+    with suppress(docker.errors.ImageNotFound):
+        engine.remove_image(image, force=True)
 
 
 if __name__ == "__main__":
