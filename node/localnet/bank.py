@@ -64,6 +64,8 @@ class Bank:
         for address, code in spl_programs().items():
             self._svm.add_program_with_loader(address, code, LOADER_2)
         self._undo = UndoLog()
+        self._program_bytes: dict[Pubkey, int] = {}
+        """What a program counts as loaded data, its code included."""
         self._owners: set[Pubkey] = {_SYSTEM}
         self._hidden = {self._svm.airdrop_pubkey()}
         self._builtin = {key for loader in LOADERS for key, _ in self._svm.get_program_accounts(loader)}
@@ -88,6 +90,7 @@ class Bank:
         """
         with _refusals(f"the code for {address} is no program"):
             self._svm.add_program(address, code)
+        self._program_bytes.pop(address, None)
         place = code_address(address)
         held = self._svm.get_account(place)
         assert held is not None
@@ -182,7 +185,10 @@ class Bank:
 
     def unsound(self, transaction: VersionedTransaction, slot: int) -> Any:
         """What is wrong with the transaction whatever it does, as a transaction error in JSON form; None if nothing."""
-        return unsound(transaction, slot, lambda key: self.account(key, slot))
+        return unsound(transaction, slot, lambda key: self.account(key, slot), self._recent)
+
+    def _recent(self, slot: int) -> bool:
+        return any(known == slot for known, _ in self._svm.get_slot_hashes())
 
     def keys_of(self, transaction: VersionedTransaction) -> Keys:
         """All accounts the transaction names, lookup tables resolved as they are now."""
@@ -242,6 +248,7 @@ class Bank:
             pre_tokens=self._token_balances(before),
             post_tokens=self._token_balances(after),
             changed=tuple(changed),
+            loaded_bytes=self._loaded_bytes(transaction, keys, before),
         )
 
     def _advance_nonce(self, transaction: VersionedTransaction) -> None:
@@ -294,19 +301,26 @@ class Bank:
             post_balances=tuple(post),
             pre_tokens=self._token_balances(before),
             post_tokens=self._token_balances(after),
-            loaded_bytes=self._loaded_bytes(transaction, before) if tried.units else 0,
+            loaded_bytes=self._loaded_bytes(transaction, tried.keys, before) if tried.units else 0,
         )
 
-    def _loaded_bytes(self, transaction: VersionedTransaction, accounts: Sequence[Account | None]) -> int:
-        found = {id(account): account for account in accounts if account is not None}
-        total = sum(_ACCOUNT_BYTES + len(account.data) for account in found.values())
-        for account in found.values():
-            code = self._svm.get_account(Pubkey.from_bytes(account.data[4:36])) if is_program(account) else None
-            if code is not None:
-                total += _ACCOUNT_BYTES + len(code.data)
+    def _loaded_bytes(self, transaction: VersionedTransaction, keys: Keys, accounts: Sequence[Account | None]) -> int:
+        found = zip(keys.all, accounts, strict=True)
+        total = sum(self._counted(key, account) for key, account in found if account is not None)
         message = transaction.message
         tables = message.address_table_lookups if isinstance(message, MessageV0) else []
         return total + _TABLE_BYTES * len(tables)
+
+    def _counted(self, key: Pubkey, account: Account) -> int:
+        if not account.executable:
+            return _ACCOUNT_BYTES + len(account.data)
+        known = self._program_bytes.get(key)
+        if known is None:
+            known = _ACCOUNT_BYTES + len(account.data)
+            code = self._svm.get_account(code_address(key)) if is_program(account) else None
+            known += _ACCOUNT_BYTES + len(code.data) if code is not None else 0
+            self._program_bytes[key] = known
+        return known
 
     def _corrected(self, result: Execution, transaction: VersionedTransaction) -> Execution:
         """The SVM has one error for accounts that are no programs and for programs that are not there; nodes two."""

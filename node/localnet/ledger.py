@@ -26,6 +26,11 @@ MEMO_PROGRAMS = (
 )
 
 
+_PER_SIGNATURE, _PER_LOCK, _PER_PAGE = 720, 300, 8
+"""Compute units that a signature, a writable account and a page of loaded data count."""
+_BYTES_PER_UNIT, _PAGE_BYTES = 4, 32 * 1024
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
     """One transaction in a block."""
@@ -59,15 +64,15 @@ def make_record(
         "preBalances": done.pre_balances,
         "postBalances": done.post_balances,
         "innerInstructions": done.inner,
-        "preTokenBalances": [token_json(entry) for entry in done.pre_tokens],
-        "postTokenBalances": [token_json(entry) for entry in done.post_tokens],
+        "preTokenBalances": [_kept(token_json(entry)) for entry in done.pre_tokens],
+        "postTokenBalances": [_kept(token_json(entry)) for entry in done.post_tokens],
         "rewards": [],
         "loadedAddresses": {
             "writable": [str(key) for key in done.keys.loaded_writable],
             "readonly": [str(key) for key in done.keys.loaded_readonly],
         },
         "computeUnitsConsumed": done.units,
-        "costUnits": done.units,
+        "costUnits": _cost(transaction, done),
     }
     if done.return_data is not None:
         meta["returnData"] = return_data_json(done.return_data)
@@ -91,7 +96,24 @@ def return_data_json(returned: tuple[str, bytes]) -> dict[str, Any]:
     return {"programId": program, "data": [base64.b64encode(data).decode(), "base64"]}
 
 
+def _cost(transaction: VersionedTransaction, done: Execution) -> int:
+    """What the transaction counts towards the limit of a block, as a leader reckons it."""
+    message = transaction.message
+    data = sum(len(bytes(instruction.data)) for instruction in message.instructions)
+    locks = len(done.keys.writable)
+    pages = -(-done.loaded_bytes // _PAGE_BYTES)
+    signed = message.header.num_required_signatures
+    return done.units + _PER_SIGNATURE * signed + _PER_LOCK * locks + data // _BYTES_PER_UNIT + _PER_PAGE * pages
+
+
+def _kept(balance: dict[str, Any]) -> dict[str, Any]:
+    # A node keeps no zero as a floating point number, and finds none there when it is asked.
+    amount = balance["uiTokenAmount"]
+    return balance if amount["uiAmount"] else {**balance, "uiTokenAmount": {**amount, "uiAmount": None}}
+
+
 def token_json(entry: TokenBalance) -> dict[str, Any]:
+    """A token balance beside a transaction as RPC nodes give it."""
     return {
         "accountIndex": entry.index,
         "mint": entry.mint,
@@ -242,6 +264,10 @@ class Ledger:
         row = self._by_signature.get(_key(signature))
         record = row.record() if row is not None else None
         return record if record is not None and record.signature == signature else None
+
+    def filled_slots(self) -> list[int]:
+        """Slots of which transactions are held, oldest first."""
+        return list(self._by_slot)
 
     def in_slot(self, slot: int) -> Sequence[Record]:
         """The slot's transactions, in order."""

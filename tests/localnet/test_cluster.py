@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from solders.compute_budget import set_compute_unit_price
 from solders.hash import Hash
+from solders.pubkey import Pubkey
 
 from node.localnet.server import is_loopback
-from tests.localnet.rpc import CONFIRMED, PROCESSED, RpcClient, address
+from tests.localnet.rpc import CONFIRMED, PROCESSED, RpcClient, address, memo, signed, wallet
 
 # What the official clients send, method by method (recorded from @nosana/kit and @nosana/sdk).
 MINIMUM_SET = [
@@ -62,7 +64,6 @@ async def test_batches(rpc: RpcClient) -> None:
     assert answers[1]["error"] == {"code": -32601, "message": "Method not found"}
     assert answers[2]["error"] == {"code": -32600, "message": "Unsupported JSON-RPC protocol version"}
     assert answers[3]["error"] == {"code": -32600, "message": "Invalid request"}
-    assert (await rpc.raw([]))["error"]["code"] == -32600
     broken = await rpc.raw([{"jsonrpc": "2.0", "id": "a", "method": "getHealth"}, 5])
     assert broken["error"]["code"] == -32700, "one member that is no call spoils the batch"
 
@@ -71,8 +72,9 @@ async def test_what_is_no_request(rpc: RpcClient) -> None:
     async with httpx.AsyncClient() as http:
         broken = (await http.post(rpc.net.rpc_url, content=b"{")).json()
         assert broken == {"jsonrpc": "2.0", "error": {"code": -32700, "message": "Parse error"}, "id": None}
-        deep = (await http.post(rpc.net.rpc_url, content=b"[" * 100_000)).json()
+        deep = (await http.post(rpc.net.rpc_url, content=b"[" * 10_000)).json()
         assert deep["error"]["code"] == -32700
+        assert (await http.post(rpc.net.rpc_url, content=b" " * 60_000)).status_code == 413
         assert (await http.get(rpc.net.rpc_url + "/health")).text == "ok"
         assert (await http.get(rpc.net.rpc_url)).status_code == 405
         assert (await http.request("OPTIONS", rpc.net.rpc_url)).headers["access-control-allow-origin"] == "*"
@@ -109,9 +111,18 @@ async def test_every_chain_has_a_genesis_hash_of_its_own(rpc: RpcClient) -> None
 
 
 async def test_fees_and_rent(rpc: RpcClient) -> None:
-    fees = await rpc.call("getRecentPrioritizationFees", [rpc.net.mint])
-    assert 0 < len(fees) <= 150
-    assert set(fees[0]) == {"slot", "prioritizationFee"}
+    assert await rpc.call("getRecentPrioritizationFees") == [], "no block with transactions yet"
+    payer, other = wallet(rpc.net), Pubkey.new_unique()
+    gift = rpc.net.validator.slots.head.slot
+    rpc.net.advance()
+    instructions = [set_compute_unit_price(777), memo("priced", payer)]
+    await rpc.send(signed(instructions, payer, await rpc.blockhash()))
+    priced = rpc.net.validator.slots.head.slot
+    rpc.net.advance(40)
+    assert await rpc.call("getRecentPrioritizationFees", [str(other)]) == [
+        {"slot": gift, "prioritizationFee": 0},
+        {"slot": priced, "prioritizationFee": 777},
+    ]
     assert await rpc.call("getMinimumBalanceForRentExemption", 165) == 2_039_280
     assert await rpc.call("getMinimumBalanceForRentExemption", 0) == 890_880
 

@@ -20,7 +20,6 @@ from node.localnet.slots import Block, Commitment
 from node.localnet.validator import Validator
 
 _MOST_BLOCKS = 500_000
-_DETAILS = ("full", "accounts", "signatures", "none")
 
 
 class BlockMethods:
@@ -46,8 +45,6 @@ class BlockMethods:
         second = params.get(1)
         config = Config({"encoding": second}) if isinstance(second, str) else params.config(1)
         details = config.text("transactionDetails", "full")
-        if details not in _DETAILS:
-            raise invalid_params(f"Invalid params: unknown variant `{details}`, expected one of {_DETAILS}.")
         style = TransactionStyle.of(config)
         block = self._find(slot, settled(config.commitment()))
         parent = self._validator.slots.find(block.parent)
@@ -80,11 +77,12 @@ class BlockMethods:
 
     def blocks(self, params: Params) -> Any:
         """Slots with a block from the first to the last named (or the view's newest), both included."""
-        first = params.integer(0)
-        ends = len(params) > 1 and not isinstance(params.get(1), dict)
-        last = params.integer(1) if ends and params.get(1) is not None else None
-        newest = self._newest(params.config(2 if ends else 1))
-        last = newest if last is None else min(last, newest)
+        first, second = params.integer(0), params.get(1)
+        config = params.config(2)
+        if params.get(2) is None and isinstance(second, dict):
+            config = Config(second)
+        newest = self._newest(config)
+        last = min(second if isinstance(second, int) else first + _MOST_BLOCKS, newest)
         if last - first > _MOST_BLOCKS:
             raise invalid_params(f"Slot range too large; max {_MOST_BLOCKS}")
         return [block.slot for block in self._validator.slots.between(first - 1, last)]
@@ -102,7 +100,7 @@ class BlockMethods:
         return self._find(params.integer(0), Commitment.PROCESSED).time
 
     def _newest(self, config: Config) -> int:
-        return self._validator.slots.at(settled(config.commitment())).slot
+        return config.reached(self._validator.slots.at(settled(config.commitment()))).slot
 
     def _find(self, slot: int, commitment: Commitment) -> Block:
         slots = self._validator.slots

@@ -6,10 +6,11 @@ from typing import Any
 
 from solders.hash import Hash
 
-from node.localnet.rpc.context import API_VERSION, FEATURE_SET, Methods, with_context
+from node.localnet.rpc.context import VERSION, Methods, with_context
 from node.localnet.rpc.encodings import Undecodable, fixed
 from node.localnet.rpc.errors import invalid_params
 from node.localnet.rpc.params import Params, pubkey
+from node.localnet.rpc.prices import PriceTable
 from node.localnet.slots import SLOTS_PER_EPOCH, Commitment
 from node.localnet.validator import Validator
 
@@ -22,12 +23,13 @@ class ClusterMethods:
 
     def __init__(self, validator: Validator) -> None:
         self._validator = validator
+        self._prices = PriceTable(validator.ledger)
 
     def table(self) -> Methods:
         """Methods by name."""
         return {
             "getHealth": lambda _: "ok",
-            "getVersion": lambda _: {"solana-core": API_VERSION, "feature-set": FEATURE_SET},
+            "getVersion": lambda _: VERSION,
             "getGenesisHash": lambda _: str(self._validator.genesis_hash),
             "getSlot": self.slot,
             "getBlockHeight": self.block_height,
@@ -93,10 +95,9 @@ class ClusterMethods:
         return with_context(block, self._validator.blockhashes.valid_at(blockhash, block.height))
 
     def prioritization_fees(self, params: Params) -> Any:
-        """The lowest fee that was paid in each recent slot: nothing, since blocks here are never full."""
-        if params.get(0) is not None:
-            for value in params.items(0, _MOST_FEE_ACCOUNTS):
-                pubkey(value)
-        slots = self._validator.slots
-        head = slots.at(Commitment.PROCESSED).slot
-        return [{"slot": block.slot, "prioritizationFee": 0} for block in slots.between(head - _FEE_SLOTS, head)]
+        """The lowest price that was paid in each of the last blocks with transactions, for the accounts named."""
+        keys = [pubkey(value) for value in params.items(0, _MOST_FEE_ACCOUNTS)] if params.get(0) is not None else []
+        final = self._validator.slots.at(Commitment.FINALIZED).slot
+        # What stands in the first slot is genesis, which nobody paid for.
+        filled = [slot for slot in self._validator.ledger.filled_slots() if 0 < slot <= final][-_FEE_SLOTS:]
+        return [{"slot": slot, "prioritizationFee": self._prices.lowest(slot, keys)} for slot in filled]

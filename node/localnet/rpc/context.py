@@ -16,6 +16,8 @@ API_VERSION = "3.1.8"
 """The node release whose answers are followed."""
 FEATURE_SET = 1_620_780_344
 """What that release says of the features it knows."""
+VERSION = {"solana-core": API_VERSION, "feature-set": FEATURE_SET}
+"""The answer of getVersion."""
 
 Method = Callable[[Params], Any]
 Methods = dict[str, Method]

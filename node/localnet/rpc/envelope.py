@@ -36,13 +36,17 @@ class Call:
 def read_request(body: bytes | str) -> Call | list[Call]:
     """The call or the batch in a text. Raises Unreadable."""
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Unreadable from None
     if not isinstance(value, list):
         return _call(value)
     single = _from_list(value)
     return single if single is not None else [_call(entry) for entry in value]
+
+
+def _no_number(_text: str) -> None:
+    raise ValueError("NaN and infinities are no JSON")
 
 
 def _call(value: Any) -> Call:
@@ -79,9 +83,7 @@ def _from_list(value: list[Any]) -> Call | None:
     if len(value) in (2, 3, 4):
         members = dict(zip(("jsonrpc", "method", "params", "id"), value, strict=False))
         return _proper(members)
-    if len(value) == 1 and _is_id(value[0]):
-        return Call(None, None, value[0], True, True)
-    return Call(None, None, None, True, True) if not value else None
+    return None
 
 
 def _is_id(value: Any) -> bool:

@@ -14,11 +14,17 @@ from solders.pubkey import Pubkey
 
 from node.base58 import b58encode
 from node.localnet.ledger import MEMO_PROGRAMS
+from node.localnet.loaders import UPGRADEABLE_LOADER
+from node.localnet.rpc.bincode import Reader
+from node.localnet.rpc.native_instructions import parse_loader, parse_stake, parse_vote
 from node.localnet.rpc.token_instructions import parse_token
 from node.localnet.spl import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 
 _ASSOCIATED = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 _LOOKUP_TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
+
+_STAKE = Pubkey.from_string("Stake11111111111111111111111111111111111111")
+_VOTE = Pubkey.from_string("Vote111111111111111111111111111111111111111")
 
 Parsed = dict[str, Any]
 Parser = Callable[[Sequence[str], bytes], Parsed]
@@ -54,75 +60,48 @@ def _named(kind: str, info: Parsed) -> Parsed:
 # --- System program
 
 
-class _Fields:
-    """Numbers, keys and texts as bincode writes them."""
-
-    def __init__(self, data: bytes, at: int = 0) -> None:
-        self._data = data
-        self._at = at
-
-    def take(self, size: int) -> bytes:
-        part = self._data[self._at : self._at + size]
-        if len(part) != size:
-            raise ValueError("the data ends too early")
-        self._at += size
-        return part
-
-    def u8(self) -> int:
-        return self.take(1)[0]
-
-    def u64(self) -> int:
-        return int.from_bytes(self.take(8), "little")
-
-    def key(self) -> str:
-        return str(Pubkey.from_bytes(self.take(32)))
-
-    def text(self) -> str:
-        return self.take(self.u64()).decode()
-
-
 def _system(accounts: Sequence[str], data: bytes) -> Parsed:
-    fields = _Fields(data)
+    fields = Reader(data)
     number = int.from_bytes(fields.take(4), "little")
     if number not in _SYSTEM:
         raise ValueError(f"no System instruction {number}")
     return _SYSTEM[number](accounts, fields)
 
 
-def _create(accounts: Sequence[str], fields: _Fields) -> Parsed:
+def _create(accounts: Sequence[str], fields: Reader) -> Parsed:
     info: Parsed = {"source": accounts[0], "newAccount": accounts[1]}
     info |= {"lamports": fields.u64(), "space": fields.u64(), "owner": fields.key()}
     return _named("createAccount", info)
 
 
-def _create_with_seed(accounts: Sequence[str], fields: _Fields) -> Parsed:
+def _create_with_seed(accounts: Sequence[str], fields: Reader) -> Parsed:
     info: Parsed = {"source": accounts[0], "newAccount": accounts[1], "base": fields.key(), "seed": fields.text()}
     info |= {"lamports": fields.u64(), "space": fields.u64(), "owner": fields.key()}
     return _named("createAccountWithSeed", info)
 
 
-def _transfer_with_seed(accounts: Sequence[str], fields: _Fields) -> Parsed:
+def _transfer_with_seed(accounts: Sequence[str], fields: Reader) -> Parsed:
     info: Parsed = {"source": accounts[0], "sourceBase": accounts[1], "destination": accounts[2]}
     info |= {"lamports": fields.u64(), "sourceSeed": fields.text(), "sourceOwner": fields.key()}
     return _named("transferWithSeed", info)
 
 
-def _withdraw_nonce(accounts: Sequence[str], fields: _Fields) -> Parsed:
+def _withdraw_nonce(accounts: Sequence[str], fields: Reader) -> Parsed:
     names = ("nonceAccount", "destination", "recentBlockhashesSysvar", "rentSysvar", "nonceAuthority")
     return _named("withdrawFromNonce", _by_name(names, accounts) | {"lamports": fields.u64()})
 
 
-def _initialize_nonce(accounts: Sequence[str], fields: _Fields) -> Parsed:
+def _initialize_nonce(accounts: Sequence[str], fields: Reader) -> Parsed:
     names = ("nonceAccount", "recentBlockhashesSysvar", "rentSysvar")
     return _named("initializeNonce", _by_name(names, accounts) | {"nonceAuthority": fields.key()})
 
 
-def _allocate_with_seed(accounts: Sequence[str], fields: _Fields) -> Parsed:
+def _allocate_with_seed(accounts: Sequence[str], fields: Reader) -> Parsed:
     info: Parsed = {"account": accounts[0], "base": fields.key(), "seed": fields.text()}
     return _named("allocateWithSeed", info | {"space": fields.u64(), "owner": fields.key()})
 
 
-def _assign_with_seed(accounts: Sequence[str], fields: _Fields) -> Parsed:
+def _assign_with_seed(accounts: Sequence[str], fields: Reader) -> Parsed:
     info: Parsed = {"account": accounts[0], "base": fields.key(), "seed": fields.text()}
     return _named("assignWithSeed", info | {"owner": fields.key()})
 
@@ -133,7 +112,7 @@ def _by_name(names: Sequence[str], accounts: Sequence[str]) -> Parsed:
     return dict(zip(names, accounts, strict=False))
 
 
-_SYSTEM: Mapping[int, Callable[[Sequence[str], _Fields], Parsed]] = {
+_SYSTEM: Mapping[int, Callable[[Sequence[str], Reader], Parsed]] = {
     0: _create,
     1: lambda accounts, fields: _named("assign", {"account": accounts[0], "owner": fields.key()}),
     2: lambda accounts, fields: _named(
@@ -174,7 +153,7 @@ def _associated(accounts: Sequence[str], data: bytes) -> Parsed:
 
 
 def _lookup_table(accounts: Sequence[str], data: bytes) -> Parsed:
-    fields = _Fields(data)
+    fields = Reader(data)
     number = int.from_bytes(fields.take(4), "little")
     table = _by_name(("lookupTableAccount", "lookupTableAuthority"), accounts)
     payer = {"payerAccount": accounts[2], "systemProgram": accounts[3]} if len(accounts) >= 4 else {}
@@ -198,4 +177,7 @@ _PROGRAMS: Mapping[Pubkey, tuple[str, Callable[[Sequence[str], bytes], object]]]
     TOKEN_2022_PROGRAM: ("spl-token", parse_token),
     _ASSOCIATED: ("spl-associated-token-account", _associated),
     _LOOKUP_TABLES: ("address-lookup-table", _lookup_table),
+    _STAKE: ("stake", parse_stake),
+    _VOTE: ("vote", parse_vote),
+    UPGRADEABLE_LOADER: ("bpf-upgradeable-loader", parse_loader),
 } | dict.fromkeys(MEMO_PROGRAMS, ("spl-memo", _memo))

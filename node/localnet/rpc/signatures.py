@@ -115,6 +115,14 @@ _SUPPLY = _config("RpcSupplyConfig", excludeNonCirculatingAccountsList=_FLAG)
 _EPOCH = _config("RpcEpochConfig", epoch=_SLOT, minContextSlot=_SLOT)
 _SIGNATURE = _config("RpcSignatureSubscribeConfig", enableReceivedNotification=Maybe(_FLAG))
 _LOGS = _config("RpcTransactionLogsConfig")
+_BLOCKS = _config(
+    "RpcBlockSubscribeConfig",
+    encoding=_TRANSACTION_ENCODING,
+    transactionDetails=_DETAILS,
+    showRewards=Maybe(_FLAG),
+    maxSupportedTransactionVersion=_VERSION,
+)
+_BLOCKS_FILTER = Choice(("all", "mentionsAccountOrProgram"), {"mentionsAccountOrProgram": _TEXT})
 _LOGS_FILTER = Choice(("all", "allWithVotes", "mentions"), {"mentions": ListOf(_TEXT)})
 
 
@@ -241,6 +249,8 @@ SIGNATURES: dict[str, Signature] = {
     # sockets
     "accountSubscribe": Signature((_TEXT,), (_ACCOUNT,)),
     "accountUnsubscribe": _UNSUBSCRIBE,
+    "blockSubscribe": Signature((_BLOCKS_FILTER,), (_BLOCKS,)),
+    "blockUnsubscribe": _UNSUBSCRIBE,
     "logsSubscribe": Signature((_LOGS_FILTER,), (_LOGS,)),
     "logsUnsubscribe": _UNSUBSCRIBE,
     "programSubscribe": Signature((_TEXT,), (_PROGRAM,)),
@@ -253,5 +263,7 @@ SIGNATURES: dict[str, Signature] = {
     "slotUnsubscribe": _UNSUBSCRIBE,
     "slotsUpdatesSubscribe": _NOTHING,
     "slotsUpdatesUnsubscribe": _UNSUBSCRIBE,
+    "voteSubscribe": _NOTHING,
+    "voteUnsubscribe": _UNSUBSCRIBE,
 }
 """By method. The localnet's own methods are not here: they look at their parameters themselves."""

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from solders.account import Account
 from solders.pubkey import Pubkey
 
 from node.localnet.ledger import Record
 from node.localnet.rpc.accounts_json import AccountStyle
-from node.localnet.rpc.context import Methods, reader
-from node.localnet.rpc.errors import RpcError, invalid_params
+from node.localnet.rpc.context import VERSION, Methods, reader
+from node.localnet.rpc.errors import METHOD_NOT_FOUND, RpcError, invalid_params
 from node.localnet.rpc.filters import parse_filters
-from node.localnet.rpc.params import Params, pubkey
+from node.localnet.rpc.params import Params, pubkey, signature
 from node.localnet.rpc.parsed_tokens import AccountReader
+from node.localnet.rpc.slots_updates import slots_updates
 from node.localnet.rpc.topics import Subscriber, Subscription, Topic, Topics
 from node.localnet.slots import Block, Commitment
 from node.localnet.validator import Validator
 
+_T = TypeVar("_T")
 _UNKNOWN_SUBSCRIPTION = -32602
 
 
@@ -46,11 +48,14 @@ class Subscriptions:
             "logs": _logs,
             "slot": lambda _: Topic("slot"),
             "root": lambda _: Topic("root"),
+            "slotsUpdates": lambda _: Topic("slotsUpdates"),
         }
-        table: Methods = {}
+        table: Methods = {"getVersion": lambda _: VERSION}
         for kind, make in makers.items():
             table[f"{kind}Subscribe"] = partial(self._add, make, subscriber)
-            table[f"{kind}Unsubscribe"] = partial(self._remove, kind, subscriber)
+            table[f"{kind}Unsubscribe"] = partial(self._remove, subscriber)
+        for name in ("blockSubscribe", "blockUnsubscribe", "voteSubscribe", "voteUnsubscribe"):
+            table[name] = _refused
         return table
 
     def settle(self, subscriber: Subscriber) -> None:
@@ -75,9 +80,10 @@ class Subscriptions:
             self._fresh.append(made)
         return made.number
 
-    def _remove(self, kind: str, subscriber: Subscriber, params: Params) -> bool:
+    def _remove(self, subscriber: Subscriber, params: Params) -> bool:
+        # A node does not look whether the subscription is of the kind that the method is named for.
         found = self._topics.find(params.integer(0))
-        if found is None or found.topic.kind != kind or found.subscriber is not subscriber:
+        if found is None or found.subscriber is not subscriber:
             raise RpcError(_UNKNOWN_SUBSCRIPTION, "Invalid subscription id.")
         self._topics.remove(found)
         return True
@@ -96,6 +102,9 @@ class Subscriptions:
         """A block was begun, and others advanced to a commitment."""
         root = self._validator.slots.at(Commitment.FINALIZED).slot
         self._topics.tell(Topic("slot"), {"slot": block.slot, "parent": block.parent, "root": root})
+        if self._topics.heard("slotsUpdates", Commitment.FINALIZED):
+            for update in slots_updates(self._validator, block, advanced):
+                self._topics.tell(Topic("slotsUpdates"), update)
         for commitment, blocks in advanced.items():
             for one in blocks:
                 self._tell_signatures(commitment, one)
@@ -129,10 +138,10 @@ class Subscriptions:
             self._reverted[block.slot] = waiting
 
     def _tell_signatures(self, commitment: Commitment, block: Block) -> None:
-        for signature in self._topics.keys("signature", commitment):
-            record = self._validator.ledger.find(str(signature))
+        for text in self._topics.keys("signature", commitment):
+            record = self._validator.ledger.find(str(text))
             if record is not None and record.slot == block.slot:
-                for topic in self._topics.about("signature", commitment, signature):
+                for topic in self._topics.about("signature", commitment, text):
                     self._topics.tell_last(topic, _outcome(record))
 
     def _tell_logs(self, records: Iterable[Record], commitment: Commitment, block: Block) -> None:
@@ -177,31 +186,46 @@ class Subscriptions:
 
 
 def _account(params: Params) -> Topic:
-    key, config = params.pubkey(0), params.config(1)
-    return Topic("account", config.commitment(), key, AccountStyle.whole(config))
+    config = params.config(1)
+    return Topic("account", config.commitment(), _named(pubkey, params.text(0), "pubkey"), AccountStyle.whole(config))
 
 
 def _program(params: Params) -> Topic:
-    key, config = params.pubkey(0), params.config(1)
-    return Topic("program", config.commitment(), key, AccountStyle.whole(config), parse_filters(config))
+    config = params.config(1)
+    try:
+        filters = parse_filters(config)
+    except RpcError as error:
+        raise invalid_params(f"Invalid params: {error.message}") from None
+    key = _named(pubkey, params.text(0), "pubkey")
+    return Topic("program", config.commitment(), key, AccountStyle.whole(config), filters)
 
 
 def _signature(params: Params) -> Topic:
-    text, config = str(params.signature(0)), params.config(1)
-    return Topic("signature", config.commitment(), text)
+    key, config = _named(signature, params.text(0), "signature"), params.config(1)
+    received = config.flag("enableReceivedNotification")
+    return Topic("signature", config.commitment(), str(key), received=received)
 
 
 def _logs(params: Params) -> Topic:
-    params.need(1)
     wanted, key = params.get(0), None
     if isinstance(wanted, dict):
-        mentions = wanted.get("mentions")
-        if not isinstance(mentions, list) or len(mentions) != 1:
+        mentions = wanted["mentions"]
+        if len(mentions) != 1:
             raise invalid_params("Invalid Request: Only 1 address supported")
-        key = pubkey(mentions[0])
-    elif wanted not in ("all", "allWithVotes"):
-        raise invalid_params("Invalid params: expected `all`, `allWithVotes` or `mentions`.")
+        key = _named(pubkey, mentions[0], "mentions")
     return Topic("logs", params.config(1).commitment(), key)
+
+
+def _named(read: Callable[[object], _T], text: str, what: str) -> _T:
+    try:
+        return read(text)
+    except RpcError:
+        raise invalid_params(f"Invalid Request: Invalid {what} provided") from None
+
+
+def _refused(_params: Params) -> Any:
+    """Blocks and votes are told only by nodes that were started for it."""
+    raise RpcError(METHOD_NOT_FOUND, "Method not found")
 
 
 def _in_slot(block: Block, value: Any) -> dict[str, Any]:
@@ -218,7 +242,7 @@ _CLOSED = {
     "data": ["", "base64"],
     "owner": "11111111111111111111111111111111",
     "executable": False,
-    "rentEpoch": 2**64 - 1,
+    "rentEpoch": 0,
     "space": 0,
 }
 """What a node says of an account that was closed."""

@@ -1,6 +1,6 @@
 """Instructions of the SPL Token program in the parsed form of `jsonParsed` (names and fields as Agave writes them).
 
-Extensions of Token-2022 are not read: their instructions stay bytes.
+Of the extensions of Token-2022, those for closing mints and for transfer fees are read; the others stay bytes.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _burn_checked(accounts: Sequence[str], data: bytes) -> Result:
     return "burnChecked", info | _signed(accounts, 2, "authority", "multisigAuthority")
 
 
-_EXTENSIONS = {7: "immutableOwner"}
+_EXTENSIONS = {2: "transferFeeAmount", 7: "immutableOwner"}
 """Names of the extensions that the associated token account program asks the size for."""
 
 
@@ -171,6 +171,55 @@ def _account_data_size(accounts: Sequence[str], data: bytes) -> Result:
         raise ValueError("the size for an extension that is not read")
     extensions = {"extensionTypes": [_EXTENSIONS[kind] for kind in kinds]} if kinds else {}
     return "getAccountDataSize", {"mint": accounts[0]} | extensions
+
+
+def _close_authority(accounts: Sequence[str], data: bytes) -> Result:
+    return "initializeMintCloseAuthority", {"mint": accounts[0], "newAuthority": _optional_key(data)}
+
+
+def _transfer_fee(accounts: Sequence[str], data: bytes) -> Result:
+    parse = _TRANSFER_FEES.get(data[0])
+    if parse is None:
+        raise ValueError(f"transfer fee instruction {data[0]} is not read")
+    return parse(accounts, data[1:])
+
+
+def _initialize_fee(accounts: Sequence[str], data: bytes) -> Result:
+    info: Parsed = {"mint": accounts[0]}
+    rest = data
+    for name in ("transferFeeConfigAuthority", "withdrawWithheldAuthority"):
+        key = _optional_key(rest)
+        rest = rest[33:] if key is not None else rest[1:]
+        info |= {name: key} if key is not None else {}
+    return "initializeTransferFeeConfig", info | _fee(rest)
+
+
+def _fee(data: bytes) -> Parsed:
+    points, most = struct.unpack_from("<HQ", data)
+    return {"transferFeeBasisPoints": points, "maximumFee": most}
+
+
+def _transfer_with_fee(accounts: Sequence[str], data: bytes) -> Result:
+    amount, decimals, fee = struct.unpack_from("<QBQ", data)
+    info: Parsed = {"source": accounts[0], "mint": accounts[1], "destination": accounts[2]}
+    info |= {"tokenAmount": amount_json(amount, decimals), "feeAmount": amount_json(fee, decimals)}
+    return "transferCheckedWithFee", info | _signed(accounts, 3, "authority", "multisigAuthority")
+
+
+def _set_fee(accounts: Sequence[str], data: bytes) -> Result:
+    signed = _signed(accounts, 1, "transferFeeConfigAuthority", "multisigtransferFeeConfigAuthority")
+    return "setTransferFee", {"mint": accounts[0]} | _fee(data) | signed
+
+
+_TRANSFER_FEES: Mapping[int, Callable[[Sequence[str], bytes], Result]] = {
+    0: _initialize_fee,
+    1: _transfer_with_fee,
+    4: lambda accounts, _data: (
+        "harvestWithheldTokensToMint",
+        {"mint": accounts[0], "sourceAccounts": list(accounts[1:])},
+    ),
+    5: _set_fee,
+}
 
 
 _INSTRUCTIONS: Mapping[int, Callable[[Sequence[str], bytes], Result]] = {
@@ -199,4 +248,6 @@ _INSTRUCTIONS: Mapping[int, Callable[[Sequence[str], bytes], Result]] = {
     22: lambda accounts, _data: ("initializeImmutableOwner", {"account": accounts[0]}),
     23: lambda accounts, data: ("amountToUiAmount", {"mint": accounts[0], "amount": _amount(data)}),
     24: lambda accounts, data: ("uiAmountToAmount", {"mint": accounts[0], "uiAmount": data.decode()}),
+    25: _close_authority,
+    26: _transfer_fee,
 }

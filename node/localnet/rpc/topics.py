@@ -37,6 +37,9 @@ class Topic:
     """The account, the program, the account that logs must mention, or the signature."""
     style: AccountStyle | None = None
     filters: tuple[Filter, ...] = ()
+    received: bool = False
+    """Of a signature: whether its arrival is to be told as well. The leader itself receives from nobody, so that
+    nothing is; but who asks so has another subscription than who does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Topics:
     """All subscriptions."""
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count()
         self._by_number: dict[int, Subscription] = {}
         self._by_topic: dict[Topic, dict[int, Subscription]] = {}
         self._by_key: dict[tuple[str, Commitment, Pubkey | str | None], dict[Topic, None]] = {}
@@ -62,7 +65,10 @@ class Topics:
         return len(self._by_number)
 
     def add(self, topic: Topic, subscriber: Subscriber) -> Subscription:
-        """A subscription to the topic, with a number of its own."""
+        """A subscription to the topic; who asks for the same again is given the number that it has already."""
+        for same in self._by_topic.get(topic, {}).values():
+            if same.subscriber is subscriber:
+                return same
         made = Subscription(next(self._numbers), topic, subscriber)
         self._by_number[made.number] = made
         self._by_topic.setdefault(topic, {})[made.number] = made

@@ -13,11 +13,9 @@ from solders.transaction import VersionedTransaction
 
 from node.base58 import b58decode, b58encode
 from node.localnet.ledger import Record
-from node.localnet.rpc.errors import VERSION_UNSUPPORTED, RpcError, invalid_params
+from node.localnet.rpc.errors import VERSION_UNSUPPORTED, RpcError
 from node.localnet.rpc.instructions import instruction_json
 from node.localnet.rpc.params import Config
-
-_ENCODINGS = ("json", "jsonParsed", "base64", "base58")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +26,13 @@ class TransactionStyle:
     highest: int | None
     """The newest transaction version the client can read; None: legacy only."""
 
+    rewards: bool = True
+
     @classmethod
     def of(cls, config: Config) -> TransactionStyle:
-        """The style a request asks for, or -32602."""
+        """The style a request asks for."""
         encoding = config.text("encoding", "json")
-        if encoding not in _ENCODINGS:
-            raise invalid_params(
-                f"Invalid params: unknown variant `{encoding}`, expected one of "
-                "`base64`, `base58`, `json`, `jsonParsed`."
-            )
-        return cls(encoding, config.integer("maxSupportedTransactionVersion"))
+        return cls(encoding, config.integer("maxSupportedTransactionVersion"), config.get("rewards") is not False)
 
     def apply(self, record: Record) -> dict[str, Any]:
         """The members `transaction` and `meta`, and `version` where the client knows of versions.
@@ -49,7 +44,7 @@ class TransactionStyle:
         versioned = isinstance(transaction.message, MessageV0)
         if self.highest is not None:
             body["version"] = 0 if versioned else "legacy"
-        elif versioned:
+        if versioned and self.highest is None:
             raise RpcError(
                 VERSION_UNSUPPORTED,
                 "Transaction version (0) is not supported by the requesting client. Please try the request "
@@ -65,7 +60,8 @@ class TransactionStyle:
         parsed = _parsed(transaction, keys, len(loaded["writable"]))
         body = self.apply(record)
         kept = ("err", "status", "fee", "preBalances", "postBalances", "preTokenBalances", "postTokenBalances")
-        body["meta"] = {name: body["meta"][name] for name in kept}
+        shown = (*kept, "rewards") if self.rewards else kept
+        body["meta"] = {name: body["meta"][name] for name in shown}
         body["transaction"] = {
             "signatures": parsed["signatures"],
             "accountKeys": parsed["message"]["accountKeys"],
@@ -74,6 +70,8 @@ class TransactionStyle:
 
     def _body(self, transaction: VersionedTransaction, record: Record) -> dict[str, Any]:
         meta = record.meta_json()
+        if not self.rewards:
+            meta["rewards"] = None
         if self.encoding == "jsonParsed":
             # Here the loaded addresses stand among the account keys.
             loaded = meta.pop("loadedAddresses")
@@ -82,6 +80,8 @@ class TransactionStyle:
             return {"transaction": _parsed(transaction, keys, len(loaded["writable"])), "meta": meta}
         if self.encoding == "json":
             return {"transaction": _raw(transaction), "meta": meta}
+        if self.encoding == "binary":
+            return {"transaction": b58encode(record.wire), "meta": meta}
         if self.encoding == "base58":
             return {"transaction": [b58encode(record.wire), "base58"], "meta": meta}
         return {"transaction": [base64.b64encode(record.wire).decode(), "base64"], "meta": meta}

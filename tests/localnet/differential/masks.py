@@ -40,9 +40,12 @@ _COUNTED = frozenset(
     ]
 )
 """Members whose number is a slot, a height, a count of transactions, or a time."""
+_HASHES = ("blockhash", "previousBlockhash", "parentBlockhash", "hash")
 _LONG = 30
 """Characters from which a name's value is also looked for inside of other text."""
-_TEXT_SLOTS = re.compile(r"((?:slot|block|Block|Slot|max|min|firstSlot,|lastSlot,)[: ]+)\d+")
+_MANY, _LENGTHY = 200, 2_000
+"""Numbers of a list, and characters of a text, beyond which they are told in short."""
+_TEXT_SLOTS = re.compile(r"((?:[Ss]lot|[Bb]lock)[: ]+|is too (?:large|small); (?:max|min) )\d+")
 
 
 class Masks:
@@ -65,14 +68,24 @@ class Masks:
                 return "<rent>"
             return "<number>" if member in _COUNTED else value
         if isinstance(value, str):
+            if member in _HASHES:
+                return "<hash>"
+            if member == "transaction":
+                return self._bytes(value, "base58")
             return "<number>" if member in _COUNTED else self._text(value)
         if isinstance(value, dict):
             return {self._text(name): self.apply(value[name], name) for name in sorted(value)}
+        if member == "nonCirculatingAccounts" and value:
+            return "<addresses>"  # accounts of the public clusters, in another order each time
+        if len(value) > _MANY and all(type(entry) is int for entry in value):
+            return f"<{len(value)} numbers, {value[0]} to {value[-1]}, {sum(value)} in all>"
         if len(value) == 2 and isinstance(value[0], str) and value[1] in ("base64", "base58", "base64+zstd"):
             return [self._bytes(value[0], value[1]), value[1]]
         return [self.apply(entry, member) for entry in value]
 
     def _text(self, text: str) -> str:
+        if len(text) > _LENGTHY:
+            return f"<{len(text)} characters, SHA-256 {hashlib.sha256(text.encode()).hexdigest()}>"
         if text in self._by_value:
             return f"<{self._by_value[text]}>"
         for value, name in self._by_value.items():
@@ -91,7 +104,7 @@ class Masks:
         for value, name in self._raw.items():
             if value in raw:
                 raw = raw.replace(value, _stand_in(name, len(value)))
-        return base64.b64encode(raw).decode() if encoding == "base64" else b58encode(raw)
+        return self._text(base64.b64encode(raw).decode() if encoding == "base64" else b58encode(raw))
 
 
 def _stand_in(name: str, size: int) -> bytes:

@@ -18,12 +18,11 @@ from spl.token import models
 
 from node.chain.addresses import to_address, to_key
 from node.chain.instructions.jobs import delist_job
+from tests.localnet.differential.names import ALICE, BOB, CAROL, MEMO, SOL, TOKEN, World, key, memo, pay
 from tests.localnet.differential.remote import Remote
-from tests.localnet.differential.world import ALICE, BOB, CAROL, MEMO, TOKEN, World, key, memo, pay
 
 HARMLESS = ("fine", "priced", "table", "creates", "legacy", "more bytes")
 """Those that would land if they were sent."""
-_SOL = 10**9
 
 
 async def make_wires(remote: Remote, world: World) -> None:
@@ -92,7 +91,7 @@ class _Wires:
 
     def failing(self) -> None:
         """A block holds these, as failed."""
-        self._add("poor", [memo("first", CAROL), pay(CAROL, BOB.pubkey(), 900 * _SOL)], CAROL)
+        self._add("poor", [memo("first", CAROL), pay(CAROL, BOB.pubkey(), 900 * SOL)], CAROL)
         names = self._world.names
         alice, bob = _key(names["nos:alice"]), _key(names["nos:bob"])
         moved = models.TransferCheckedParams(
@@ -127,12 +126,12 @@ class _Wires:
         listed = [BOB.pubkey(), CAROL.pubkey(), key("looked-up").pubkey()]
         more = [*listed, key("not in the table").pubkey()]
         table = _key(self._world.names["table"])
-        old = _key(self._world.names["old-table"])
+        empty = _key(self._world.names["empty-table"])
         for name, address, known, to in (
             ("table", table, listed, listed[2]),
             ("missing table", key("no table").pubkey(), listed, listed[2]),
             ("table index", table, more, more[3]),
-            ("empty table", old, listed, listed[2]),
+            ("empty table", empty, listed, listed[2]),
             ("no table", ALICE.pubkey(), listed, listed[2]),
             ("a token for a table", _key(self._world.names["held"]), listed, listed[2]),
         ):

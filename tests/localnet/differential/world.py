@@ -6,9 +6,6 @@ keys, blockhashes, and the lookup table (its address is derived from a slot).
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
-
 from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.instruction import AccountMeta, Instruction
@@ -21,7 +18,6 @@ from solders.system_program import (
     CreateLookupTableParams,
     DeactivateLookupTableParams,
     ExtendLookupTableParams,
-    TransferParams,
     authorize_nonce_account,
     create_account,
     create_account_with_seed,
@@ -29,57 +25,29 @@ from solders.system_program import (
     create_nonce_account,
     deactivate_lookup_table,
     extend_lookup_table,
-    transfer,
 )
 from spl.token import instructions as token
 from spl.token import models
 
 from node.chain.addresses import to_address, to_key, token_account
 from node.chain.instructions.jobs import list_job
-from node.records import Cid
+from tests.localnet.differential.names import (
+    ALICE,
+    BOB,
+    CAROL,
+    DEFINITION,
+    NATIVE,
+    RENT,
+    SOL,
+    STAKE,
+    TOKEN,
+    TOKEN_2022,
+    World,
+    key,
+    memo,
+    pay,
+)
 from tests.localnet.differential.remote import Remote
-
-TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
-TOKEN_2022 = Pubkey.from_string("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")
-MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
-STAKE = Pubkey.from_string("Stake11111111111111111111111111111111111111")
-RENT = Pubkey.from_string("SysvarRent111111111111111111111111111111111")
-NATIVE = Pubkey.from_string("So11111111111111111111111111111111111111112")
-DEFINITION = Cid("QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n")
-_SOL = 10**9
-
-
-def key(name: str) -> Keypair:
-    """The key of that name, the same on every chain."""
-    return Keypair.from_seed(hashlib.sha256(f"gpunode differential {name}".encode()).digest())
-
-
-ALICE, BOB, CAROL = key("alice"), key("bob"), key("carol")
-
-
-@dataclass
-class World:
-    """What was made on one chain: addresses, blockhashes and signatures by name."""
-
-    names: dict[str, str] = field(default_factory=dict)
-    slots: dict[str, int] = field(default_factory=dict)
-    """Of each transaction."""
-    wires: dict[str, str] = field(default_factory=dict)
-    """Transactions in base64 that are not to land."""
-    messages: dict[str, str] = field(default_factory=dict)
-    """The messages of some of them, in base64."""
-    harmless: tuple[str, ...] = ()
-    """Those of the wires that would land if they were sent."""
-
-
-def memo(text: str, signer: Keypair) -> Instruction:
-    """A memo that somebody signs."""
-    return Instruction(MEMO, text.encode(), [AccountMeta(signer.pubkey(), is_signer=True, is_writable=False)])
-
-
-def pay(source: Keypair, to: Pubkey, lamports: int) -> Instruction:
-    """A transfer of lamports."""
-    return transfer(TransferParams(from_pubkey=source.pubkey(), to_pubkey=to, lamports=lamports))
 
 
 class Builder:
@@ -127,13 +95,15 @@ class Builder:
         row = (await self._remote.call("getSignatureStatuses", [signature]))["value"][0]
         assert (row["err"] is None) is not name.startswith("bad"), (name, row)
         self.world.names[f"tx:{name}"] = signature
+        for index, other in enumerate(transaction.signatures[1:], 1):
+            self.world.names[f"signature:{name}:{index}"] = str(other)
         self.world.names[f"hash:{name}"] = str(transaction.message.recent_blockhash)
         self.world.slots[name] = row["slot"]
 
     async def _wallets(self) -> None:
         faucet = self._chain.keys["faucet"]
-        gifts = [pay(faucet, BOB.pubkey(), 5 * _SOL), pay(faucet, CAROL.pubkey(), _SOL)]
-        await self._land("fund", [pay(faucet, ALICE.pubkey(), 50 * _SOL), *gifts], faucet)
+        gifts = [pay(faucet, BOB.pubkey(), 5 * SOL), pay(faucet, CAROL.pubkey(), SOL)]
+        await self._land("fund", [pay(faucet, ALICE.pubkey(), 50 * SOL), *gifts], faucet)
         await self._land(
             "legacy",
             [
@@ -146,7 +116,7 @@ class Builder:
             version=None,
         )
         await self._land("plain", [pay(ALICE, CAROL.pubkey(), 7_654_321)], ALICE)
-        await self._land("bad-transfer", [memo("before", CAROL), pay(CAROL, BOB.pubkey(), 900 * _SOL)], CAROL)
+        await self._land("bad-transfer", [memo("before", CAROL), pay(CAROL, BOB.pubkey(), 900 * SOL)], CAROL)
         await self._land("many", [pay(ALICE, BOB.pubkey(), 1), pay(BOB, ALICE.pubkey(), 2)], ALICE, BOB)
 
     async def _tokens(self) -> None:
@@ -323,7 +293,7 @@ class Builder:
         staked = bytes(4) + bytes(ALICE.pubkey()) + bytes(BOB.pubkey()) + bytes(8) + bytes(8) + bytes(32)
         metas = [AccountMeta(stake.pubkey(), False, True), AccountMeta(RENT, False, False)]
         await self._land(
-            "stake", [self._create(stake, 200, STAKE, 3 * _SOL), Instruction(STAKE, staked, metas)], ALICE, stake
+            "stake", [self._create(stake, 200, STAKE, 3 * SOL), Instruction(STAKE, staked, metas)], ALICE, stake
         )
         seeded = Pubkey.create_with_seed(ALICE.pubkey(), "seed", Pubkey.default())
         await self._land(
@@ -378,7 +348,10 @@ class Builder:
         stopped = deactivate_lookup_table(
             DeactivateLookupTableParams(lookup_table_address=gone, authority_address=BOB.pubkey())
         )
+        unused, empty = _table(CAROL, slot)
+        self.world.names["empty-table"] = str(empty)
         await self._land("old-table", [old, stopped], ALICE, BOB)
+        await self._land("empty-table", [unused], ALICE)
 
     async def _market(self) -> None:
         cluster, market = self._chain.cluster, self._chain.market

@@ -66,7 +66,8 @@ async def test_one_kind_or_one_number_of_subscription_is_mute(net: Localnet) -> 
     key = Keypair().pubkey()
     async with listening(net.ws_url) as ear:
         config = {"encoding": "base64", **PROCESSED}
-        first, second = [await ear.ask("accountSubscribe", str(key), config) for _ in range(2)]
+        first = await ear.ask("accountSubscribe", str(key), config)
+        second = await ear.ask("accountSubscribe", str(key), {**config, "encoding": "base64+zstd"})
         program = await ear.ask("programSubscribe", "1" * 32, config)
         slots = await ear.ask("slotSubscribe")
         net.faults.set({"kind": "mute", "subscriptions": ["program", second]})
@@ -108,7 +109,7 @@ async def test_an_endpoint_that_is_down_has_no_sockets(net: Localnet) -> None:
             async with listening(net.ws_url):
                 pass
         async with listening(net.ws_urls[1]) as other:
-            assert await other.ask("slotSubscribe")
+            assert type(await other.ask("slotSubscribe")) is int
 
 
 async def test_a_refused_subscription(net: Localnet) -> None:
@@ -117,7 +118,7 @@ async def test_a_refused_subscription(net: Localnet) -> None:
         await ear.say("programSubscribe", "1" * 32)
         (answer,) = await ear.everything()
         assert answer["error"] == {"code": -32603, "message": "Internal error"}
-        assert await ear.ask("programSubscribe", "1" * 32)
+        assert type(await ear.ask("programSubscribe", "1" * 32)) is int
 
 
 async def test_a_lagging_endpoint_tells_late_and_in_order(net: Localnet) -> None:
