@@ -380,6 +380,7 @@ describe("the client library's other ways", () => {
     const signatures = await provider.sendAll(batch);
     assert.equal(signatures.length, 2);
     assert.deepEqual((await programs.jobs.account.jobAccount.fetchMultiple(two.map((one) => one.job))).map((one) => one.state), [0, 0]);
+    await connection.confirmTransaction(signatures[0], 'confirmed');
     const transaction = await connection.getTransaction(signatures[0], { commitment: 'confirmed', maxSupportedTransactionVersion: 0 });
     assert.ok(transaction.meta.logMessages.some((line) => line.includes('Instruction: List')));
   });
