@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.localnet.differential.ask import GOOD, TOKEN, Ask
+from tests.localnet.differential.ask import CONFIRMED, GOOD, TOKEN, Ask
+from tests.localnet.differential.names import key
 
 _FIRST: dict[str, list[Any]] = {
     "getAccountInfo": [GOOD],
@@ -75,6 +76,9 @@ def shapes_requests() -> Iterator[Ask]:
     yield Ask("several with nonsense", "getMultipleAccounts", [[GOOD, "x"]])
     for size in ("1", -1, 1.0, 1.5, None, True, 2**64, 2**63):
         yield Ask(f"rent of {size}", "getMinimumBalanceForRentExemption", [size])
+    gift = str(key("airdropped").pubkey())
+    yield Ask("airdrop", "requestAirdrop", [gift, 5 * 10**9])
+    yield Ask("airdrop confirmed", "requestAirdrop", [gift, 10**9, CONFIRMED])
     yield Ask("airdrop nonsense", "requestAirdrop", ["x", 1])
     yield Ask("airdrop text", "requestAirdrop", [GOOD, "1"])
     yield Ask("airdrop one", "requestAirdrop", [GOOD])

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from node.localnet.rpc.signatures import SIGNATURES
+from tests.localnet.differential.ask_cluster import cluster_requests
+from tests.localnet.differential.ask_shapes import shapes_requests
 from tests.localnet.differential.chains import embedded, real
 from tests.localnet.differential.explained import EXPLAINED, unexplained
 from tests.localnet.differential.masks import difference
 from tests.localnet.differential.record import read_recorded
 from tests.localnet.differential.session import answers
+from tests.localnet.differential.sockets import REQUESTS
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
@@ -41,6 +45,14 @@ async def test_the_embedded_chain_answers_what_a_real_node_does(tmp_path: Path, 
     async with real(tmp_path / "real") as node:
         theirs = await answers(node)
     assert _differences(ours, theirs) == ""
+
+
+def test_every_method_of_a_node_is_asked() -> None:
+    asked = {name.split()[0] for name in read_recorded()} | {method for method, _ in REQUESTS.values()}
+    answered = {ask.method for ask in [*cluster_requests(), *shapes_requests()]} | asked
+    source = "".join(path.read_text() for path in Path(__file__).parent.glob("ask_*.py"))
+    missing = [name for name in SIGNATURES if name not in answered and f'"{name}"' not in source]
+    assert [name for name in missing if not name.endswith("Unsubscribe")] == []
 
 
 def test_an_explanation_covers_no_more_than_it_says() -> None:
