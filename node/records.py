@@ -248,6 +248,8 @@ class ContainerSpec:
     limits: Limits
     profile: IsolationProfile
     runtime: str = "runc"
+    gpu_capabilities: tuple[str, ...] = ("compute", "utility", "video")
+    """What of the GPU driver its libraries give it (NVIDIA's names); counts with a GPU only."""
 
 
 @dataclass(frozen=True, slots=True)

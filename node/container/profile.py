@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from node.container.gpu import device_requests, gpu_environment, is_runtime_variable
 from node.gpu.simulated import SIMULATED_UUID_PREFIX
 from node.records import ContainerSpec, IsolationProfile
 
@@ -74,14 +75,12 @@ def real_gpus(spec: ContainerSpec) -> tuple[str, ...]:
 
 
 def _environment(spec: ContainerSpec) -> list[str]:
-    # NVIDIA_* steer the NVIDIA runtime hook; only the agent may say which devices it opens, and its own value
-    # also overrides what the image has baked in.
-    env = {key: value for key, value in spec.env if not key.upper().startswith("NVIDIA_")}
     devices = real_gpus(spec)
-    env["NVIDIA_VISIBLE_DEVICES"] = ",".join(devices) if devices else "void"
+    env = {key: value for key, value in spec.env if not is_runtime_variable(key)}
     if spec.gpu_uuids and not devices:
         env["GPUNODE_GPU"] = "simulated"
-    return [f"{key}={value}" for key, value in env.items()]
+    own = gpu_environment(devices, spec.gpu_capabilities)
+    return [*(f"{key}={value}" for key, value in env.items()), *own]
 
 
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -114,9 +113,9 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "AutoRemove": False,
         "RestartPolicy": {"Name": "no"},
     }
-    devices = real_gpus(spec)
-    if devices:
-        config["DeviceRequests"] = [{"Driver": "nvidia", "DeviceIDs": list(devices), "Capabilities": [["gpu"]]}]
+    requests = device_requests(real_gpus(spec))
+    if requests:
+        config["DeviceRequests"] = requests
     return config
 
 

@@ -21,7 +21,7 @@ LABEL_JOB = "gpunode.job"
 LABEL_OPERATION = "gpunode.operation"
 LABEL_NODE = "gpunode.node"
 
-_RESERVED_PREFIX = "NVIDIA_"
+_RESERVED_PREFIXES = ("NVIDIA_", "DOCKER_RESOURCE_")
 """Variables by which a container could ask the GPU runtime for other devices than it was given."""
 
 
@@ -156,7 +156,7 @@ def _aliases(aliases: str | Sequence[str] | None) -> tuple[str, ...]:
 
 def _is_reserved(name: str) -> bool:
     # In any spelling: which of them a runtime listens to is its affair, and no job has a use for the others.
-    return name.upper().startswith(_RESERVED_PREFIX)
+    return name.strip().upper().startswith(_RESERVED_PREFIXES)
 
 
 def _environment(

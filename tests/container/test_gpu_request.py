@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,11 +25,23 @@ pytestmark = pytest.mark.docker
 
 A, B = "GPU-11111111-2222-3333-4444-555555555555", "GPU-66666666-7777-8888-9999-000000000000"
 
+GREEDY = (
+    "ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=all NVIDIA_REQUIRE_CUDA=cuda>=1.0",
+    "ENV NVIDIA_MIG_CONFIG_DEVICES=all NVIDIA_MIG_MONITOR_DEVICES=all NVIDIA_IMEX_CHANNELS=all",
+    "ENV NVIDIA_GDS=enabled NVIDIA_GDRCOPY=enabled NVIDIA_MOFED=enabled NVIDIA_NVSWITCH=enabled",
+    "ENV DOCKER_RESOURCE_GPU=all CUDA_VERSION=11.0.0 CUDA_VISIBLE_DEVICES=0,1,2,3 nvidia_visible_devices=all",
+    # How devices are asked for where the runtime's settings take a list of mounts for a list of devices.
+    "VOLUME /var/run/nvidia-container-devices/all /var/run/nvidia-container-devices/cdi/nvidia.com/gpu/all",
+    "LABEL cdi.k8s.io/x=nvidia.com/gpu=all",
+)
+"""An image that asks for everything in every way the NVIDIA runtime has listened to."""
+
 HOOK = """#!{python}
 import json, os, pathlib, sys
 state = json.load(sys.stdin)
 config = json.loads((pathlib.Path(state["bundle"]) / "config.json").read_text())
-record = {{"arguments": sys.argv[1:], "env": config["process"]["env"], "devices": config["linux"].get("devices") or []}}
+record = {{"arguments": sys.argv[1:], "env": config["process"]["env"], "devices": config["linux"].get("devices") or [],
+          "mounts": config.get("mounts") or [], "annotations": config.get("annotations") or {{}}}}
 (pathlib.Path({folder!r}) / (state["id"] + ".json")).write_text(json.dumps(record))
 """
 
@@ -40,7 +53,7 @@ class GpuEngine:
     image: str
     greedy_image: str
 
-    def recorded(self, state: OperationState) -> dict[str, list[str]] | None:
+    def recorded(self, state: OperationState) -> dict[str, Any] | None:
         path = self.records / f"{state.container_id}.json"
         return json.loads(path.read_text()) if path.exists() else None
 
@@ -58,17 +71,33 @@ def gpu_engine() -> Iterator[GpuEngine]:
         try:
             with second_engine(folder, path_folder=tools) as engine:
                 client = images.connect(f"unix://{engine.socket}")
-                greedy = images.busybox_image(client, changes=["ENV NVIDIA_VISIBLE_DEVICES=all"])
+                greedy = images.busybox_image(client, changes=GREEDY)
                 yield GpuEngine(engine.socket, records, images.busybox_image(client), greedy)
                 client.close()
         except images.NoEngine as error:
             pytest.skip(str(error))
 
 
-async def run(engine: GpuEngine, data: Path, image: str, gpu_uuids: tuple[str, ...]) -> tuple[OperationState, str]:
+WISHES = (
+    ("NVIDIA_VISIBLE_DEVICES", "all"),
+    ("Nvidia_Visible_Devices", "all"),
+    ("NVIDIA_DRIVER_CAPABILITIES", "all"),
+    ("NVIDIA_MIG_CONFIG_DEVICES", "all"),
+    ("DOCKER_RESOURCE_NVIDIA-GPU", "all"),
+)
+"""The same as a definition."""
+
+
+async def run(
+    engine: GpuEngine,
+    data: Path,
+    image: str,
+    gpu_uuids: tuple[str, ...],
+    env: tuple[tuple[str, str], ...] = (),
+) -> tuple[OperationState, str]:
     docker = DockerEngine(engine.socket)
     try:
-        op = operation(image, "gpu-test", "echo $NVIDIA_VISIBLE_DEVICES", gpu_uuids=gpu_uuids)
+        op = operation(image, "gpu-test", "echo $NVIDIA_VISIBLE_DEVICES", gpu_uuids=gpu_uuids, env=env)
 
         async def on_change(state: OperationState) -> None:
             pass
@@ -80,8 +109,18 @@ async def run(engine: GpuEngine, data: Path, image: str, gpu_uuids: tuple[str, .
     return state, "".join(entry.log for entry in read_entries(log)) if log else ""
 
 
-def visible(record: dict[str, list[str]]) -> set[str]:
-    return {value.partition("=")[2] for value in record["env"] if value.startswith("NVIDIA_VISIBLE_DEVICES=")}
+def heard(record: dict[str, Any]) -> dict[str, str]:
+    """What the hook makes of the environment: where a name stands twice, the last one counts."""
+    pairs = (entry.partition("=") for entry in record["env"])
+    return {name: value for name, _, value in pairs if name.startswith(("NVIDIA_", "DOCKER_RESOURCE_"))}
+
+
+def asked(uuids: tuple[str, ...]) -> dict[str, str]:
+    return {
+        "NVIDIA_VISIBLE_DEVICES": ",".join(uuids),
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility,video",
+        "NVIDIA_DISABLE_REQUIRE": "true",
+    }
 
 
 @pytest.mark.parametrize("uuids", [(A,), (A, B)])
@@ -92,24 +131,34 @@ async def test_exactly_the_lane_s_devices_are_asked_for(
     assert state.status is OperationStatus.SUCCESS, state.errors
     record = gpu_engine.recorded(state)
     assert record is not None
-    assert visible(record) == {",".join(uuids)}
+    assert heard(record) == asked(uuids)
     assert record["arguments"] == ["prestart"]
     assert out == ",".join(uuids) + "\n"
 
 
-async def test_an_image_cannot_ask_for_more(gpu_engine: GpuEngine, tmp_path: Path) -> None:
-    state, out = await run(gpu_engine, tmp_path, gpu_engine.greedy_image, (A,))
+@pytest.mark.parametrize("env", [(), WISHES])
+async def test_neither_image_nor_definition_can_ask_for_more(
+    gpu_engine: GpuEngine, tmp_path: Path, env: tuple[tuple[str, str], ...]
+) -> None:
+    state, out = await run(gpu_engine, tmp_path, gpu_engine.greedy_image, (A,), env)
+    assert state.status is OperationStatus.SUCCESS, state.errors
     record = gpu_engine.recorded(state)
     assert record is not None
-    assert visible(record) == {A}
+    # The image's own conditions stay and are not looked at (NVIDIA_DISABLE_REQUIRE).
+    assert heard(record) == asked((A,)) | {"NVIDIA_REQUIRE_CUDA": "cuda>=1.0"}
+    assert [entry for entry in record["env"] if entry.startswith("NVIDIA_VISIBLE_DEVICES=") and A not in entry] == []
+    # A list of mounts counts as a list of devices only where /dev/null is mounted; an image's volume is a folder.
+    assert not [mount for mount in record["mounts"] if mount.get("source") == "/dev/null"]
+    assert not [name for name in record["annotations"] if name.startswith("cdi.")]
     assert out == f"{A}\n"
 
 
 @pytest.mark.parametrize("uuids", [(), ("GPU-simulated-1",)])
+@pytest.mark.parametrize("env", [(), WISHES])
 async def test_without_a_gpu_the_hook_is_not_even_called(
-    gpu_engine: GpuEngine, tmp_path: Path, uuids: tuple[str, ...]
+    gpu_engine: GpuEngine, tmp_path: Path, uuids: tuple[str, ...], env: tuple[tuple[str, str], ...]
 ) -> None:
-    state, out = await run(gpu_engine, tmp_path, gpu_engine.greedy_image, uuids)
+    state, out = await run(gpu_engine, tmp_path, gpu_engine.greedy_image, uuids, env)
     assert state.status is OperationStatus.SUCCESS
     assert gpu_engine.recorded(state) is None
     assert out == "void\n"

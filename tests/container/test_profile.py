@@ -60,12 +60,38 @@ def test_limits() -> None:
     assert int(config["LogConfig"]["Config"]["max-size"]) > LIMITS.log_bytes
 
 
+REMOVED = {
+    "NVIDIA_MIG_CONFIG_DEVICES",
+    "NVIDIA_MIG_MONITOR_DEVICES",
+    "NVIDIA_IMEX_CHANNELS",
+    "NVIDIA_GDS",
+    "NVIDIA_GDRCOPY",
+    "NVIDIA_MOFED",
+    "NVIDIA_NVSWITCH",
+    "DOCKER_RESOURCE_GPU",
+    "DOCKER_RESOURCE_NVIDIA_GPU",
+    "DOCKER_RESOURCE_NVIDIA-GPU",
+}
+
+
 @pytest.mark.parametrize(
     ("uuids", "asked", "env"),
     [
-        ((), None, {"NVIDIA_VISIBLE_DEVICES=void"}),
-        (("GPU-simulated-1",), None, {"NVIDIA_VISIBLE_DEVICES=void", "GPUNODE_GPU=simulated"}),
-        (("GPU-a", "GPU-b"), ["GPU-a", "GPU-b"], {"NVIDIA_VISIBLE_DEVICES=GPU-a,GPU-b"}),
+        ((), None, {"NVIDIA_VISIBLE_DEVICES=void", "NVIDIA_DRIVER_CAPABILITIES"}),
+        (
+            ("GPU-simulated-1",),
+            None,
+            {"NVIDIA_VISIBLE_DEVICES=void", "NVIDIA_DRIVER_CAPABILITIES", "GPUNODE_GPU=simulated"},
+        ),
+        (
+            ("GPU-a", "GPU-b"),
+            ["GPU-a", "GPU-b"],
+            {
+                "NVIDIA_VISIBLE_DEVICES=GPU-a,GPU-b",
+                "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video",
+                "NVIDIA_DISABLE_REQUIRE=true",
+            },
+        ),
     ],
 )
 def test_gpus(uuids: tuple[str, ...], asked: list[str] | None, env: set[str]) -> None:
@@ -73,13 +99,32 @@ def test_gpus(uuids: tuple[str, ...], asked: list[str] | None, env: set[str]) ->
     requests = create_request(spec)["HostConfig"].get("DeviceRequests")
     expected = None if asked is None else [{"Driver": "nvidia", "DeviceIDs": asked, "Capabilities": [["gpu"]]}]
     assert requests == expected
-    assert set(create_request(spec)["Env"]) == env
+    assert set(create_request(spec)["Env"]) == env | REMOVED
     assert real_gpus(spec) == tuple(asked or ())
 
 
-def test_no_definition_steers_the_nvidia_hook() -> None:
-    spec = replace(SPEC, env=(("NVIDIA_VISIBLE_DEVICES", "all"), ("nvidia_driver_capabilities", "all"), ("A", "1=2")))
-    assert create_request(spec)["Env"] == ["A=1=2", "NVIDIA_VISIBLE_DEVICES=void"]
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NVIDIA_VISIBLE_DEVICES",
+        "nvidia_visible_devices",
+        "Nvidia_Driver_Capabilities",
+        " NVIDIA_VISIBLE_DEVICES",
+        "NVIDIA_REQUIRE_CUDA",
+        "NVIDIA_MIG_CONFIG_DEVICES",
+        "DOCKER_RESOURCE_NVIDIA-GPU",
+    ],
+)
+@pytest.mark.parametrize("uuids", [(), ("GPU-a",)])
+def test_no_definition_steers_the_nvidia_hook(name: str, uuids: tuple[str, ...]) -> None:
+    spec = replace(SPEC, gpu_uuids=uuids, env=((name, "all"), ("A", "1=2")))
+    untouched = replace(SPEC, gpu_uuids=uuids, env=(("A", "1=2"),))
+    assert create_request(spec)["Env"] == create_request(untouched)["Env"]
+    assert "A=1=2" in create_request(spec)["Env"]
+
+
+def test_a_narrower_choice_among_its_own_devices_is_the_job_s() -> None:
+    assert "CUDA_VISIBLE_DEVICES=0" in create_request(replace(SPEC, env=(("CUDA_VISIBLE_DEVICES", "0"),)))["Env"]
 
 
 def test_command_and_entrypoint_stay_the_image_s_unless_given() -> None:
