@@ -219,6 +219,9 @@ class Limits:
     open_files: int
     log_bytes: int
     disk_bytes: int | None = None
+    """Bytes written to the host's disk, volumes included; None: no limit."""
+    inodes: int | None = None
+    """Files and folders on the host's disk; None: no limit."""
 
 
 class IsolationProfile(StrEnum):

@@ -1,56 +1,20 @@
 """One typed tree of settings. `node.example.yaml` documents every one with its default.
 
-Not here: how the tree is read (node/settings_source.py).
+Not here: how the tree is read (node/settings_source.py), and groups with a module of their own.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from solders.pubkey import Pubkey
 
 from node.countries import COUNTRY_CODES
 from node.paths import Paths, default_paths
-from node.records import IsolationProfile, Limits
-
-GIB = 1024**3
-
-Size = str | int
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kib": 1024,
-    "mib": 1024**2,
-    "gib": GIB,
-    "tib": 1024**4,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-}
-
-
-def parse_size(value: Size) -> int:
-    """Bytes of a number or of a text such as `512 MiB` or `8GiB`; raises ValueError."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
-    unit = text[len(digits) :].strip()
-    if unit not in _UNITS:
-        raise ValueError("must be a number of bytes or a size such as 512 MiB or 8 GiB")
-    try:
-        return int(float(digits) * _UNITS[unit])
-    except ValueError:
-        raise ValueError("must be a number of bytes or a size such as 512 MiB or 8 GiB") from None
-
-
-class Section(BaseModel):
-    """A closed group of settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+from node.settings_isolation import EngineSettings, IsolationRule, LimitSettings
+from node.settings_section import Section, Size, parse_size
 
 
 class RpcSettings(Section):
@@ -151,77 +115,6 @@ class GpuSettings(Section):
     """`simulated` is refused on every cluster but a localnet."""
 
 
-class EngineSettings(Section):
-    """The container engine."""
-
-    socket: Path = Path("/var/run/docker.sock")
-    runtime: Literal["runc", "runsc"] = "runc"
-    profile: IsolationProfile = IsolationProfile.STANDARD
-    stop_grace: float = Field(default=10.0, ge=0)
-    """Seconds between SIGTERM and SIGKILL."""
-
-
-class LimitSettings(Section):
-    """What one job may use of this host."""
-
-    memory: Size | None = None
-    """Memory and swap together; by default 80 % of the host's memory divided by the number of lanes."""
-    pids: int = Field(default=4096, gt=0)
-    cpus: float | None = Field(default=None, gt=0)
-    """Processors; by default the host's divided by the number of lanes."""
-    shm: Size = "2 GiB"
-    open_files: int = Field(default=65_536, gt=0)
-    log: Size = "256 MiB"
-    """Log bytes kept per job; beyond them the log is cut and the result says so."""
-    disk_free: Size = "10 GiB"
-    """Free space the host must have before a job is accepted, and keeps beside all that jobs were promised."""
-    disk_job: Size = "2 GiB"
-    """Disk promised to a job for what it writes, its log included; its image comes on top."""
-    disk_image: Size = "8 GiB"
-    """Disk promised for an image that is not here and whose registry does not tell its size."""
-    image_cache: Size | None = None
-    """Bytes of images kept that the agent pulled; by default half of the engine's disk, at most 100 GiB."""
-
-    @field_validator("memory", "shm", "log", "disk_free", "disk_job", "disk_image", "image_cache")
-    @classmethod
-    def _size(cls, value: Size | None) -> int | None:
-        return None if value is None else parse_size(value)
-
-    def for_lane(self, lanes: int) -> Limits:
-        """The limits of one container when `lanes` lanes share the host."""
-        host_memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        host_cpus = float(os.cpu_count() or 1)
-        memory = parse_size(self.memory) if self.memory is not None else int(host_memory * 0.8 / max(lanes, 1))
-        return Limits(
-            memory_bytes=memory,
-            pids=self.pids,
-            cpus=self.cpus if self.cpus is not None else max(host_cpus / max(lanes, 1), 0.5),
-            shm_bytes=parse_size(self.shm),
-            open_files=self.open_files,
-            log_bytes=parse_size(self.log),
-        )
-
-    @property
-    def disk_free_bytes(self) -> int:
-        """Free space required before a job is accepted, in bytes."""
-        return parse_size(self.disk_free)
-
-    @property
-    def disk_job_bytes(self) -> int:
-        """Disk promised to a job for what it writes, in bytes."""
-        return parse_size(self.disk_job)
-
-    @property
-    def disk_image_bytes(self) -> int:
-        """Disk promised for an image of unknown size, in bytes."""
-        return parse_size(self.disk_image)
-
-    @property
-    def image_cache_bytes(self) -> int | None:
-        """Bytes of pulled images kept; None: by the disk's size."""
-        return None if self.image_cache is None else parse_size(self.image_cache)
-
-
 class PolicySettings(Section):
     """Which jobs this host takes."""
 
@@ -235,6 +128,8 @@ class PolicySettings(Section):
     deny_posters: tuple[str, ...] = ()
     longest: int = Field(default=0, ge=0)
     """Longest timeout accepted, in seconds; 0: any."""
+    isolation: tuple[IsolationRule, ...] = ()
+    """Which jobs are kept otherwise than `engine` says."""
 
 
 class StakeSettings(Section):

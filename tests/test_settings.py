@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import SettingsError
-from node.settings import GIB, Settings, parse_size
+from node.settings import Settings
+from node.settings_section import GIB, parse_size
 from node.settings_source import load_settings
 
 EXAMPLE = Path(__file__).parents[1] / "node.example.yaml"

@@ -15,7 +15,7 @@ from node.errors import ContainerError
 from node.journal.journal import Journal
 from node.records import Address, Plan, Stage
 from node.retry import Clock
-from node.settings import LimitSettings
+from node.settings_isolation import LimitSettings
 
 SWEEP_EVERY = 60.0
 TIDY_EVERY = 300.0
