@@ -12,21 +12,29 @@ from pathlib import Path
 
 _CAP_SYS_RESOURCE = 24
 _PROC = Path("/proc")
+_NAMES = {
+    "nofile": "Max open files",
+    "fsize": "Max file size",
+    "memlock": "Max locked memory",
+    "msgqueue": "Max msgqueue size",
+}
 
 
-def open_files_ceiling(engine_socket: Path, proc: Path = _PROC) -> int | None:
-    """Most open files the engine behind this socket can give a container; None: as many as asked for, or unknown."""
+def ceilings(engine_socket: Path, proc: Path = _PROC) -> dict[str, int]:
+    """Ulimit name -> the most the engine behind this socket can give a container. A name that is missing: as much as is
+    asked for, or unknown."""
     pid = _peer(engine_socket)
     if pid is None:
-        return None
+        return {}
     try:
         status = (proc / str(pid) / "status").read_text()
         limits = (proc / str(pid) / "limits").read_text()
     except OSError:
-        return None
+        return {}
     if _has_capability(status, _CAP_SYS_RESOURCE):
-        return None
-    return _hard_limit(limits, "Max open files")
+        return {}
+    found = {ulimit: _hard_limit(limits, name) for ulimit, name in _NAMES.items()}
+    return {ulimit: most for ulimit, most in found.items() if most is not None}
 
 
 def _peer(path: Path) -> int | None:

@@ -11,7 +11,6 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +19,6 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from node.container.ceiling import open_files_ceiling
 from node.container.engine import (
     ContainerView,
     EngineEvent,
@@ -35,6 +33,7 @@ from node.container.frames import FrameDecoder
 from node.container.profile import create_request, network_request
 from node.container.pull import pull_image
 from node.container.reference import is_named, is_reference
+from node.container.traits import EngineTraits, traits_of
 from node.container.transport import EngineTransport, json_lines, rejection_hint, socket_path, unavailable
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
 from node.marks import Mark, marked
@@ -88,6 +87,7 @@ class DockerEngine:
             security_options=tuple(info.get("SecurityOptions") or ()),
             root_dir=str(info.get("DockerRootDir", "")),
             warnings=tuple(info.get("Warnings") or ()),
+            backing=next((str(row[1]) for row in info.get("DriverStatus") or () if row[0] == "Backing Filesystem"), ""),
         )
 
     async def image(self, reference: str) -> ImageInfo | None:
@@ -181,7 +181,7 @@ class DockerEngine:
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container under the isolation profile and return its id."""
-        body = create_request(await self._within_reach(spec))
+        body = create_request(spec, await self._traits())
         with marked(Mark.ENGINE_CREATE):
             answer = await self._call(
                 lambda client: client.create_container_from_config(body, spec.name)  # type: ignore[no-untyped-call]
@@ -272,11 +272,10 @@ class DockerEngine:
             client.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _within_reach(self, spec: ContainerSpec) -> ContainerSpec:
-        ceiling = await asyncio.get_running_loop().run_in_executor(self._pool, open_files_ceiling, self.socket)
-        if ceiling is None or spec.limits.open_files <= ceiling:
-            return spec
-        return replace(spec, limits=replace(spec.limits, open_files=ceiling))
+    async def _traits(self) -> EngineTraits:
+        """Asked anew for each container: an engine may have been set up otherwise and started again."""
+        info = await self.info()
+        return await asyncio.get_running_loop().run_in_executor(self._pool, traits_of, info, self.socket)
 
     # --- threads and errors ---------------------------------------------------------------------------------
 
@@ -363,7 +362,16 @@ def _container_view(raw: dict[str, Any]) -> ContainerView:
         command=_words(config.get("Cmd")),
         started_at=str(state.get("StartedAt", "")),
         created_at=str(raw.get("Created", "")),
+        writable=_writable(raw),
     )
+
+
+def _writable(raw: dict[str, Any]) -> tuple[str, ...]:
+    layer = ((raw.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+    # The name files lie beside the container's layer and may be written to by it.
+    files = [raw.get(key) for key in ("HostsPath", "HostnamePath", "ResolvConfPath")]
+    volumes = [mount.get("Source") for mount in raw.get("Mounts") or () if mount.get("Type") == "volume"]
+    return tuple(str(path) for path in (layer, *files, *volumes) if path)
 
 
 def _words(value: object) -> tuple[str, ...] | None:

@@ -39,6 +39,8 @@ class EngineInfo:
     root_dir: str
     """Folder that images and containers fill up (for disk checks)."""
     warnings: tuple[str, ...] = ()
+    backing: str = ""
+    """File system below the storage driver, as the engine names it (`extfs`, `xfs`, …)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,9 @@ class ContainerView:
     command: tuple[str, ...] | None
     started_at: str
     created_at: str
+    writable: tuple[str, ...] = ()
+    """Folders and files of the host's disk that it can write: its own layer, its volumes, its name files. As the
+    engine names them; they need not be visible to this user."""
 
 
 @dataclass(frozen=True, slots=True)

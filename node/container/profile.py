@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from node.container.gpu import device_requests, gpu_environment, is_runtime_variable
+from node.container.traits import EngineTraits
 from node.gpu.simulated import SIMULATED_UUID_PREFIX
-from node.records import ContainerSpec, IsolationProfile
+from node.records import ContainerSpec, IsolationProfile, Limits
 
 STANDARD_CAPABILITIES = (
     "CHOWN",
@@ -27,13 +28,41 @@ STANDARD_CAPABILITIES = (
 HOST_NAMES_ELSEWHERE = ("host.docker.internal:8.8.8.8", "host.containers.internal:8.8.8.8")
 """Names that lead to the host in other set-ups; the network's nodes point them away from it."""
 
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kallsyms",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/fs/selinux",
+)
+"""Empty for a job. Said here, because older engines lack some of what newer ones hide (energy counters tell what the
+neighbours compute)."""
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+LOCKED_BYTES = 8 * 1024**2
+QUEUED_BYTES = 819_200
+"""What a user may lock in memory, and keep in message queues. The kernel counts both for each user number of the host,
+whatever container it is in; so a job gets the usual, not more."""
+
 BRIDGE_NAME_OPTION = "com.docker.network.bridge.name"
 _INTERFACE_NAME_MAX = 15  # Linux IFNAMSIZ less the closing zero
 _LOG_SLACK_BYTES = 1024 * 1024
 
 
-def create_request(spec: ContainerSpec) -> dict[str, Any]:
-    """Body of the engine's `POST /containers/create` for this spec."""
+PLAIN = EngineTraits()
+
+
+def create_request(spec: ContainerSpec, traits: EngineTraits = PLAIN) -> dict[str, Any]:
+    """Body of the engine's `POST /containers/create` for this spec, to an engine of these traits."""
     return {
         "Image": spec.image,
         "Cmd": None if spec.command is None else list(spec.command),
@@ -48,7 +77,7 @@ def create_request(spec: ContainerSpec) -> dict[str, Any]:
         "Tty": False,
         # An image's own health command would run beside the job on its budget; ports are probed by the agent.
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(spec),
+        "HostConfig": _host_config(spec, traits),
         "NetworkingConfig": {"EndpointsConfig": {spec.network: {"Aliases": list(spec.aliases)}}},
     }
 
@@ -83,7 +112,7 @@ def _environment(spec: ContainerSpec) -> list[str]:
     return [*(f"{key}={value}" for key, value in env.items()), *own]
 
 
-def _host_config(spec: ContainerSpec) -> dict[str, Any]:
+def _host_config(spec: ContainerSpec, traits: EngineTraits) -> dict[str, Any]:
     limits = spec.limits
     config: dict[str, Any] = {
         "NetworkMode": spec.network,
@@ -92,19 +121,19 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "Privileged": False,
         "PublishAllPorts": False,
         "IpcMode": "private",
+        "CgroupnsMode": "private",
         "CapDrop": ["ALL"],
         "CapAdd": list(_capabilities(spec.profile)),
-        "SecurityOpt": ["no-new-privileges"],
+        "SecurityOpt": _security_options(traits),
+        "MaskedPaths": list(MASKED_PATHS),
+        "ReadonlyPaths": list(READONLY_PATHS),
         "Memory": limits.memory_bytes,
         # Equal to Memory: no swap, or a job could slow the host down instead of being killed.
         "MemorySwap": limits.memory_bytes,
         "PidsLimit": limits.pids,
         "NanoCpus": round(limits.cpus * 1e9),
         "ShmSize": limits.shm_bytes,
-        "Ulimits": [
-            {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
-            {"Name": "core", "Soft": 0, "Hard": 0},
-        ],
+        "Ulimits": _ulimits(limits, traits),
         # Reaps orphans, and hands signals to programs that as PID 1 would ignore them.
         "Init": True,
         # When the host itself is out of memory, jobs go before the host's own services.
@@ -116,7 +145,26 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     requests = device_requests(real_gpus(spec))
     if requests:
         config["DeviceRequests"] = requests
+    if traits.quota and limits.disk_bytes is not None:
+        config["StorageOpt"] = {"size": str(limits.disk_bytes)}
     return config
+
+
+def _security_options(traits: EngineTraits) -> list[str]:
+    # Named where it is known: what an operator's engine makes of "nothing said" is then of no matter. The system call
+    # filter cannot be named on every engine; that there is one is seen to before a lane queues.
+    return ["no-new-privileges", *(["apparmor=docker-default"] if traits.apparmor else [])]
+
+
+def _ulimits(limits: Limits, traits: EngineTraits) -> list[dict[str, Any]]:
+    # No bound on a user's processes: the kernel counts those of all containers and of the host together, so that one
+    # job could starve another. The container's own count (PidsLimit) is what holds.
+    wanted = {"nofile": limits.open_files, "core": 0, "memlock": LOCKED_BYTES, "msgqueue": QUEUED_BYTES}
+    if limits.disk_bytes is not None:
+        # One file can then never be larger than all of them may be, also between two looks at the disk.
+        wanted["fsize"] = limits.disk_bytes
+    given = {name: min(most, traits.ceilings.get(name, most)) for name, most in wanted.items()}
+    return [{"Name": name, "Soft": most, "Hard": most} for name, most in given.items()]
 
 
 def _capabilities(profile: IsolationProfile) -> tuple[str, ...]:
@@ -124,5 +172,6 @@ def _capabilities(profile: IsolationProfile) -> tuple[str, ...]:
 
 
 def _log_options(log_bytes: int) -> dict[str, str]:
-    # A little over the job's budget, so that our own cut comes first and the follower never meets a rotation.
-    return {"max-size": str(log_bytes + _LOG_SLACK_BYTES), "max-file": "2"}
+    # A little over the job's budget, so that our own cut comes first and the follower never meets a rotation. One file:
+    # beyond the budget nothing of it is read any more, and a second one would be as much disk again.
+    return {"max-size": str(log_bytes + _LOG_SLACK_BYTES), "max-file": "1"}

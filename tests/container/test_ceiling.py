@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from node.container.ceiling import open_files_ceiling
+from node.container.ceiling import ceilings
 
 LIMITS = (
     "Limit                     Soft Limit           Hard Limit           Units\n"
     "Max open files            1024                 {}                files\n"
+    "Max locked memory         8388608              8388608              bytes\n"
+    "Max file size             unlimited            unlimited            bytes\n"
 )
 WITHOUT, WITH = "Name:\tx\nCapEff:\t000001fffeffffff\n", "Name:\tx\nCapEff:\t000001ffffffffff\n"
 
@@ -29,16 +31,21 @@ def listening(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     ("status", "hard", "ceiling"),
-    [(WITHOUT, "20000", 20000), (WITH, "20000", None), (WITHOUT, "unlimited", None), ("odd", "20000", None)],
+    [
+        (WITHOUT, "20000", {"nofile": 20000, "memlock": 8388608}),
+        (WITH, "20000", {}),
+        (WITHOUT, "unlimited", {"memlock": 8388608}),
+        ("odd", "20000", {}),
+    ],
 )
-def test_ceiling(listening: Path, tmp_path: Path, status: str, hard: str, ceiling: int | None) -> None:
+def test_ceiling(listening: Path, tmp_path: Path, status: str, hard: str, ceiling: dict[str, int]) -> None:
     own = tmp_path / "proc" / str(os.getpid())
     own.mkdir(parents=True)
     (own / "status").write_text(status)
     (own / "limits").write_text(LIMITS.format(hard))
-    assert open_files_ceiling(listening, tmp_path / "proc") == ceiling
+    assert ceilings(listening, tmp_path / "proc") == ceiling
 
 
 def test_unknown_is_no_ceiling(listening: Path, tmp_path: Path) -> None:
-    assert open_files_ceiling(listening, tmp_path) is None
-    assert open_files_ceiling(tmp_path / "none.sock") is None
+    assert ceilings(listening, tmp_path) == {}
+    assert ceilings(tmp_path / "none.sock") == {}

@@ -30,8 +30,6 @@ def test_nothing_of_the_host_is_given() -> None:
     assert config["PublishAllPorts"] is False
     for member in ("Binds", "Mounts", "Devices", "PidMode", "UTSMode", "UsernsMode", "PortBindings", "VolumesFrom"):
         assert member not in config
-    assert "MaskedPaths" not in config  # the engine's own list stands
-    assert "ReadonlyPaths" not in config
 
 
 def test_capabilities_by_profile() -> None:
