@@ -20,7 +20,16 @@ START_SECONDS = 30.0
 class SecondEngine:
     """One dockerd that can be stopped and started again over the same data."""
 
-    def __init__(self, folder: Path, path_folder: Path | None, options: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        path_folder: Path | None,
+        options: Sequence[str],
+        *,
+        space: str | None = None,
+        wrapper: Sequence[str] = (),
+    ) -> None:
+        """`space`: a network namespace that is there already, else one is made; `wrapper` comes before the command."""
         self.socket = folder / "docker.sock"
         self._log = folder / "dockerd.log"
         self._environment = dict(os.environ)
@@ -30,11 +39,12 @@ class SecondEngine:
             raise images.NoEngine("a second Docker engine needs root")
         if dockerd is None:
             raise images.NoEngine("there is no dockerd on this machine")
-        self._space = f"gpunode-test-{secrets.token_hex(4)}"
+        self._space = space or f"gpunode-test-{secrets.token_hex(4)}"
         self._command = (
             # A network of its own: a dockerd takes the host's default bridge for its own, to use or to delete.
             "nsenter",
             f"--net=/run/netns/{self._space}",
+            *wrapper,
             dockerd,
             f"--host=unix://{self.socket}",
             f"--data-root={folder / 'data'}",
