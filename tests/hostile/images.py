@@ -9,6 +9,7 @@ import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import docker
 import docker.errors
@@ -74,7 +75,12 @@ def layered_image(client: docker.APIClient, program: bytes, layers: int) -> str:
             "history": [{"created_by": "x"} for _ in range(layers)],
         }
         _add(tar, Entry("config.json", json.dumps(config).encode()))
-        _add(tar, Entry("manifest.json", json.dumps([{"Config": "config.json", "RepoTags": [tag], "Layers": names}]).encode()))
+        _add(
+            tar,
+            Entry(
+                "manifest.json", json.dumps([{"Config": "config.json", "RepoTags": [tag], "Layers": names}]).encode()
+            ),
+        )
     for line in client.load_image(buffer.getvalue()):
         if "error" in line:
             raise AssertionError(line["error"])
@@ -83,7 +89,7 @@ def layered_image(client: docker.APIClient, program: bytes, layers: int) -> str:
 
 def host_disk() -> tuple[int, int]:
     """Major and minor number of the device that holds this machine's root file system."""
-    number = os.stat("/").st_dev
+    number = Path("/").stat().st_dev
     return os.major(number), os.minor(number)
 
 

@@ -116,7 +116,7 @@ async def test_zombies(arena: Arena) -> None:
 
 def _tasks(pid: int) -> list[int]:
     try:
-        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+        return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:
         return []
 
