@@ -194,7 +194,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
     """A lane with its own key, spending policy, outbox and desk."""
     settings = host.settings
     market = Address(lane.market)
-    signer = _signer(host, lane.name, wallet)
+    signer = _signer(host, lane, wallet)
     reopened = asyncio.Event()
     context = _context(host, lane, signer, _reopening(host.journal, reopened))
     registrar = _registrar(host, signer)
@@ -228,7 +228,7 @@ async def register_lane(settings: Settings, lane: LaneSettings) -> RegisterResul
         stack.enter_context(claim(settings.locations.journal))
         host = await open_host(settings, stack)
         await host.check.check_cluster()
-        signer = _signer(host, lane.name, wallet)
+        signer = _signer(host, lane, wallet)
         context = _context(host, lane, signer)
         await context.outbox.resume(lane.name)
         funds.require_lamports(await funds.check(context, await context.ledger.market(Address(lane.market))))
@@ -279,12 +279,13 @@ def _registrar(host: Host, signer: Signer) -> Registrar:
     )
 
 
-def _signer(host: Host, lane: str, wallet: Wallet) -> Signer:
+def _signer(host: Host, lane: LaneSettings, wallet: Wallet) -> Signer:
     async def spent() -> int:
-        return await host.journal.outbox.spent_since(lane, host.clock.time() - DAY)
+        return await host.journal.outbox.spent_since(lane.name, host.clock.time() - DAY)
 
     daily = round(host.settings.fees.daily_sol * 1_000_000_000)
-    return wallet.signer(SpendingPolicy(host.cluster, NODE_KINDS, daily, spent))
+    payout = None if lane.payout is None else Address(lane.payout)
+    return wallet.signer(SpendingPolicy(host.cluster, NODE_KINDS, daily, spent, payout))
 
 
 def _outbox(host: Host, signer: Signer, undone: Undone) -> Outbox:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from solders.instruction import AccountMeta, Instruction
@@ -48,7 +48,7 @@ class Intent:
     lane: str
     kind: str
     instructions: tuple[Instruction, ...]
-    extra_signers: tuple[Keypair, ...] = ()
+    extra_signers: tuple[Keypair, ...] = field(default=(), repr=False)
     effect: Effect | None = None
 
     @property
@@ -75,7 +75,7 @@ class Recipe:
     """
 
     instructions: tuple[Instruction, ...]
-    extra_signers: tuple[Keypair, ...] = ()
+    extra_signers: tuple[Keypair, ...] = field(default=(), repr=False)
     earlier: tuple[Signature, ...] = ()
     promised: Signature | None = None
     """The signature under which it was last said to have landed; None: it has not been said yet."""

@@ -21,7 +21,7 @@ from node.chain.intents import RENEWABLE, Effect, Intent, Landed, MemoryStore, O
 from node.chain.rpc import Rpc
 from node.chain.upkeep import Upkeep, nobody_told
 from node.chain.wallet import Signer
-from node.errors import GpunodeError, TransactionFailed
+from node.errors import GpunodeError, SpendingRefused, TransactionFailed
 from node.records import OutboxRow, OutboxState
 from node.retry import Clock, SystemClock
 
@@ -173,8 +173,9 @@ class Outbox:
         try:
             # Another thing under the same key: it must be out of the way first, whichever way it ends.
             await self._deliver(row, self._effects(row))
-        except TransactionFailed:
-            _log.info("the earlier transaction %s failed and is replaced", row.key)
+        except (TransactionFailed, SpendingRefused):
+            # Refused by the policy: the settings name another payout by now, and nothing of it can land any more.
+            _log.info("the earlier transaction %s came to nothing and is replaced", row.key)
         return None
 
     async def _resume_row(self, key: str, *, revive: bool) -> Resumed | None:

@@ -1,25 +1,22 @@
-"""A key file in the Solana id.json format, and the signer that uses it within a spending policy."""
+"""A wallet's key, and the signer that uses it within a spending policy."""
 
 from __future__ import annotations
 
-import json
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from solders.errors import SignerError
 from solders.keypair import Keypair
-from solders.message import Message, MessageV0, from_bytes_versioned
+from solders.message import Message, MessageV0, from_bytes_versioned, to_bytes_versioned
 from solders.transaction import Transaction, VersionedTransaction
 
+from node.chain import keyfile
+from node.chain.keyfile import Asks, nobody_to_ask
 from node.chain.policy import SpendingPolicy
+from node.chain.secret import SecretKey
 from node.errors import WalletError
 from node.records import Address
 
-_MODE = 0o600
-_FILE_LIMIT = 4096
 _TRANSACTION_LIMIT = 4096
 """Bytes of the largest transaction of any message version (Solana)."""
 _VERSION_BIT = 0x80
@@ -28,43 +25,30 @@ _VERSION_BIT = 0x80
 class Wallet:
     """One key. Nothing prints, pickles or compares its secret."""
 
-    __slots__ = ("_keypair", "address")
+    __slots__ = ("_key", "address")
 
-    def __init__(self, keypair: Keypair) -> None:
-        self._keypair = keypair
-        self.address = Address(str(keypair.pubkey()))
+    def __init__(self, key: SecretKey | Keypair) -> None:
+        self._key = key if isinstance(key, SecretKey) else SecretKey(key)
+        self.address = self._key.address
 
     @classmethod
-    def load(cls, path: Path) -> Wallet:
-        """Read a key file.
+    def load(cls, path: Path, ask: Asks = nobody_to_ask) -> Wallet:
+        """Read and open a key file; `ask` gives the passphrase where it is encrypted.
 
-        Raises WalletError unless it is a regular file, of mode 0600, with 64 numbers whose second half is the public
-        key of the first.
+        Raises WalletError as `keyfile.read` does, and where the passphrase is missing or wrong.
         """
-        return cls(_keypair(path, _read(path)))
+        return cls(keyfile.read(path).open(ask))
 
     @classmethod
-    def create(cls, path: Path) -> Wallet:
+    def create(cls, path: Path, passphrase: str | None = None) -> Wallet:
         """Make a new key and its file, mode 0600. Raises WalletError where there is a file already."""
-        keypair = Keypair()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _MODE)
-            with os.fdopen(handle, "w") as file:
-                file.write(keypair.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            if os.path.lexists(path):
-                raise WalletError(
-                    f"{path} exists already", hint="A key file is never overwritten; name another, or use this one."
-                ) from error
-            raise WalletError(f"{path} cannot be written: {error.strerror}") from error
-        return cls(keypair)
+        key = SecretKey(Keypair())
+        keyfile.create(path, key, passphrase)
+        return cls(key)
 
     def signer(self, policy: SpendingPolicy) -> Signer:
         """A signer that stays within the policy."""
-        return Signer(self._keypair, policy)
+        return Signer(self._key, policy)
 
     def __repr__(self) -> str:
         return f"Wallet({self.address})"
@@ -76,26 +60,37 @@ class Wallet:
 class Signer:
     """Signs transactions that the policy allows, and documents that are no transactions."""
 
-    __slots__ = ("_keypair", "_policy", "address")
+    __slots__ = ("_key", "_policy", "address")
 
-    def __init__(self, keypair: Keypair, policy: SpendingPolicy) -> None:
-        self._keypair = keypair
+    def __init__(self, key: SecretKey, policy: SpendingPolicy) -> None:
+        self._key = key
         self._policy = policy
-        self.address = Address(str(keypair.pubkey()))
+        self.address = key.address
 
     async def sign_transaction(
         self, message: MessageV0, kind: str, extra_signers: Sequence[Keypair] = ()
     ) -> VersionedTransaction:
         """Sign a message as a transaction of the kind, with one-time keys beside ours where it needs them.
 
-        Raises SpendingRefused where the policy does not list what the message does, and WalletError where a signer
-        is missing.
+        Raises SpendingRefused where the policy does not list what the message does, or whom it would pay, and
+        WalletError where a signer is missing.
         """
+        await self._policy.check(kind, message, self.address, [Address(str(each.pubkey())) for each in extra_signers])
+        return self._key.transaction(message, extra_signers)
+
+    async def sign_offered(self, transaction: VersionedTransaction, kind: str) -> VersionedTransaction:
+        """Put our signature into a transaction that somebody else made, where the policy allows it as this kind; the
+        signatures of others stay as they are. For people who have seen what it does (see review.py).
+
+        Raises SpendingRefused.
+        """
+        message = transaction.message
+        if not isinstance(message, Message | MessageV0):
+            raise WalletError("a message of a version that is not known is not signed")
         await self._policy.check(kind, message, self.address)
-        try:
-            return VersionedTransaction(message, [self._keypair, *extra_signers])
-        except SignerError as error:
-            raise WalletError(f"the transaction's signers are not those it asks for: {error}") from error
+        # The payer signs first, and the policy has seen that the payer is this key.
+        own = self._key.signature(to_bytes_versioned(message))
+        return VersionedTransaction.populate(message, [own, *transaction.signatures[1:]])
 
     def sign_document(self, document: bytes) -> bytes:
         """64 bytes of signature over the document.
@@ -108,59 +103,13 @@ class Signer:
                 "the document could be taken for a transaction and is not signed",
                 hint="Documents are text; this one begins like a transaction's message.",
             )
-        return bytes(self._keypair.sign_message(document))
+        return bytes(self._key.signature(document))
 
     def __repr__(self) -> str:
         return f"Signer({self.address})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a signer cannot be pickled or copied")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise WalletError(f"there is no key file {path}", hint="Make one with `gpunode init`.") from error
-    except OSError as error:
-        raise WalletError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        # Looked at through the open file, so that nobody can swap it in between.
-        _require_private(path, os.fstat(handle))
-        return os.read(handle, _FILE_LIMIT + 1)
-    except OSError as error:
-        raise WalletError(f"{path} cannot be read: {error.strerror}") from error
-    finally:
-        os.close(handle)
-
-
-def _require_private(path: Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise WalletError(f"{path} is not a regular file", hint="Name the key file itself.")
-    if (mode := stat.S_IMODE(status.st_mode)) != _MODE:
-        raise WalletError(f"{path} has mode {mode:04o}, a key file must have 0600", hint=f"chmod 600 {path}")
-
-
-def _keypair(path: Path, raw: bytes) -> Keypair:
-    # No error below may quote the content, or carry one that does.
-    try:
-        numbers = json.loads(raw) if len(raw) <= _FILE_LIMIT else None
-    except (ValueError, RecursionError):
-        numbers = None
-    if not isinstance(numbers, list) or len(numbers) != 64 or not all(_is_byte(each) for each in numbers):
-        raise WalletError(f"{path} is not a key file", hint="It must hold 64 numbers in a JSON list (Solana id.json).")
-    secret = bytes(numbers)
-    keypair = Keypair.from_seed(secret[:32])
-    if bytes(keypair.pubkey()) != secret[32:]:
-        raise WalletError(
-            f"{path} is damaged: its public half does not belong to its secret half",
-            hint="Restore it from a backup.",
-        )
-    return keypair
-
-
-def _is_byte(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
 
 
 def _like_transaction(document: bytes) -> bool:

@@ -28,9 +28,14 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def spending(
-    wallet: Wallet, kinds: Kinds, cluster: Cluster, rpc: Rpc, settings: Settings | None
+    wallet: Wallet,
+    kinds: Kinds,
+    cluster: Cluster,
+    rpc: Rpc,
+    settings: Settings | None,
+    receivers: frozenset[Address] = frozenset(),
 ) -> AsyncIterator[MarketContext]:
-    """A context in which the wallet sends transactions of these kinds.
+    """A context in which the wallet sends transactions of these kinds, and pays nobody but the `receivers`.
 
     What an earlier command left on its way (it was interrupted) is driven to its end first, so that doing a thing
     again never does it twice unnoticed.
@@ -44,7 +49,7 @@ async def spending(
     try:
         outbox = Outbox(
             rpc,
-            wallet.signer(SpendingPolicy(cluster, kinds)),
+            wallet.signer(SpendingPolicy(cluster, kinds, receivers=receivers)),
             journal.outbox,
             FeePolicy(fees.floor, fees.cap, fees.percentile),
             clock,

@@ -116,7 +116,7 @@ def send(
         async with reach(target(loaded, cluster, ids, rpc)) as (chain, endpoint):
             if chain.name == "mainnet" and not yes:
                 _confirm(f"Send {shown} from {key.address} to {receiver} on mainnet?")
-            async with spending(key, OWNER_KINDS, chain, endpoint, loaded) as context:
+            async with spending(key, OWNER_KINDS, chain, endpoint, loaded, frozenset({receiver})) as context:
                 if lamports:
                     landed = await transfer.send_sol(context, receiver, lamports)
                 else:

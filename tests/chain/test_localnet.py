@@ -18,6 +18,7 @@ from node.chain.memo import memo, memos
 from node.chain.outbox import Outbox, Pace
 from node.chain.policy import NODE_KINDS, OWNER_KINDS, POSTER_KINDS, SpendingPolicy
 from node.chain.rpc import Rpc
+from node.chain.shapes import ANYONE
 from node.chain.subscription import Changed, Subscribed, Subscriptions
 from node.chain.transaction import simulate
 from node.chain.wallet import Wallet
@@ -68,7 +69,8 @@ async def rpc(net: EitherChain) -> AsyncIterator[Rpc]:
 
 async def party(net: EitherChain, rpc: Rpc, folder: Path, name: str) -> Party:
     wallet = Wallet.create(folder / f"{name}.json")
-    policy = SpendingPolicy(net.cluster, {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS})
+    every = {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS}
+    policy = SpendingPolicy(net.cluster, every, receivers=ANYONE)
     store = MemoryStore()
     await give(net, wallet.address, sol=2, nos=100)
     return Party(net, rpc, wallet, Outbox(rpc, wallet.signer(policy), store, pace=PACE), store)

@@ -49,7 +49,7 @@ class Booth:
         self.rpc = self.chain.rpc()
         self.store = MemoryStore()
         self.booked: list[tuple[str, str, int]] = []
-        self.policy = SpendingPolicy(DEVNET, kinds or KINDS)
+        self.policy = SpendingPolicy(DEVNET, kinds or KINDS, receivers=frozenset({MARKET}))
         self.pace = pace or Pace()
         self.effects: Callable[[OutboxRow], Any] = lambda _row: None
         self.outbox = self.restarted()

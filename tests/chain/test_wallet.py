@@ -27,7 +27,7 @@ from spl.token.instructions import approve, create_associated_token_account
 from spl.token.models import ApproveParams
 
 from node.chain import policy
-from node.chain.addresses import to_key
+from node.chain.addresses import to_key, token_account
 from node.chain.clusters import DEVNET, MAINNET
 from node.chain.instructions import jobs, markets, staking, tokens
 from node.chain.memo import memo
@@ -42,6 +42,7 @@ VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors.json").re
 ME = Address(str(WALLET.pubkey()))
 MARKET = Address("7nxXoihx65yRGZiGzWZsFMz8D7qwxFePNKvDBWZnxc41")
 CID = Cid("QmVp8m3Uq1Cm6JJ3NsuTMSGLNnqXa1mC85uV7YxBREQ78p")
+MY_NOS = token_account(DEVNET, ME)
 BLOCKHASH = "4ruaGCyaofHWGxPFXFVjuEJCdfBGZ2wCtEx6LzdzVqtV"
 
 
@@ -253,7 +254,7 @@ def message(*made: Instruction, payer: Address = ME, price: int = 1_000) -> Mess
 
 def finish() -> Instruction:
     return jobs.finish(
-        DEVNET, job=MARKET, run=MARKET, market=MARKET, payer_run=ME, payer_job=ME, authority=ME, user=MARKET, result=CID
+        DEVNET, job=MARKET, run=MARKET, market=MARKET, payer_run=ME, payer_job=ME, authority=ME, user=MY_NOS, result=CID
     )
 
 
@@ -322,12 +323,13 @@ async def test_a_node_signs_nothing_else(signer: Signer, kind: str, made: tuple[
 
 async def test_roles_sign_their_own() -> None:
     poster = Wallet(WALLET).signer(SpendingPolicy(DEVNET, POSTER_KINDS))
-    owner = Wallet(WALLET).signer(SpendingPolicy(DEVNET, OWNER_KINDS))
+    owner = Wallet(WALLET).signer(SpendingPolicy(DEVNET, OWNER_KINDS, receivers=frozenset({MARKET})))
     extend = message(jobs.extend_job(DEVNET, job=MARKET, market=MARKET, authority=ME, payer=ME, timeout=5))
     await poster.sign_transaction(extend, "extend")
     with pytest.raises(SpendingRefused):
         await owner.sign_transaction(extend, "extend")
-    sweep = message(tokens.transfer_tokens(DEVNET, source=MARKET, destination=MARKET, owner=ME, amount=1))
+    theirs = token_account(DEVNET, MARKET)
+    sweep = message(tokens.transfer_tokens(DEVNET, source=MY_NOS, destination=theirs, owner=ME, amount=1))
     await owner.sign_transaction(sweep, "transfer")
     with pytest.raises(SpendingRefused):
         await poster.sign_transaction(sweep, "transfer")

@@ -19,6 +19,7 @@ from node.chain.fees import FeePolicy
 from node.chain.outbox import MemoryStore, Outbox, Pace
 from node.chain.policy import NODE_KINDS, OWNER_KINDS, POSTER_KINDS, SpendingPolicy
 from node.chain.rpc import Rpc
+from node.chain.shapes import ANYONE
 from node.chain.wallet import Signer, Wallet
 from node.content.cid import file_cid
 from node.market.context import MarketContext
@@ -84,7 +85,8 @@ async def town(either_chain: EitherChain, tmp_path: Path) -> AsyncIterator[Town]
             wallet = Wallet.create(path)
             keys[wallet.address] = path
             await give(net, wallet.address, sol=sol, nos=nos)
-            policy = SpendingPolicy(net.cluster, {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS})
+            every = {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS}
+            policy = SpendingPolicy(net.cluster, every, payout=payout, receivers=ANYONE)
             outbox = Outbox(
                 rpc,
                 wallet.signer(policy),
