@@ -39,6 +39,7 @@ from node.chain.upkeep import nobody_told
 from node.chain.wallet import Signer, Wallet
 from node.container.cache import ImageCache
 from node.container.disk import EngineDisk
+from node.container.disk_guard import DiskTerms
 from node.container.docker import DockerEngine
 from node.container.engine import Engine
 from node.container.manifest import Manifests
@@ -169,7 +170,14 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     cache = image_cache(engine, disk, journal, work, settings.limits, clock)
     manifests = Manifests()
     stack.push_async_callback(manifests.aclose)
-    runner = OperationRunner(engine, paths.data, stop_grace=settings.engine.stop_grace, clock=clock, images=cache)
+    runner = OperationRunner(
+        engine,
+        paths.data,
+        stop_grace=settings.engine.stop_grace,
+        clock=clock,
+        images=cache,
+        disk=DiskTerms(settings.limits.disk_job_bytes, settings.limits.disk_free_bytes),
+    )
     return Host(
         settings=settings,
         cluster=cluster,

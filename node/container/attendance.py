@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from node.container.engine import Engine
 from node.container.follower import follow
@@ -26,14 +26,22 @@ class Attendance:
     """Attends one operation's containers."""
 
     def __init__(
-        self, engine: Engine, clock: Clock, stop: StopSignal, grace: float, on_progress: Callable[[str], None]
+        self,
+        engine: Engine,
+        clock: Clock,
+        stop: StopSignal,
+        grace: float,
+        on_progress: Callable[[str], None],
+        broken: Callable[[str], Awaitable[None]],
     ) -> None:
-        """`grace`: seconds between SIGTERM and SIGKILL; `on_progress` takes one line for people."""
+        """`grace`: seconds between SIGTERM and SIGKILL; `on_progress` takes one line for people; `broken` returns once
+        a container must be stopped for what it does to this host, and has then written down why. It raises nothing."""
         self._engine = engine
         self._clock = clock
         self._stop = stop
         self._grace = grace
         self._on_progress = on_progress
+        self._broken = broken
 
     async def until_exit(self, container: str, keeper: LogKeeper) -> EndCause | None:
         """Wait until the container has ended, or is gone; the cause for which it was told to stop, if it was.
@@ -46,11 +54,15 @@ class Attendance:
         try:
             async with asyncio.TaskGroup() as group:
                 follower = group.create_task(self._follow(container, keeper, exited))
-                stopper = group.create_task(self._stop_when_told(container))
+                stoppers = [
+                    group.create_task(stopping(container))
+                    for stopping in (self._stop_when_told, self._stop_when_broken)
+                ]
                 await self._exit(container)
                 cause = self._stop.cause
                 exited.set()
-                stopper.cancel()
+                for stopper in stoppers:
+                    stopper.cancel()
                 await asyncio.wait((follower,), timeout=DRAIN_SECONDS)
                 follower.cancel()
         except* ContainerError as errors:
@@ -86,9 +98,17 @@ class Attendance:
     async def _stop_when_told(self, container: str) -> None:
         cause = await self._stop.wait()
         self._on_progress(f"stopping ({cause.value})")
+        await self._end(container, self._grace)
+
+    async def _stop_when_broken(self, container: str) -> None:
+        await self._broken(container)
+        # No time to tidy up: each second of it could be gigabytes.
+        await self._end(container, 0.0)
+
+    async def _end(self, container: str, grace: float) -> None:
         while True:
             try:
-                return await self._engine.stop(container, self._grace)
+                return await self._engine.stop(container, grace)
             except EngineRejected as error:
                 log.warning("container %s does not stop yet: %s", container[:12], error)
                 await self._clock.sleep(5.0)

@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import docker
 import docker.errors
 import requests.exceptions
 
+from node.container.docker_views import container_view, image_info
 from node.container.engine import (
     ContainerView,
     EngineEvent,
@@ -102,11 +103,11 @@ class DockerEngine:
             return None  # no name that this engine knows; pulling says so in its own words
         if raw is None or not is_named(reference, (*(raw.get("RepoTags") or ()), *(raw.get("RepoDigests") or ()))):
             return None
-        return _image(raw)
+        return image_info(raw)
 
     async def local_images(self) -> tuple[ImageInfo, ...]:
         """All local images, those without a name among them."""
-        return tuple(_image(raw) for raw in await self._call(lambda client: client.images()))
+        return tuple(image_info(raw) for raw in await self._call(lambda client: client.images()))
 
     async def images_in_use(self) -> frozenset[str]:
         """Ids and names of the images of all containers, in any state and whoever made them."""
@@ -205,7 +206,7 @@ class DockerEngine:
     async def inspect(self, container: str) -> ContainerView | None:
         """A container by id or name, or None."""
         raw = await self._missing_is_none(lambda client: client.inspect_container(container))
-        return None if raw is None else _container_view(raw)
+        return None if raw is None else container_view(raw)
 
     async def find(self, labels: Mapping[str, str]) -> tuple[ContainerView, ...]:
         """Containers in any state that carry all these labels (an empty value matches any)."""
@@ -225,6 +226,16 @@ class DockerEngine:
         except EngineRejected as error:
             if error.status != 404:
                 raise
+
+    async def written(self, container: str) -> int:
+        """Bytes that it has written to its layer and its volumes, as the engine finds them by walking through."""
+        seen = await self._transport.get(f"{self._prefix}/containers/{container}/json", {"size": "1"})
+        names = {mount.get("Name") for mount in seen.get("Mounts") or () if mount.get("Type") == "volume"}
+        if not names:
+            return int(seen.get("SizeRw") or 0)
+        disk = await self._transport.get(f"{self._prefix}/system/df", {"type": "volume"})
+        rows = [row.get("UsageData") or {} for row in disk.get("Volumes") or () if row.get("Name") in names]
+        return int(seen.get("SizeRw") or 0) + sum(max(int(row.get("Size") or 0), 0) for row in rows)
 
     async def wait(self, container: str) -> int:
         """Wait, without limit, until it does not run; its exit code."""
@@ -330,49 +341,3 @@ def _label_filter(labels: Mapping[str, str]) -> list[str]:
 
 def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-def _image(raw: dict[str, Any]) -> ImageInfo:
-    nameless = ("<none>:<none>", "<none>@<none>")
-    return ImageInfo(
-        id=str(raw["Id"]),
-        repo_digests=tuple(str(name) for name in raw.get("RepoDigests") or () if name not in nameless),
-        size_bytes=int(raw.get("Size") or 0),
-        tags=tuple(str(name) for name in raw.get("RepoTags") or () if name not in nameless),
-    )
-
-
-def _container_view(raw: dict[str, Any]) -> ContainerView:
-    state = dict(raw.get("State") or {})
-    status = str(state.get("Status", ""))
-    running = bool(state.get("Running")) or status in ("paused", "restarting")
-    state["RestartCount"] = int(raw.get("RestartCount") or 0)
-    config = raw.get("Config") or {}
-    ended = not running and status != "created"
-    return ContainerView(
-        id=str(raw["Id"]),
-        name=str(raw.get("Name", "")).removeprefix("/"),
-        labels=dict(config.get("Labels") or {}),
-        status=status,
-        running=running,
-        exit_code=int(state.get("ExitCode", 0)) if ended else None,
-        state=state,
-        image_id=str(raw.get("Image", "")),
-        entrypoint=_words(config.get("Entrypoint")),
-        command=_words(config.get("Cmd")),
-        started_at=str(state.get("StartedAt", "")),
-        created_at=str(raw.get("Created", "")),
-        writable=_writable(raw),
-    )
-
-
-def _writable(raw: dict[str, Any]) -> tuple[str, ...]:
-    layer = ((raw.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
-    # The name files lie beside the container's layer and may be written to by it.
-    files = [raw.get(key) for key in ("HostsPath", "HostnamePath", "ResolvConfPath")]
-    volumes = [mount.get("Source") for mount in raw.get("Mounts") or () if mount.get("Type") == "volume"]
-    return tuple(str(path) for path in (layer, *files, *volumes) if path)
-
-
-def _words(value: object) -> tuple[str, ...] | None:
-    return tuple(str(word) for word in value) if isinstance(value, list) else None

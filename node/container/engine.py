@@ -209,6 +209,10 @@ class Engine(Protocol):
         """A container by id or name, or None."""
         ...
 
+    async def written(self, container: str) -> int:
+        """Bytes that it has written to its layer and its volumes, measured by the engine: slow where there is much."""
+        ...
+
     async def find(self, labels: Mapping[str, str]) -> tuple[ContainerView, ...]:
         """Containers in any state that carry all these labels (an empty value matches any)."""
         ...

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from node.container import ending
 from node.container.attendance import Attendance
+from node.container.disk_guard import DiskGuard, DiskTerms, Guard
 from node.container.engine import (
     JOB_LABEL,
     NODE_LABEL,
@@ -27,8 +28,9 @@ from node.container.engine import (
 from node.container.follower import collect
 from node.container.images import PULL_RETRY, Images, PlainImages
 from node.container.log import LogKeeper
+from node.container.provision import provide
 from node.container.stop import StopSignal
-from node.errors import ContainerError, EngineRejected, EngineUnavailable
+from node.errors import ContainerError, EngineRejected, EngineUnavailable, GpunodeError
 from node.records import EndCause, OperationError, OperationState, OperationStatus, PlannedOperation
 from node.retry import Clock, Retry, SystemClock
 
@@ -69,14 +71,16 @@ class OperationRunner:
         pull_retry: Retry = PULL_RETRY,
         clock: Clock | None = None,
         images: Images | None = None,
+        disk: DiskTerms | None = None,
     ) -> None:
         """`stop_grace`: seconds between SIGTERM and SIGKILL; `images`: by default the engine's, pulled with
-        `pull_retry`."""
+        `pull_retry`; `disk`: what holds beside each container's own limits."""
         self.engine = engine
         self.data = data
         self.stop_grace = stop_grace
         self.clock = clock or SystemClock()
         self.images = images or PlainImages(engine, pull_retry, self.clock)
+        self.guard: Guard = DiskGuard(engine, self.clock, disk or DiskTerms())
 
     async def run_operation(
         self,
@@ -213,18 +217,7 @@ class _Run:
         return container
 
     async def _image(self) -> ImageInfo | None:
-        image = await self._runner.images.present(self._spec.image)
-        if image is not None:
-            return image
-        async with asyncio.TaskGroup() as group:
-            pulling = group.create_task(self._pull())
-            stopping = group.create_task(self._stop.wait())
-            await asyncio.wait((pulling, stopping), return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            pulling.cancel()
-        outcome = None if pulling.cancelled() else pulling.result()
-        if isinstance(outcome, EngineUnavailable):
-            raise outcome
+        outcome = await provide(self._runner.images, self._spec.image, self._stop, self._on_progress)
         if isinstance(outcome, ContainerError):
             error = ending.operation_error("image-pull-error", outcome)
             await self._record(ending.ended_by_error(self._state, error, self._now()))
@@ -232,12 +225,6 @@ class _Run:
         if outcome is None and self._stop.cause is not None:
             await self._record(ending.ended_before_start(self._state, self._stop.cause, self._now()))
         return outcome
-
-    async def _pull(self) -> ImageInfo | ContainerError:
-        try:
-            return await self._runner.images.pull(self._spec.image, self._on_progress)
-        except ContainerError as error:
-            return error
 
     async def _create(self) -> ContainerView | None:
         labels = {key: value for key, value in self._spec.labels if key != OPERATION_LABEL}
@@ -284,7 +271,7 @@ class _Run:
         cause: EndCause | None = None
         if container.running or container.status == "created":
             cause = await Attendance(
-                self._engine, self._clock, self._stop, self._runner.stop_grace, self._on_progress
+                self._engine, self._clock, self._stop, self._runner.stop_grace, self._on_progress, self._broken
             ).until_exit(container.id, keeper)
             if cause is None:
                 await self._see_whether_engine_ended_it(container.id)
@@ -294,6 +281,19 @@ class _Run:
             if cause is None and self._was_away and ENDED_UNSEEN not in self._state.errors:
                 self._state = replace(self._state, errors=(*self._state.errors, ENDED_UNSEEN))
         await self._conclude(container.id, keeper, cause)
+
+    async def _broken(self, container: str) -> None:
+        """Return once the container must be stopped for what it does to this host, and the reason is written down."""
+        entry = await self._runner.guard(container, self._spec.limits)
+        if entry in self._state.errors:
+            return
+        state = replace(self._state, errors=(*self._state.errors, entry))
+        try:
+            await self._on_change(state)
+        except GpunodeError as error:
+            # Stopped all the same: the disk that the journal needs may be the one that is being filled.
+            log.warning("why operation %s is stopped cannot be written down yet: %s", self._operation.id, error)
+        self._state = state
 
     async def _see_whether_engine_ended_it(self, container: str) -> None:
         """An engine that shuts down ends its containers before it stops answering: give it the time to be gone."""

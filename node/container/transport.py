@@ -91,6 +91,13 @@ class EngineTransport:
         _raise_for(response.status_code, response.content)
         return _object(response.content) if response.content.strip() else {}
 
+    async def get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+        """GET of a JSON object that the engine may take its time for."""
+        with self._mapped():
+            response = await self._client.get(path, params=dict(params))
+        _raise_for(response.status_code, response.content)
+        return _object(response.content)
+
     @asynccontextmanager
     async def stream(
         self, method: str, path: str, params: Mapping[str, str], *, quiet: float | None

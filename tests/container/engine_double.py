@@ -54,6 +54,7 @@ class FakeEngine:
         self.image_sizes: dict[str, int] = {}
         self.foreign_use: set[str] = set()
         self.volume_labels: dict[str, dict[str, str]] = {}
+        self.written_bytes = 0
         self.down = False
         self.calls: list[str] = []
         self.fail: dict[str, list[Exception]] = {}
@@ -169,6 +170,10 @@ class FakeEngine:
         self._enter("inspect")
         box = self.containers.get(container)
         return None if box is None else _view(box)
+
+    async def written(self, container: str) -> int:
+        self._enter("written")
+        return self.written_bytes
 
     async def find(self, labels: Mapping[str, str]) -> tuple[ContainerView, ...]:
         self._enter("find")

@@ -1,0 +1,57 @@
+"""What Docker answers, as the engine contract words it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from node.container.engine import ContainerView, ImageInfo
+
+
+def image_info(raw: dict[str, Any]) -> ImageInfo:
+    """An image, of the engine's own words on it."""
+    nameless = ("<none>:<none>", "<none>@<none>")
+    return ImageInfo(
+        id=str(raw["Id"]),
+        repo_digests=tuple(str(name) for name in raw.get("RepoDigests") or () if name not in nameless),
+        size_bytes=int(raw.get("Size") or 0),
+        tags=tuple(str(name) for name in raw.get("RepoTags") or () if name not in nameless),
+    )
+
+
+def container_view(raw: dict[str, Any]) -> ContainerView:
+    """A container, of what inspecting it says."""
+    state = dict(raw.get("State") or {})
+    status = str(state.get("Status", ""))
+    running = bool(state.get("Running")) or status in ("paused", "restarting")
+    state["RestartCount"] = int(raw.get("RestartCount") or 0)
+    config = raw.get("Config") or {}
+    ended = not running and status != "created"
+    return ContainerView(
+        id=str(raw["Id"]),
+        name=str(raw.get("Name", "")).removeprefix("/"),
+        labels=dict(config.get("Labels") or {}),
+        status=status,
+        running=running,
+        exit_code=int(state.get("ExitCode", 0)) if ended else None,
+        state=state,
+        image_id=str(raw.get("Image", "")),
+        entrypoint=_words(config.get("Entrypoint")),
+        command=_words(config.get("Cmd")),
+        started_at=str(state.get("StartedAt", "")),
+        created_at=str(raw.get("Created", "")),
+        writable=_writable(raw),
+    )
+
+
+def _writable(raw: dict[str, Any]) -> tuple[str, ...]:
+    layer = ((raw.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+    if not layer:
+        return ()  # a store that keeps layers elsewhere: the engine itself must say how much there is
+    # The name files lie beside the container's layer and may be written to by it.
+    files = [raw.get(key) for key in ("HostsPath", "HostnamePath", "ResolvConfPath")]
+    volumes = [mount.get("Source") for mount in raw.get("Mounts") or () if mount.get("Type") == "volume"]
+    return tuple(str(path) for path in (layer, *files, *volumes) if path)
+
+
+def _words(value: object) -> tuple[str, ...] | None:
+    return tuple(str(word) for word in value) if isinstance(value, list) else None
