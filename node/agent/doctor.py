@@ -11,12 +11,12 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 from solders.keypair import Keypair
 
+from node.agent.finding import Finding
 from node.agent.health.chain_clock import ChainClock
 from node.agent.health.fitting import read_chain_clock
 from node.api.client import ControlClient, NoAgent
@@ -46,16 +46,6 @@ LAMPORTS_PER_SOL = 1_000_000_000
 SLOW_RPC = 1.0
 """Seconds for one small request above which an endpoint is called slow."""
 REACH_TIMEOUT = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One row: what was looked at, whether it is right (None: could not be seen), what was seen, what to do."""
-
-    name: str
-    ok: bool | None
-    seen: str
-    fix: str = ""
 
 
 async def examine(settings: Settings) -> tuple[Finding, ...]:

@@ -11,7 +11,7 @@ from node.cli.failure import ATTENTION
 from node.cli.options import JsonOption, SettingsOption
 
 if TYPE_CHECKING:
-    from node.agent.doctor import Finding
+    from node.agent.finding import Finding
 
 
 def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
@@ -20,7 +20,8 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
     JSON: `ok`, `findings` (`name`, `ok`: true, false or null where it could not be seen, `seen`, `fix`). Exit status 3
     when something needs attention.
     """
-    from node.agent.doctor import Finding, examine
+    from node.agent.doctor import examine
+    from node.agent.finding import Finding
     from node.cli import place
 
     file, _ = place.settings_file(settings)
