@@ -76,7 +76,10 @@ async def test_every_store_gets_every_document(world: World) -> None:
         assert await world.journal.uploads.owed() == 0
 
 
-async def test_a_store_that_refuses_is_asked_less_and_less_and_holds_up_no_other(world: World) -> None:
+async def test_a_store_that_refuses_is_asked_less_and_less_and_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.agent.courier.IDLE", 120.0)  # seven hours of looking every 15 s take a minute to play
     shelf = Shelf(world.clock.time, refusing={"one"})
     async with courier(world, shelf):
         await owe(world)
@@ -102,7 +105,8 @@ async def test_a_restart_goes_on_with_what_is_owed(world: World) -> None:
         assert len(shelf.has) == 4
 
 
-async def test_after_a_week_it_is_given_up_and_said_so(world: World) -> None:
+async def test_after_a_week_it_is_given_up_and_said_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.agent.courier.IDLE", 120.0)
     async with courier(world, Shelf(world.clock.time, refusing={"one"})):
         await owe(world)
         await world.clock.advance(100)
