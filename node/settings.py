@@ -146,7 +146,9 @@ class LaneSettings(Section):
 
     name: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
     wallet: Path
-    """Key file in the Solana id.json format, mode 0600."""
+    """Key file, mode 0600: Solana id.json, or encrypted by `gpunode wallet encrypt`."""
+    passphrase_file: Path | None = None
+    """File (mode 0600) with the passphrase of an encrypted key, where no systemd credential has it."""
     market: str
     """Address of the market to join."""
     gpus: Literal["all"] | tuple[str, ...] = "all"

@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from node.errors import SettingsError
-from node.settings import Settings
+from node.settings import LaneSettings, Settings
 
 ENVIRONMENT_PREFIX = "GPUNODE_"
 
@@ -137,9 +137,14 @@ def _explain(error: ValidationError, file: Path | None) -> SettingsError:
     return SettingsError(f"{where}: {key}: {shown}: {message}", hint="see node.example.yaml for what is allowed")
 
 
+def _anchor_lane(lane: LaneSettings, folder: Path) -> LaneSettings:
+    secret = None if lane.passphrase_file is None else folder / lane.passphrase_file.expanduser()
+    return lane.model_copy(update={"wallet": folder / lane.wallet.expanduser(), "passphrase_file": secret})
+
+
 def _anchor(settings: Settings, folder: Path) -> Settings:
     """Make relative paths of a settings file absolute, from the file's folder."""
-    lanes = tuple(lane.model_copy(update={"wallet": folder / lane.wallet.expanduser()}) for lane in settings.lanes)
+    lanes = tuple(_anchor_lane(lane, folder) for lane in settings.lanes)
     stores = tuple(
         store if store.jwt_file is None else store.model_copy(update={"jwt_file": folder / store.jwt_file.expanduser()})
         for store in settings.content.stores

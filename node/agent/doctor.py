@@ -20,8 +20,10 @@ from node.agent.finding import Finding
 from node.agent.health.chain_clock import ChainClock
 from node.agent.health.fitting import read_chain_clock
 from node.api.client import ControlClient, NoAgent
+from node.chain import keyfile
 from node.chain.clusters import DEVNET, MAINNET, Cluster, cluster_named
 from node.chain.outbox import MemoryStore, Outbox
+from node.chain.passphrase import PassphraseSource, secrecy
 from node.chain.policy import SpendingPolicy
 from node.chain.rpc import Rpc
 from node.chain.token_accounts import decode_token_account
@@ -225,11 +227,12 @@ class _Doctor:
 
     async def _lane(self, lane: LaneSettings) -> None:
         try:
-            wallet = Wallet.load(lane.wallet.expanduser())
+            wallet = keyfile.read(lane.wallet.expanduser())
+            kept = secrecy(wallet.encrypted, PassphraseSource(lane.name, lane.passphrase_file))
         except GpunodeError as error:
             self._add(f"wallet of {lane.name}", False, error.message, error.hint)
             return
-        self._add(f"wallet of {lane.name}", True, f"{wallet.address}, mode 0600")
+        self._add(f"wallet of {lane.name}", True, f"{wallet.address}, mode 0600, {kept}")
         self._gpus_of(lane)
         if self._genesis is None:
             self._add(f"market of {lane.name}", None, "not looked at: the endpoint does not serve", "")

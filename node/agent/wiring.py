@@ -31,6 +31,7 @@ from node.chain.bucket import Rate
 from node.chain.clusters import Cluster, cluster_named
 from node.chain.fees import FeePolicy
 from node.chain.outbox import Outbox
+from node.chain.passphrase import PassphraseSource
 from node.chain.policy import NODE_KINDS, SpendingPolicy
 from node.chain.rpc import Rpc
 from node.chain.standing import Limits
@@ -102,7 +103,7 @@ async def run_agent(settings: Settings) -> None:
     wrong cluster, no GPU. What may pass (an endpoint or the engine being away) is waited for instead.
     """
     async with AsyncExitStack() as stack:
-        wallets = {lane.name: Wallet.load(lane.wallet.expanduser()) for lane in settings.lanes}
+        wallets = {lane.name: open_wallet(lane) for lane in settings.lanes}
         stack.enter_context(claim(settings.locations.journal))
         host = await open_host(settings, stack)
         lanes = [make_lane(host, lane, wallets[lane.name]) for lane in settings.lanes]
@@ -198,6 +199,11 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     )
 
 
+def open_wallet(lane: LaneSettings) -> Wallet:
+    """The lane's key, opened. Raises WalletError."""
+    return Wallet.load(lane.wallet.expanduser(), PassphraseSource(lane.name, lane.passphrase_file))
+
+
 def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
     """A lane with its own key, spending policy, outbox and desk."""
     settings = host.settings
@@ -232,7 +238,7 @@ async def register_lane(settings: Settings, lane: LaneSettings) -> RegisterResul
     raises: FundsMissing, ContentError, TransactionFailed, GpuError.
     """
     async with AsyncExitStack() as stack:
-        wallet = Wallet.load(lane.wallet.expanduser())
+        wallet = open_wallet(lane)
         stack.enter_context(claim(settings.locations.journal))
         host = await open_host(settings, stack)
         await host.check.check_cluster()

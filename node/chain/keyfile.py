@@ -29,10 +29,10 @@ FILE_LIMIT = 4096
 FORMAT, VERSION = "gpunode-wallet", 1
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 1 << 17, 8, 1
 """What new files are made with: 128 MiB of memory and some tenths of a second for each guess."""
-_N_RANGE, _R_RANGE, _P_RANGE = (1 << 14, 1 << 20), (1, 32), (1, 16)
-_MEMORY_LIMIT = 1 << 30
+_N_RANGE, _R_RANGE, _P_RANGE = (1 << 14, 1 << 19), (1, 32), (1, 16)
+_MEMORY_LIMIT = 1 << 29
 """Bytes that a file may make scrypt use (128 n r): a hostile file must not stop the host."""
-_WORK_LIMIT = 1 << 31
+_WORK_LIMIT = 1 << 30
 """The same times p, which multiplies the time."""
 MIN_PASSPHRASE, MAX_PASSPHRASE = 8, 1024
 _PARTS = {"format", "version", "address", "kdf", "cipher", "secret"}
@@ -259,7 +259,7 @@ def _sealed(path: Path, document: dict[str, Any]) -> _Sealed:
         raise WalletError(f"{path} was encrypted by another version of gpunode", hint="Use that version, or a newer.")
     try:
         kdf, cipher = document["kdf"], document["cipher"]
-        if set(document) != _PARTS or document["format"] != FORMAT:
+        if set(document) != _PARTS or document["format"] != FORMAT or type(document["version"]) is not int:
             raise ValueError("another format")
         if kdf["name"] != "scrypt" or cipher["name"] != "chacha20-poly1305":
             raise ValueError("another algorithm")

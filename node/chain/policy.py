@@ -31,7 +31,7 @@ STARTING = frozenset({"work", "claim", "list", "assign"})
 Kinds = Mapping[str, frozenset[str]]
 """Kind of transaction -> names of instructions it may hold besides those that every kind may."""
 
-_ALWAYS = frozenset({"budget.limit", "budget.price", "memo.memo", "ata.create"})
+ALWAYS = frozenset({"budget.limit", "budget.price", "memo.memo", "ata.create"})
 
 
 def _kinds(**table: str) -> Kinds:
@@ -162,7 +162,7 @@ class SpendingPolicy:
             raise SpendingRefused("this wallet would not pay the fee of the transaction it is asked to sign")
         own = Own(self.cluster, signer, self.payout, self.receivers)
         steps = tuple(
-            self._step(kind, listed | _ALWAYS, own, _account(keys, each.program_id_index), each, keys)
+            self._step(kind, listed | ALWAYS, own, _account(keys, each.program_id_index), each, keys)
             for each in message.instructions
         )
         _check_counts(steps)
@@ -198,10 +198,10 @@ class SpendingPolicy:
                 wanted.setdefault(account, set()).update(slot.flags)
         programs = {_account(_keys(message), each.program_id_index) for each in message.instructions}
         for index, account in enumerate(_keys(message)):
-            rights = _rights(message, index)
-            if rights != wanted.get(account, set()) or (account not in wanted and account not in programs):
+            held = rights(message, index)
+            if held != wanted.get(account, set()) or (account not in wanted and account not in programs):
                 raise SpendingRefused(
-                    f"account {account} {_spoken(rights)}, which nothing in the transaction needs",
+                    f"account {account} {_spoken(held)}, which nothing in the transaction needs",
                     hint="Every account must have a place in one of the instructions, and no more rights than that.",
                 )
 
@@ -292,7 +292,7 @@ def _account(keys: Sequence[Address], index: int) -> Address:
     return keys[index]
 
 
-def _rights(message: Message | MessageV0, index: int) -> set[str]:
+def rights(message: Message | MessageV0, index: int) -> set[str]:
     """W and S, as the message's header gives them to its accounts by their place."""
     header, count = message.header, len(message.account_keys)
     if index < header.num_required_signatures:
@@ -301,6 +301,6 @@ def _rights(message: Message | MessageV0, index: int) -> set[str]:
     return {"W"} if index < count - header.num_readonly_unsigned_accounts else set()
 
 
-def _spoken(rights: set[str]) -> str:
+def _spoken(held: set[str]) -> str:
     said = {frozenset("W"): "is written", frozenset("S"): "signs", frozenset("WS"): "signs and is written"}
-    return said.get(frozenset(rights), "is there, or has fewer rights than needed")
+    return said.get(frozenset(held), "is there, or has fewer rights than needed")

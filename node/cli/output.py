@@ -34,7 +34,9 @@ def document(value: object) -> None:
     """Print one JSON document."""
     from node.api.documents import plain
 
-    print(json.dumps(plain(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    text = json.dumps(plain(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+    # JSON itself escapes only the first 32 control characters; others can drive a terminal, or turn a line around.
+    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
 
 
 def emit(value: object, as_json: bool, show: Callable[[], None]) -> None:

@@ -72,7 +72,7 @@ def show(
     """
     from contextlib import aclosing
 
-    from node.chain.wallet import Wallet
+    from node.chain import keyfile
     from node.cli import place
     from node.cli.job.content import library
     from node.cli.market import parse_address
@@ -82,7 +82,7 @@ def show(
     loaded = place.load_if_any(settings)
     if node is None:
         own = place.lane_of(place.require_settings(loaded, "`register show` without an address"), lane)
-        address: Address = Wallet.load(own.wallet.expanduser()).address
+        address: Address = keyfile.read(own.wallet.expanduser()).address
     else:
         address = parse_address(node)
 

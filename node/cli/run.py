@@ -23,6 +23,7 @@ def run(
     import logging
 
     from node.agent.logs import JsonFormatter, PlainFormatter, set_up_logging
+    from node.agent.sealing import seal_process
     from node.agent.wiring import run_agent
     from node.cli import place
     from node.cli.repeats import Repeats
@@ -32,4 +33,5 @@ def run(
     if not verbose:
         for handler in logging.getLogger().handlers:
             handler.addFilter(Repeats())
+    seal_process()
     place.run(run_agent(loaded))

@@ -193,11 +193,11 @@ def _show(who: Who, as_json: bool) -> None:
     from node.cli import place
     from node.cli.reach import reach, target
     from node.cli.spend import watching
-    from node.cli.wallet_file import load_wallet
+    from node.cli.wallet_file import read_wallet
     from node.market.stakes import Stakes
 
     loaded = place.load_if_any(who.settings)
-    key = load_wallet(loaded, who.wallet, who.lane)
+    key = read_wallet(loaded, who.wallet, who.lane)
 
     async def read() -> StakeView | None:
         async with reach(target(loaded, who.cluster, who.ids, who.rpc)) as (chain, endpoint):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli import amounts, output
+from node.cli import amounts, output, wallet_review, wallet_secret
 from node.cli.options import (
     ClusterOption,
     IdsOption,
@@ -18,8 +18,13 @@ from node.cli.options import (
     SettingsOption,
     WalletOption,
 )
+from node.cli.wallet_secret import NewPassphraseOption, new_passphrase
 
-group = typer.Typer(help="Show a wallet, make one, or send from one.", invoke_without_command=True)
+group = typer.Typer(help="Show a wallet, make one, encrypt one, or send from one.", invoke_without_command=True)
+group.command()(wallet_secret.encrypt)
+group.command()(wallet_secret.decrypt)
+group.command("change-passphrase")(wallet_secret.change_passphrase)
+group.command()(wallet_review.review)
 
 
 @group.callback()
@@ -33,9 +38,10 @@ def wallet(
     rpc: RpcOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a wallet, make one, or send from one.
+    """Show a wallet, make one, encrypt one, or send from one.
 
-    JSON: `wallet` (file), `address`, `cluster`, `lamports`, `token_account`, `token_account_exists`, `nos` (micro-NOS).
+    JSON: `wallet` (file), `encrypted`, `address`, `cluster`, `lamports`, `token_account`, `token_account_exists`,
+    `nos` (micro-NOS).
     """
     if context.invoked_subcommand is None:
         _show(settings, key_file, lane, cluster, ids, rpc, as_json)
@@ -53,7 +59,8 @@ def show(
 ) -> None:
     """Show address and balances.
 
-    JSON: `wallet` (file), `address`, `cluster`, `lamports`, `token_account`, `token_account_exists`, `nos` (micro-NOS).
+    JSON: `wallet` (file), `encrypted`, `address`, `cluster`, `lamports`, `token_account`, `token_account_exists`,
+    `nos` (micro-NOS).
     """
     _show(settings, key_file, lane, cluster, ids, rpc, as_json)
 
@@ -61,15 +68,18 @@ def show(
 @group.command()
 def new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Key file to write; never one that exists.")],
+    passphrase: Annotated[bool, typer.Option("--passphrase", help="Encrypt it; asks for a passphrase.")] = False,
+    passphrase_file: NewPassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new key file (Solana id.json format, mode 0600).
+    """Make a new key file (mode 0600): Solana id.json, or encrypted with a passphrase.
 
     JSON: `wallet` (file), `address`.
     """
     from node.chain.wallet import Wallet
 
-    made = Wallet.create(file.expanduser())
+    secret = new_passphrase(passphrase_file) if passphrase or passphrase_file else None
+    made = Wallet.create(file.expanduser(), secret)
     known = {"wallet": str(file), "address": made.address}
     output.emit(known, as_json, lambda: output.line(f"{made.address}  {file}"))
 
@@ -148,17 +158,17 @@ def _show(
     from node.chain import addresses
     from node.cli import place
     from node.cli.reach import reach, target
-    from node.cli.wallet_file import load_wallet, wallet_path
+    from node.cli.wallet_file import read_wallet
 
     loaded = place.load_if_any(settings)
-    file = wallet_path(loaded, key_file, lane)
-    key = load_wallet(loaded, key_file, lane)
+    key = read_wallet(loaded, key_file, lane)
 
     async def read() -> dict[str, Any]:
         async with reach(target(loaded, cluster, ids, rpc)) as (chain, endpoint):
             account = addresses.token_account(chain, key.address)
             return {
-                "wallet": str(file),
+                "wallet": str(key.path),
+                "encrypted": key.encrypted,
                 "address": key.address,
                 "cluster": chain.name,
                 "lamports": await endpoint.get_balance(key.address),
@@ -175,6 +185,7 @@ def _show(
         lambda: output.fields(
             [
                 ("wallet", known["wallet"]),
+                ("encrypted", known["encrypted"]),
                 ("address", known["address"]),
                 ("cluster", known["cluster"]),
                 ("SOL", amounts.sol(known["lamports"])),

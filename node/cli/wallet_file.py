@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from node.errors import UsageError
 
 if TYPE_CHECKING:
+    from node.chain.keyfile import KeyFile
+    from node.chain.passphrase import PassphraseSource
     from node.chain.wallet import Wallet
     from node.settings import Settings
 
@@ -24,7 +26,28 @@ def wallet_path(settings: Settings | None, wallet: Path | None, lane: str | None
 
 
 def load_wallet(settings: Settings | None, wallet: Path | None, lane: str | None) -> Wallet:
-    """The wallet a command works with. Raises UsageError or WalletError."""
+    """The wallet a command works with, opened; a passphrase is asked for where nothing else has it.
+
+    Raises UsageError or WalletError.
+    """
     from node.chain.wallet import Wallet
 
-    return Wallet.load(wallet_path(settings, wallet, lane))
+    return Wallet.load(wallet_path(settings, wallet, lane), passphrase_source(settings, wallet, lane))
+
+
+def read_wallet(settings: Settings | None, wallet: Path | None, lane: str | None) -> KeyFile:
+    """The key file a command works with, not opened. Raises UsageError or WalletError."""
+    from node.chain import keyfile
+
+    return keyfile.read(wallet_path(settings, wallet, lane))
+
+
+def passphrase_source(settings: Settings | None, wallet: Path | None, lane: str | None) -> PassphraseSource:
+    """Where the passphrase comes from: for a lane's key from where its agent has it, for others from a person."""
+    from node.chain.passphrase import PassphraseSource
+    from node.cli import place
+
+    if wallet is not None or settings is None:
+        return PassphraseSource()
+    own = place.lane_of(settings, lane)
+    return PassphraseSource(own.name, own.passphrase_file)

@@ -27,11 +27,11 @@ def list_(
     from node.cli import place
     from node.cli.reach import reach, target
     from node.cli.spend import watching
-    from node.cli.wallet_file import load_wallet
+    from node.cli.wallet_file import read_wallet
     from node.market.poster import Poster
 
     loaded = place.load_if_any(settings)
-    key = load_wallet(loaded, wallet, lane)
+    key = read_wallet(loaded, wallet, lane)
 
     async def read() -> tuple[Job, ...]:
         async with reach(target(loaded, cluster, ids, rpc)) as (chain, endpoint):
