@@ -35,6 +35,7 @@ class Mark(StrEnum):
     JOURNAL_UPLOADS = "journal.uploads"
     JOURNAL_PRUNE = "journal.prune"
     JOURNAL_IMAGE = "journal.image"
+    JOURNAL_GPU = "journal.gpu"
     OUTBOX_PUT = "outbox.put"
     OUTBOX_DELETE = "outbox.delete"
     OUTBOX_SPENDING = "outbox.spending"

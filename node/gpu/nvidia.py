@@ -12,6 +12,7 @@ from node.errors import GpuError
 from node.gpu.helper import Helper
 from node.gpu.meter import NewHasher, SamplingMeter, metering
 from node.gpu.samples import Sample, number, parse_reading
+from node.gpu.state import GpuState, parse_row
 from node.records import Gpu
 from node.retry import Clock, SystemClock
 
@@ -54,6 +55,11 @@ class NvidiaProvider:
             return tuple(_gpu(row) for row in there)
         except (KeyError, TypeError, ValueError) as error:
             raise GpuError(f"the GPU driver's answer makes no sense: {error}", hint="update nvidia-ml-py") from error
+
+    async def states(self, uuids: tuple[str, ...]) -> tuple[GpuState, ...]:
+        """What these GPUs are left with now."""
+        rows = await self._helper.call("state", uuids=list(uuids))
+        return tuple(parse_row(row) for row in rows)
 
     def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AbstractAsyncContextManager[SamplingMeter]:
         """Meter these GPUs while the context is open; `samples` takes the sample lines."""

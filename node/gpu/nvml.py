@@ -5,6 +5,7 @@ that; a process can be abandoned. Requests and answers are JSON lines on stdin a
 
     {"id": 1, "call": "inventory"}                        {"id": 1, "result": [...]}
     {"id": 2, "call": "sample", "uuids": ["GPU-..."]}     {"id": 2, "error": {"code": 15, "message": "..."}}
+    {"id": 3, "call": "state", "uuids": ["GPU-..."]}      {"id": 3, "result": [...]}
 
 What a GPU or driver does not offer is {"unavailable": "why"} in place of the value.
 """
@@ -19,6 +20,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
@@ -27,6 +29,8 @@ GPU_IS_LOST = 15
 RESET_REQUIRED = 16
 """NVML_ERROR_RESET_REQUIRED: it does nothing more until it is reset."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_MOST_EVENTS = 4096
+"""Reported errors taken at once: a program can cause them as fast as it likes."""
 
 
 def load_library(name: str) -> Any:
@@ -46,6 +50,9 @@ class Driver:
 
     def __init__(self, library: Any) -> None:
         self._nvml = library
+        self._events: Any = None
+        self._xids: dict[str, dict[int, int]] = {}
+        self._epoch = f"{os.getpid()}-{time.monotonic_ns()}"
         library.nvmlInit()
 
     def inventory(self) -> list[dict[str, Any]]:
@@ -94,6 +101,107 @@ class Driver:
             "utilisation": self._offer(lambda: int(nvml.nvmlDeviceGetUtilizationRates(device).gpu)),
         }
 
+    def state(self, uuids: list[str]) -> list[dict[str, Any]]:
+        """What these GPUs are left with: who uses them, what is set, what has failed. Clocks in MHz, power in mW."""
+        self._collect_xids()
+        return [self._left(uuid) for uuid in uuids]
+
+    def _left(self, uuid: str) -> dict[str, Any]:
+        nvml = self._nvml
+        device = nvml.nvmlDeviceGetHandleByUUID(uuid)
+        settings = {
+            "graphics_clock": lambda: nvml.nvmlDeviceGetApplicationsClock(device, 0),  # NVML_CLOCK_GRAPHICS
+            "memory_clock": lambda: nvml.nvmlDeviceGetApplicationsClock(device, 2),  # NVML_CLOCK_MEM
+            "graphics_offset": lambda: nvml.nvmlDeviceGetGpcClkVfOffset(device),
+            "memory_offset": lambda: nvml.nvmlDeviceGetMemClkVfOffset(device),
+            "power_limit": lambda: nvml.nvmlDeviceGetPowerManagementLimit(device),
+            "compute_mode": lambda: nvml.nvmlDeviceGetComputeMode(device),
+            "persistence": lambda: nvml.nvmlDeviceGetPersistenceMode(device),
+            "ecc_mode": lambda: nvml.nvmlDeviceGetEccMode(device)[0],
+            "mig_mode": lambda: nvml.nvmlDeviceGetMigMode(device)[0],
+            "mig_devices": lambda: self._mig_devices(device),
+        }
+        counters = {
+            # Uncorrected errors, since the driver was loaded and in all (NVML_VOLATILE_ECC, NVML_AGGREGATE_ECC).
+            "ecc_volatile": lambda: nvml.nvmlDeviceGetTotalEccErrors(device, 1, 0),
+            "ecc_aggregate": lambda: nvml.nvmlDeviceGetTotalEccErrors(device, 1, 1),
+        }
+        faults = {
+            "retirement_pending": lambda: nvml.nvmlDeviceGetRetiredPagesPendingStatus(device),
+            "remap_pending": lambda: nvml.nvmlDeviceGetRemappedRows(device)[2],
+            "remap_failure": lambda: nvml.nvmlDeviceGetRemappedRows(device)[3],
+            "recovery_action": lambda: self._recovery_action(device),
+        }
+        return {
+            "uuid": uuid,
+            "processes": self._soft(lambda: self._processes(device)),
+            "vram_used": self._soft(lambda: int(nvml.nvmlDeviceGetMemoryInfo(device).used)),
+            "settings": self._numbers(settings),
+            "counters": self._numbers(counters),
+            "faults": self._numbers(faults),
+            "epoch": self._epoch,
+            "xids": self._xids.get(uuid, {}),
+        }
+
+    def _processes(self, device: Any) -> list[dict[str, Any]]:
+        nvml = self._nvml
+        found: dict[int, int | None] = {}
+        for read in (nvml.nvmlDeviceGetComputeRunningProcesses, nvml.nvmlDeviceGetGraphicsRunningProcesses):
+            for process in read(device):
+                found[int(process.pid)] = None if process.usedGpuMemory is None else int(process.usedGpuMemory)
+        return [{"pid": pid, "used": used} for pid, used in sorted(found.items())]
+
+    def _mig_devices(self, device: Any) -> int:
+        """How many partitions there are."""
+        nvml = self._nvml
+        count = 0
+        for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(device)):
+            try:
+                nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, index)
+                count += 1
+            except nvml.NVMLError as error:
+                if _code(error) in (GPU_IS_LOST, RESET_REQUIRED):
+                    raise
+        return count
+
+    def _recovery_action(self, device: Any) -> int:
+        """What the driver asks for: 0 nothing, 1 a reset of the GPU, 2 a reboot, more: see NVML."""
+        nvml = self._nvml
+        (answer,) = nvml.nvmlDeviceGetFieldValues(device, [nvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION])
+        if answer.nvmlReturn != 0:
+            raise nvml.NVMLError(answer.nvmlReturn)
+        return int(answer.value.uiVal)
+
+    def _collect_xids(self) -> None:
+        """Take the errors that the driver has reported since the last time; what it does not report stays unknown."""
+        nvml = self._nvml
+        try:
+            if self._events is None:
+                self._events = nvml.nvmlEventSetCreate()
+                for index in range(nvml.nvmlDeviceGetCount()):
+                    device = nvml.nvmlDeviceGetHandleByIndex(index)
+                    with contextlib.suppress(nvml.NVMLError):
+                        nvml.nvmlDeviceRegisterEvents(device, nvml.nvmlEventTypeXidCriticalError, self._events)
+            for _ in range(_MOST_EVENTS):
+                event = nvml.nvmlEventSetWait_v2(self._events, 0)
+                counts = self._xids.setdefault(_text(nvml.nvmlDeviceGetUUID(event.device)), {})
+                number = int(event.eventData)
+                counts[number] = counts.get(number, 0) + 1
+        except (nvml.NVMLError, AttributeError):  # none waits, or none are told of here
+            return
+
+    def _numbers(self, reads: dict[str, Callable[[], Any]]) -> dict[str, int]:
+        """Those that are offered."""
+        found = {name: self._soft(lambda read=read: int(read())) for name, read in reads.items()}
+        return {name: value for name, value in found.items() if isinstance(value, int)}
+
+    def _soft(self, read: Callable[[], Any]) -> Any:
+        """As `_offer`; what an older binding or driver does not know by name is not offered either."""
+        try:
+            return self._offer(read)
+        except AttributeError as error:
+            return {"unavailable": str(error)}
+
     def _offer(self, read: Callable[[], Any]) -> Any:
         try:
             return read()
@@ -118,6 +226,8 @@ def main(arguments: list[str]) -> int:
             driver = driver or Driver(load_library(library_name))
             if request["call"] == "inventory":
                 answer["result"] = driver.inventory()
+            elif request["call"] == "state":
+                answer["result"] = driver.state([str(uuid) for uuid in request["uuids"]])
             else:
                 answer["result"] = driver.sample([str(uuid) for uuid in request["uuids"]])
         except Exception as error:  # whatever the binding raises is an answer

@@ -10,6 +10,7 @@ from node.errors import GpuError
 from node.gpu.meter import NewHasher
 from node.gpu.nvidia import NvidiaProvider
 from node.gpu.simulated import SimulatedProvider
+from node.gpu.state import GpuState
 from node.records import EnergyReading, Gpu
 
 ProviderSetting = Literal["auto", "nvidia", "simulated"]
@@ -33,6 +34,10 @@ class GpuProvider(Protocol):
 
     async def inventory(self) -> tuple[Gpu, ...]:
         """The GPUs that are there now; raises GpuError when the driver does not answer."""
+        ...
+
+    async def states(self, uuids: tuple[str, ...]) -> tuple[GpuState, ...]:
+        """What these GPUs are left with now: who uses them, what is set, what has failed. Raises GpuError."""
         ...
 
     def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AbstractAsyncContextManager[Meter]:

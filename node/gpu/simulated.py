@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from node.errors import GpuError
+from node.gpu.state import GpuState
 from node.records import EnergyReading, Gpu
 
 SIMULATED_UUID_PREFIX = "GPU-simulated-"
@@ -59,6 +60,10 @@ class SimulatedProvider:
             return frozenset() if self._lost is None else frozenset(self._lost.read_text("utf-8").split())
         except (OSError, ValueError):
             return frozenset()
+
+    async def states(self, uuids: tuple[str, ...]) -> tuple[GpuState, ...]:
+        """Nothing is known of what is not there."""
+        return tuple(GpuState(uuid) for uuid in uuids)
 
     @asynccontextmanager
     async def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AsyncIterator[SimulatedMeter]:  # noqa: ARG002

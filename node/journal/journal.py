@@ -12,6 +12,7 @@ from node.errors import JournalError, WrongCluster
 from node.journal import rows
 from node.journal.codec import encode
 from node.journal.database import Database, Relief
+from node.journal.gpu_states import GpuStateRows
 from node.journal.images import ImageRows
 from node.journal.outbox import OutboxRows
 from node.journal.pruning import Keep, Pruner
@@ -43,6 +44,8 @@ class Journal(JournalReader):
         """Documents that stores have not taken yet."""
         self.images = ImageRows(database, now)
         """Images that the agent pulled."""
+        self.gpu_states = GpuStateRows(database, now)
+        """What GPUs were like before the jobs that were given them."""
 
     @classmethod
     async def open(cls, path: Path, now: Callable[[], float] = time.time, relieve: Relief = lambda: False) -> Journal:

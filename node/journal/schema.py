@@ -165,7 +165,19 @@ CREATE INDEX uploads_by_store ON uploads (store, due);
 CREATE INDEX events_by_time ON events (time);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS)
+_GPU_STATES = """
+-- What a lane's GPUs were like before the job that was given them; a row stays until they were looked at after it.
+CREATE TABLE gpu_states (
+    lane TEXT NOT NULL,
+    uuid TEXT NOT NULL,
+    run TEXT NOT NULL,
+    taken REAL NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (lane, uuid)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS, _GPU_STATES)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
