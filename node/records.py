@@ -233,6 +233,10 @@ class IsolationProfile(StrEnum):
     """None at all."""
 
 
+DRIVER_CAPABILITIES = ("compute", "utility", "video")
+"""Parts of the GPU driver, by NVIDIA's names, that ordinary images need."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """One container, complete: the container room needs nothing else to start it."""
@@ -251,7 +255,7 @@ class ContainerSpec:
     limits: Limits
     profile: IsolationProfile
     runtime: str = "runc"
-    gpu_capabilities: tuple[str, ...] = ("compute", "utility", "video")
+    gpu_capabilities: tuple[str, ...] = DRIVER_CAPABILITIES
     """What of the GPU driver its libraries give it (NVIDIA's names); counts with a GPU only."""
 
 

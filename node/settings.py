@@ -13,8 +13,10 @@ from solders.pubkey import Pubkey
 
 from node.countries import COUNTRY_CODES
 from node.paths import Paths, default_paths
+from node.settings_gpu import GpuSettings
 from node.settings_isolation import EngineSettings, IsolationRule, LimitSettings
 from node.settings_section import Section, Size, parse_size
+from node.settings_security import SecuritySettings
 
 
 class RpcSettings(Section):
@@ -106,13 +108,6 @@ class HostSettings(Section):
     def country_number(self) -> int:
         """The ISO 3166-1 numeric code the nodes program stores."""
         return COUNTRY_CODES[self.country]
-
-
-class GpuSettings(Section):
-    """Which GPUs this host offers."""
-
-    provider: Literal["auto", "nvidia", "simulated"] = "auto"
-    """`simulated` is refused on every cluster but a localnet."""
 
 
 class PolicySettings(Section):
@@ -242,6 +237,7 @@ class Settings(Section):
     journal: JournalSettings = JournalSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     health: HealthSettings = HealthSettings()
+    security: SecuritySettings = SecuritySettings()
     paths: PathSettings = Field(default_factory=PathSettings)
     lanes: tuple[LaneSettings, ...] = Field(min_length=1)
 

@@ -147,6 +147,22 @@ class HostHealth(Protocol):
         ...
 
 
+class Hygiene(Protocol):
+    """Sees that a job leaves the lane's GPUs as it found them."""
+
+    async def begin(self, run: Address, uuids: tuple[str, ...]) -> tuple[str, ...]:
+        """Keep what the GPUs are like before a run; lines worth telling."""
+        ...
+
+    async def settle(self) -> None:
+        """Return when they are as they were before the last run; raises LaneDegraded or GpuError."""
+        ...
+
+    async def accept(self) -> None:
+        """Take what was found and told for the new normal."""
+        ...
+
+
 # --- the job ------------------------------------------------------------------------------------------------
 
 

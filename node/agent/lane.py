@@ -99,12 +99,13 @@ class Lane:
 
     async def resume(self) -> None:
         """Undo drain and pause; a degraded lane looks again at once."""
+        await self._services.jobs.hygiene.accept()
         await self._wish("", None)
 
     async def adopt(self) -> None:
         """As resume, and take over a queue place or run that the journal did not ask for."""
         self._adopting = True
-        await self._wish("", None)
+        await self.resume()
 
     def quit(self) -> None:
         """Give the job at hand back, leave the queue, and end the lane; `run` returns when that is done."""
@@ -251,6 +252,7 @@ class Lane:
             await self._rest(standing, row)
         else:
             if standing.position is None:
+                await self._services.jobs.hygiene.settle()
                 await self._join()
             assignment = await self._serve()
         if assignment is not None:

@@ -45,6 +45,7 @@ class Papers:
             profile=engine.profile,
             runtime=engine.runtime,
             lane=self.lane,
+            gpu_capabilities=self.settings.gpu.capabilities,
         )
         admit(plan, assignment.job, self.settings.policy)
         return plan

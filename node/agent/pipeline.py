@@ -9,12 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from node.agent.edges import ChainTime, Drawer, Fetcher, JobDesk, LaneMarket, MeterMaker, Operations, Publisher
+from node.agent.edges import (
+    ChainTime,
+    Drawer,
+    Fetcher,
+    Hygiene,
+    JobDesk,
+    LaneMarket,
+    MeterMaker,
+    Operations,
+    Publisher,
+)
+from node.agent.hygiene import NoHygiene
 from node.agent.monitor import JobMonitor
 from node.agent.stages.admit import Readiness, admit
 from node.agent.stages.fetch import fetch
@@ -63,6 +74,8 @@ class JobServices:
     clock: Clock
     chain: ChainTime
     """What deadlines are counted by."""
+    hygiene: Hygiene = field(default_factory=NoHygiene)
+    """Sees that a job leaves the lane's GPUs as it found them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +169,10 @@ class JobPipeline:
         fetched = await self._record(Stage.FETCH, FetchedDefinition)
         services = self._services
         record = await admit(self._monitor, fetched, services.desk, services.readiness, services.clock)
-        for note in record.notes if isinstance(record, Plan) else ():
+        if not isinstance(record, Plan):
+            return record
+        uses = await services.hygiene.begin(self._run, tuple(gpu.uuid for gpu in record.gpus)) if record.gpus else ()
+        for note in (*record.notes, *uses):
             await services.journal.add_event(note, lane=self.assignment.lane, job=self.assignment.job.address)
         return record
 

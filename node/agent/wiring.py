@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from node.agent.health.board import LaneHealth
 from node.agent.health.fitting import Health, open_health
 from node.agent.host import HostFacts, measure_host
 from node.agent.housekeeping import OpenWork, image_cache, space_ledger, sweeping, tidying
+from node.agent.hygiene import LaneHygiene, Tolerance
 from node.agent.lane import Lane, LaneServices
 from node.agent.papers import Papers, host_card
 from node.agent.pipeline import JobServices
@@ -60,7 +61,7 @@ from node.market.context import MarketContext
 from node.market.effects import effect_of_row
 from node.market.register import RegisterResult
 from node.market.settle import settled_run
-from node.records import Address, OutboxRow
+from node.records import Address, OutboxRow, SubjectHealth
 from node.retry import Clock, SystemClock
 from node.settings import LaneSettings, RpcSettings, Settings
 
@@ -94,6 +95,12 @@ class Host:
     facts: HostFacts
     check: HostCheck
     health: Health
+    hygiene: Mapping[str, LaneHygiene]
+    """By the lane's name."""
+
+    def subjects(self) -> tuple[SubjectHealth, ...]:
+        """How everything that the agent depends on stands."""
+        return (*self.health.watch.subjects, *(each for lane in self.hygiene.values() for each in lane.subjects))
 
 
 async def run_agent(settings: Settings) -> None:
@@ -132,7 +139,7 @@ async def run_agent(settings: Settings) -> None:
             data=settings.locations.data,
             log_name=host.runner.log_name,
             stopping=supervisor.stop,
-            health=lambda: host.health.watch.subjects,
+            health=host.subjects,
         )
         await stack.enter_async_context(ControlServer(port, settings.locations.control_socket))
         stack.enter_context(supervisor.signals())
@@ -196,12 +203,18 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         facts=facts,
         check=check,
         health=await open_health(settings, engine, rpc, gpus.inventory, journal, ballast, clock),
+        hygiene=_hygiene(settings, gpus, journal, clock),
     )
 
 
 def open_wallet(lane: LaneSettings) -> Wallet:
     """The lane's key, opened. Raises WalletError."""
     return Wallet.load(lane.wallet.expanduser(), PassphraseSource(lane.name, lane.passphrase_file))
+
+
+def _hygiene(settings: Settings, gpus: GpuProvider, journal: Journal, clock: Clock) -> dict[str, LaneHygiene]:
+    tolerance = Tolerance(settings.gpu.vram_slack_bytes, settings.gpu.settle)
+    return {lane.name: LaneHygiene(lane.name, gpus.states, journal, clock, tolerance) for lane in settings.lanes}
 
 
 def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
@@ -213,6 +226,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
     context = _context(host, lane, signer, _reopening(host.journal, reopened))
     registrar = _registrar(host, signer)
     gpus = LaneGpus(host.gpus, lane.gpus)
+    hygiene = host.hygiene[lane.name]
     jobs = JobServices(
         market=MarketCounter(context, market, host.subscriptions, registrar, reopened),
         journal=host.journal,
@@ -226,6 +240,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         samples=settings.locations.data / "samples",
         clock=host.clock,
         chain=host.health.chain,
+        hygiene=hygiene,
     )
     health = LaneHealth(host.health.board, lane.name)
     return Lane(lane.name, market, LaneServices(jobs=jobs, check=host.check.run, gpus=gpus.current, health=health))

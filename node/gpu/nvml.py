@@ -192,8 +192,8 @@ class Driver:
 
     def _numbers(self, reads: dict[str, Callable[[], Any]]) -> dict[str, int]:
         """Those that are offered."""
-        found = {name: self._soft(lambda read=read: int(read())) for name, read in reads.items()}
-        return {name: value for name, value in found.items() if isinstance(value, int)}
+        found = {name: self._soft(read) for name, read in reads.items()}
+        return {name: int(value) for name, value in found.items() if isinstance(value, (int, bool))}
 
     def _soft(self, read: Callable[[], Any]) -> Any:
         """As `_offer`; what an older binding or driver does not know by name is not offered either."""

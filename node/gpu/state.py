@@ -1,4 +1,4 @@
-"""What a GPU is left with: who uses it, what is set, what has failed. What it does not offer is absent, never a zero."""
+"""What a GPU is left with: who uses it, what is set, what has failed. What is not offered is absent, never zero."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from node.errors import JobRefused
 from node.job.literals import GlobalValues, interpolate, without_empty
 from node.job.models import ContainerRun, Definition, Global, Operation
-from node.records import Address, ContainerSpec, IsolationProfile, Limits, Plan, PlannedOperation
+from node.records import DRIVER_CAPABILITIES, Address, ContainerSpec, IsolationProfile, Limits, Plan, PlannedOperation
 
 LABEL_LANE = "gpunode.lane"
 LABEL_JOB = "gpunode.job"
@@ -46,6 +46,7 @@ def make_plan(
     profile: IsolationProfile,
     runtime: str,
     lane: str,
+    gpu_capabilities: Sequence[str] = DRIVER_CAPABILITIES,
     frps_address: str | None = None,
 ) -> Plan:
     """What will run, in order.
@@ -79,6 +80,7 @@ def make_plan(
         limits=limits,
         profile=profile,
         runtime=runtime,
+        gpu_capabilities=tuple(gpu_capabilities),
     )
     planned = PlannedOperation(
         index=0,

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from node.agent.health.board import HealthBoard
 from node.agent.health.chain_clock import ChainClock, ChainMoment
+from node.agent.hygiene import LaneHygiene, Tolerance
 from node.agent.lane import Lane, LaneServices
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
 from node.agent.stages.admit import Readiness
 from node.errors import GpunodeError
+from node.gpu.state import GpuState
 from node.journal.journal import Journal
 from node.records import Address, Assignment, Gpu, LanePhase, Stage
 from tests.agent.clock import FakeClock
@@ -47,6 +49,10 @@ class World:
         self.gpus: tuple[Gpu, ...] = (GPU,)
         self.gpu_error: GpunodeError | None = None
         self.check_error: GpunodeError | None = None
+        self.gpu_state = GpuState(GPU.uuid)
+        """What the lane's GPU is left with; blank: it tells nothing."""
+        self.state_error: GpunodeError | None = None
+        self.looks = 0
         self.disk_free = 0
         self.no_space = ""
         self.reserved: dict[Address, tuple[str, ...]] = {}
@@ -74,6 +80,12 @@ class World:
             raise self.gpu_error
         return self.gpus
 
+    async def _states(self, uuids: tuple[str, ...]) -> tuple[GpuState, ...]:
+        self.looks += 1
+        if self.state_error is not None:
+            raise self.state_error
+        return tuple(self.gpu_state for uuid in uuids if uuid == self.gpu_state.uuid)
+
     async def _reserve(self, run: Address, images: Sequence[str]) -> str:
         self.reserved[run] = tuple(images)
         return self.no_space
@@ -96,7 +108,12 @@ class World:
             samples=self.folder / "samples",
             clock=self.clock,
             chain=self.chain_clock,
+            hygiene=self.hygiene(),
         )
+
+    def hygiene(self) -> LaneHygiene:
+        tolerance = Tolerance(vram=256 * 1024**2, seconds=30.0)
+        return LaneHygiene("main", self._states, self.journal, self.clock, tolerance, proc=self.folder / "proc")
 
     def pipeline(self, a: Assignment) -> JobPipeline:
         callbacks = Callbacks(

@@ -10,8 +10,8 @@ ELSEWHERE: dict[Mark, str] = {
     Mark.JOURNAL_PRUNE: "removes what is months old, in small transactions of which each may be missing; "
     "tests/journal/test_pruning.py",
     Mark.JOURNAL_IMAGE: "where a registry can be run: scenario `pull`",
-    Mark.JOURNAL_GPU: "the state of NVIDIA GPUs before a job; a simulated one has none. tests/agent/test_hygiene.py ends the "
-    "agent before and after it",
+    Mark.JOURNAL_GPU: "the state of NVIDIA GPUs before a job; a simulated one has none. tests/agent/test_hygiene.py "
+    "ends the agent before and after it",
     Mark.ENGINE_PULL: "where a registry can be run: scenario `pull`",
     Mark.ENGINE_REMOVE_IMAGE: "where a registry can be run: scenario `pull`",
 }

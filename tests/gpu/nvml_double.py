@@ -1,8 +1,11 @@
 """Stands in for the NVML binding inside the helper process: a script of what each call returns, read from a file.
 
+The file is read anew whenever it has changed, so that a test can let things happen to a GPU.
+
 The file (named by NVML_DOUBLE) is JSON: {"driver", "cuda", "devices": [{"uuid", "name", "vram", "cc", "limit",
 "energy": [...], "power": [...], "utilisation": [...]}], "init": error code or null}. A list is what successive reads
-give (its last value stays); a value {"error": 3} raises that NVML error, {"hang": true} never returns.
+give (its last value stays); a value {"error": 3} raises that NVML error, {"hang": true} never returns. What a device
+does not have in the script is not supported. `xids` is a list of errors yet to be reported.
 """
 
 from __future__ import annotations
@@ -33,8 +36,24 @@ _script: dict[str, Any] = {}
 _reads: dict[tuple[int, str], int] = {}
 
 
+_seen: dict[str, int] = {}
+_reported: dict[int, int] = {}
+NVML_FI_DEV_GET_GPU_RECOVERY_ACTION = 230
+nvmlEventTypeXidCriticalError = 8  # noqa: N816
+
+
+def _load() -> None:
+    path = Path(os.environ["NVML_DOUBLE"])
+    changed = path.stat().st_mtime_ns
+    if _seen.get("at") != changed:
+        _seen["at"] = changed
+        _script.clear()
+        _script.update(json.loads(path.read_text()))
+        _reads.clear()
+
+
 def nvmlInit() -> None:  # noqa: N802
-    _script.update(json.loads(Path(os.environ["NVML_DOUBLE"]).read_text()))
+    _load()
     if _script.get("init") is not None:
         raise NVMLError(_script["init"])
 
@@ -48,7 +67,8 @@ def _play(value: Any) -> Any:
 
 
 def _read(device: int, name: str) -> Any:
-    values = _script["devices"][device][name]
+    _load()
+    values = _script["devices"][device].get(name, {"error": 3})
     if not isinstance(values, list):
         return _play(values)
     position = _reads.get((device, name), 0)
@@ -88,7 +108,9 @@ def nvmlDeviceGetName(device: int) -> str:  # noqa: N802
 
 
 def nvmlDeviceGetMemoryInfo(device: int) -> SimpleNamespace:  # noqa: N802
-    return SimpleNamespace(total=_read(device, "vram"))
+    total = _read(device, "vram")
+    used = _script["devices"][device].get("vram_used", 0)
+    return SimpleNamespace(total=total, used=_play(used))
 
 
 def nvmlDeviceGetCudaComputeCapability(device: int) -> tuple[int, int]:  # noqa: N802
@@ -110,3 +132,96 @@ def nvmlDeviceGetPowerUsage(device: int) -> int:  # noqa: N802
 
 def nvmlDeviceGetUtilizationRates(device: int) -> SimpleNamespace:  # noqa: N802
     return SimpleNamespace(gpu=_read(device, "utilisation"))
+
+
+def _processes(device: int, name: str) -> list[SimpleNamespace]:
+    return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in _pairs(device, name)]
+
+
+def _pairs(device: int, name: str) -> Any:
+    _load()
+    return _play(_script["devices"][device].get(name, []))
+
+
+def nvmlDeviceGetComputeRunningProcesses(device: int) -> list[SimpleNamespace]:  # noqa: N802
+    return _processes(device, "compute")
+
+
+def nvmlDeviceGetGraphicsRunningProcesses(device: int) -> list[SimpleNamespace]:  # noqa: N802
+    return _processes(device, "graphics")
+
+
+def nvmlDeviceGetApplicationsClock(device: int, kind: int) -> int:  # noqa: N802
+    return int(_read(device, {0: "graphics_clock", 2: "memory_clock"}[kind]))
+
+
+def nvmlDeviceGetPowerManagementLimit(device: int) -> int:  # noqa: N802
+    return int(_read(device, "power_limit"))
+
+
+def nvmlDeviceGetComputeMode(device: int) -> int:  # noqa: N802
+    return int(_read(device, "compute_mode"))
+
+
+def nvmlDeviceGetPersistenceMode(device: int) -> int:  # noqa: N802
+    return int(_read(device, "persistence"))
+
+
+def nvmlDeviceGetEccMode(device: int) -> list[int]:  # noqa: N802
+    return [int(_read(device, "ecc_mode")), 1]
+
+
+def nvmlDeviceGetMigMode(device: int) -> list[int]:  # noqa: N802
+    return [int(_read(device, "mig_mode")), 0]
+
+
+def nvmlDeviceGetMaxMigDeviceCount(device: int) -> int:  # noqa: N802
+    return 7 if _read(device, "mig_mode") else 0
+
+
+def nvmlDeviceGetMigDeviceHandleByIndex(device: int, index: int) -> int:  # noqa: N802
+    if index >= _read(device, "mig_devices"):
+        raise NVMLError(6)
+    return 1000 + index
+
+
+def nvmlDeviceGetTotalEccErrors(device: int, kind: int, counter: int) -> int:  # noqa: N802
+    assert kind == 1
+    return int(_read(device, ("ecc_volatile", "ecc_aggregate")[counter]))
+
+
+def nvmlDeviceGetRetiredPagesPendingStatus(device: int) -> int:  # noqa: N802
+    return int(_read(device, "retirement_pending"))
+
+
+def nvmlDeviceGetRemappedRows(device: int) -> tuple[int, int, int, int]:  # noqa: N802
+    return (0, 0, int(_read(device, "remap_pending")), int(_read(device, "remap_failure")))
+
+
+def nvmlDeviceGetFieldValues(device: int, fields: list[int]) -> list[SimpleNamespace]:  # noqa: N802
+    assert fields == [NVML_FI_DEV_GET_GPU_RECOVERY_ACTION]
+    value = _script["devices"][device].get("recovery_action")
+    if value is None:
+        return [SimpleNamespace(nvmlReturn=3, value=SimpleNamespace(uiVal=0))]
+    return [SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=value))]
+
+
+def nvmlEventSetCreate() -> str:  # noqa: N802
+    return "events"
+
+
+def nvmlDeviceRegisterEvents(device: int, kinds: int, events: str) -> None:  # noqa: N802
+    assert (kinds, events) == (8, "events")
+    if "xids" not in _script["devices"][device]:
+        raise NVMLError(3)
+
+
+def nvmlEventSetWait_v2(events: str, milliseconds: int) -> SimpleNamespace:  # noqa: N802
+    assert (events, milliseconds) == ("events", 0)
+    _load()
+    for index, device in enumerate(_script["devices"]):
+        told = _reported.get(index, 0)
+        if told < len(device.get("xids", [])):
+            _reported[index] = told + 1
+            return SimpleNamespace(device=index, eventData=device["xids"][told])
+    raise NVMLError(10)
