@@ -548,7 +548,7 @@ class SubjectHealth:
     """One thing that the agent depends on, as last judged."""
 
     subject: str
-    """`engine`, `rpc`, `gpu`, `disk` or `clock`."""
+    """`engine`, `rpc`, `gpu`, `disk`, `clock`, `escapes` or `gpu sharing`."""
     lane: str
     """The lane it is looked at for; empty: the whole host."""
     state: HealthState

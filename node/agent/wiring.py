@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from node import __version__
 from node.agent.counter import MarketCounter
 from node.agent.courier import Courier
+from node.agent.escapes.gate import EscapeGate, Sources, open_gate
 from node.agent.health.ballast import Ballast, RelievedDrawer
 from node.agent.health.board import LaneHealth
 from node.agent.health.fitting import Health, open_health
@@ -97,6 +98,12 @@ class Host:
     health: Health
     hygiene: Mapping[str, LaneHygiene]
     """By the lane's name."""
+    escapes: EscapeGate
+
+    async def fitness(self) -> None:
+        """Whether lanes may take jobs on this host; raises what HostCheck and EscapeGate raise."""
+        await self.check.run()
+        await self.escapes.require()
 
     def subjects(self) -> tuple[SubjectHealth, ...]:
         """How everything that the agent depends on stands."""
@@ -186,6 +193,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         images=cache,
         disk=DiskTerms(settings.limits.disk_job_bytes, settings.limits.disk_free_bytes),
     )
+    escapes = open_gate(settings, Sources(engine.info, gpus.inventory), clock)
     return Host(
         settings=settings,
         cluster=cluster,
@@ -202,7 +210,8 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         space=space_ledger(engine, disk, cache, work, manifests, settings.limits),
         facts=facts,
         check=check,
-        health=await open_health(settings, engine, rpc, gpus.inventory, journal, ballast, clock),
+        health=await open_health(settings, engine, rpc, gpus.inventory, journal, ballast, clock, escapes),
+        escapes=escapes,
         hygiene=_hygiene(settings, gpus, journal, clock),
     )
 
@@ -243,7 +252,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         hygiene=hygiene,
     )
     health = LaneHealth(host.health.board, lane.name)
-    return Lane(lane.name, market, LaneServices(jobs=jobs, check=host.check.run, gpus=gpus.current, health=health))
+    return Lane(lane.name, market, LaneServices(jobs=jobs, check=host.fitness, gpus=gpus.current, health=health))
 
 
 async def register_lane(settings: Settings, lane: LaneSettings) -> RegisterResult:

@@ -19,7 +19,7 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from node.container.docker_views import container_view, image_info
+from node.container.docker_views import container_view, engine_part, image_info
 from node.container.engine import (
     ContainerView,
     EngineEvent,
@@ -88,6 +88,8 @@ class DockerEngine:
             security_options=tuple(info.get("SecurityOptions") or ()),
             root_dir=str(info.get("DockerRootDir", "")),
             warnings=tuple(info.get("Warnings") or ()),
+            parts=tuple(engine_part(raw) for raw in version.get("Components") or ()),
+            operating_system=str(info.get("OperatingSystem") or ""),
             backing=next((str(row[1]) for row in info.get("DriverStatus") or () if row[0] == "Backing Filesystem"), ""),
         )
 

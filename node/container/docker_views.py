@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.container.engine import ContainerView, ImageInfo
+from node.container.engine import ContainerView, EnginePart, ImageInfo
 
 
 def image_info(raw: dict[str, Any]) -> ImageInfo:
@@ -55,3 +55,9 @@ def _writable(raw: dict[str, Any]) -> tuple[str, ...]:
 
 def _words(value: object) -> tuple[str, ...] | None:
     return tuple(str(word) for word in value) if isinstance(value, list) else None
+
+
+def engine_part(raw: dict[str, Any]) -> EnginePart:
+    """One of the Components in the engine's answer to `GET /version`."""
+    details = raw.get("Details") or {}
+    return EnginePart(str(raw.get("Name", "")), str(raw.get("Version", "")), str(details.get("GitCommit", "")))

@@ -23,6 +23,16 @@ StreamName = Literal["stdout", "stderr"]
 
 
 @dataclass(frozen=True, slots=True)
+class EnginePart:
+    """A program that the engine works with, as it names it: containerd, runc, docker-init."""
+
+    name: str
+    version: str
+    revision: str
+    """The commit it was built from; distributions put their package's version here."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What the engine says of itself and its host."""
 
@@ -39,6 +49,9 @@ class EngineInfo:
     root_dir: str
     """Folder that images and containers fill up (for disk checks)."""
     warnings: tuple[str, ...] = ()
+    parts: tuple[EnginePart, ...] = ()
+    operating_system: str = ""
+    """Of the engine's host, for people."""
     backing: str = ""
     """File system below the storage driver, as the engine names it (`extfs`, `xfs`, …)."""
 

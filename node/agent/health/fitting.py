@@ -10,7 +10,7 @@ from typing import Protocol
 from node.agent.health.ballast import Ballast
 from node.agent.health.board import GPU, HealthBoard
 from node.agent.health.chain_clock import CLOCK_SYSVAR, ChainClock, ChainMoment, decode_clock
-from node.agent.health.probes import ClockProbe, DiskProbe, EngineProbe, GpuProbe, Pinged, RpcProbe
+from node.agent.health.probes import ClockProbe, DiskProbe, EngineProbe, GpuProbe, Pinged, Probe, RpcProbe
 from node.agent.health.verdict import Patience
 from node.agent.health.watch import HealthWatch, Watched
 from node.chain.rpc import Rpc
@@ -22,6 +22,9 @@ from node.retry import Clock
 from node.settings import Settings
 
 FOREVER = float("inf")
+ESCAPES = "escapes"
+AT_ONCE = Patience(failures=1, failures_over=0.0, successes=1, successes_over=0.0, unknown_limit=FOREVER)
+"""For what does not flutter: versions of software."""
 
 
 class ProbedEngine(Pinged, Protocol):
@@ -49,6 +52,7 @@ async def open_health(
     journal: Journal,
     ballast: Ballast,
     clock: Clock,
+    escapes: Probe,
 ) -> Health:
     """Everything in place, the ballast too; looked at once `watch.run` runs."""
     await asyncio.to_thread(ballast.restore)
@@ -77,6 +81,7 @@ async def open_health(
             within=60.0,
         ),
     ]
+    watched.append(Watched(ESCAPES, escapes, AT_ONCE, every=60.0, within=60.0))
     # A driver without its persistence daemon takes many seconds to wake up.
     watched += [
         Watched(GPU, GpuProbe(inventory, lane.gpus), work, lane=lane.name, within=45.0) for lane in settings.lanes
