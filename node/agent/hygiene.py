@@ -18,6 +18,7 @@ from node.journal.gpu_states import KeptStates
 from node.journal.journal import Journal
 from node.records import Address, HealthState, SubjectHealth
 from node.retry import Clock
+from node.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -37,20 +38,24 @@ class Tolerance:
     """For which what may go away by itself is waited for."""
 
 
+ReadStates = Callable[[tuple[str, ...]], Awaitable[tuple[GpuState, ...]]]
+"""What GPUs are left with now, by their UUIDs; raises GpuError."""
+
+
 class LaneHygiene:
     """The GPUs of one lane, before and after each of its jobs."""
 
     def __init__(
         self,
         lane: str,
-        states: Callable[[tuple[str, ...]], Awaitable[tuple[GpuState, ...]]],
+        states: ReadStates,
         journal: Journal,
         clock: Clock,
         tolerance: Tolerance,
         *,
         proc: Path = Path("/proc"),
     ) -> None:
-        """`states`: what these GPUs are left with now; raises GpuError. `proc`: where processes are looked up."""
+        """`proc`: where processes are looked up."""
         self._lane = lane
         self._states = states
         self._journal = journal
@@ -171,6 +176,12 @@ class LaneHygiene:
             since=self._clock.time() if known is None else known.since,
             hinders=False,
         )
+
+
+def open_hygiene(settings: Settings, states: ReadStates, journal: Journal, clock: Clock) -> dict[str, LaneHygiene]:
+    """One for each lane of the settings, by the lane's name."""
+    tolerance = Tolerance(settings.gpu.vram_slack_bytes, settings.gpu.settle)
+    return {lane.name: LaneHygiene(lane.name, states, journal, clock, tolerance) for lane in settings.lanes}
 
 
 class NoHygiene:

@@ -18,7 +18,7 @@ from node.agent.health.board import LaneHealth
 from node.agent.health.fitting import Health, open_health
 from node.agent.host import HostFacts, measure_host
 from node.agent.housekeeping import OpenWork, image_cache, space_ledger, sweeping, tidying
-from node.agent.hygiene import LaneHygiene, Tolerance
+from node.agent.hygiene import LaneHygiene, open_hygiene
 from node.agent.lane import Lane, LaneServices
 from node.agent.papers import Papers, host_card
 from node.agent.pipeline import JobServices
@@ -212,18 +212,13 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         check=check,
         health=await open_health(settings, engine, rpc, gpus.inventory, journal, ballast, clock, escapes),
         escapes=escapes,
-        hygiene=_hygiene(settings, gpus, journal, clock),
+        hygiene=open_hygiene(settings, gpus.states, journal, clock),
     )
 
 
 def open_wallet(lane: LaneSettings) -> Wallet:
     """The lane's key, opened. Raises WalletError."""
     return Wallet.load(lane.wallet.expanduser(), PassphraseSource(lane.name, lane.passphrase_file))
-
-
-def _hygiene(settings: Settings, gpus: GpuProvider, journal: Journal, clock: Clock) -> dict[str, LaneHygiene]:
-    tolerance = Tolerance(settings.gpu.vram_slack_bytes, settings.gpu.settle)
-    return {lane.name: LaneHygiene(lane.name, gpus.states, journal, clock, tolerance) for lane in settings.lanes}
 
 
 def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:

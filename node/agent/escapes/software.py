@@ -12,6 +12,8 @@ import logging
 import os
 import re
 import shutil
+import signal
+import zlib
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,17 +83,16 @@ class Machine:
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.DEVNULL,
                     env={"PATH": self._path, "LC_ALL": "C"},
+                    start_new_session=True,
                 )
-                assert process.stdout is not None
-                said = await process.stdout.read(_MOST_OUTPUT)
+                said = await _all_of(process)
                 code = await process.wait()
         except (OSError, TimeoutError) as error:
-            log.debug("%s does not answer: %s", program, error)
+            log.debug("%s does not answer: %s", program, error or "too late")
             return None
         finally:
             if process is not None and process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                await _end(process)
         return said.decode("utf-8", "replace") if code == 0 else None
 
     def system(self) -> System:
@@ -105,12 +106,13 @@ class Machine:
         return System(fields.get("ID", ""), fields.get("VERSION_ID", ""), fields.get("PRETTY_NAME", ""))
 
     def changelog(self, package: str) -> frozenset[str] | None:
-        """CVEs that a Debian package's changelog names; None where it is not kept here."""
-        for name in ("changelog.Debian.gz", "changelog.gz"):
-            for each in sorted((self._root / "usr/share/doc" / package).glob(name.replace(".gz", "*.gz"))):
-                with contextlib.suppress(OSError, EOFError, ValueError), gzip.open(each) as file:
-                    return frozenset(_CVE.findall(file.read(_MOST_CHANGELOG).decode("utf-8", "replace")))
-        return None
+        """CVEs that a Debian package's changelogs name (rebuilds have one of their own beside it); None where none is
+        kept here."""
+        texts = []
+        for each in sorted((self._root / "usr/share/doc" / package).glob("changelog*.gz")):
+            with contextlib.suppress(OSError, EOFError, ValueError, zlib.error), gzip.open(each) as file:
+                texts.append(file.read(_MOST_CHANGELOG).decode("utf-8", "replace"))
+        return frozenset(_CVE.findall("\n".join(texts))) if any(texts) else None
 
     async def package(self, names: Iterable[str]) -> tuple[str, str]:
         """The first of these packages that dpkg or rpm has: its name and version; empty where neither has any."""
@@ -131,6 +133,26 @@ class Machine:
             return found
         said = await self.ask("rpm", "-q", "--changelog", package)
         return None if said is None else frozenset(_CVE.findall(said))
+
+
+async def _all_of(process: asyncio.subprocess.Process) -> bytes:
+    """What it prints; raises OSError where that has no end."""
+    assert process.stdout is not None
+    said = b""
+    while piece := await process.stdout.read(65_536):
+        said += piece
+        if len(said) > _MOST_OUTPUT:
+            raise OSError("it says too much")
+    return said
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill it with whatever it has started, and let go of it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await process.wait()
 
 
 async def survey(
