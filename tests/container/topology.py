@@ -6,7 +6,8 @@
 
 Three namespaces joined by cables (veth). `host` runs an engine of its own; the agent's parts, or whole programs, run in
 it by `topology.host.run(...)` and `topology.host.command(...)`. Nothing of it touches the machine's own network or
-engine. It needs root, `ip`, `nsenter` and dockerd; `topology()` raises NoEngine where one is missing, so a fixture reads
+engine. It needs root, `ip`, `nsenter` and dockerd; `topology()` raises NoEngine where one is missing, so a fixture
+reads
 
     @pytest.fixture
     def place(...):
