@@ -561,6 +561,15 @@ class SubjectHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class Relaxation:
+    """A setting in force that keeps jobs or strangers less strictly than the agent does by itself."""
+
+    setting: str
+    meaning: str
+    """What it lets happen."""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentStatus:
     """The running agent at a glance."""
 
@@ -573,6 +582,7 @@ class AgentStatus:
     gpus: tuple[Gpu, ...]
     lanes: tuple[LaneStatus, ...]
     health: tuple[SubjectHealth, ...] = ()
+    relaxations: tuple[Relaxation, ...] = ()
 
 
 # --- transactions on their way to the chain -----------------------------------------------------------------

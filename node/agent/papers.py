@@ -11,6 +11,7 @@ from node.chain.clusters import Cluster
 from node.chain.wallet import Signer
 from node.container.log import read_entries
 from node.job.definition import parse_definition
+from node.job.isolation import keep
 from node.job.plan import make_plan
 from node.job.policy import admit
 from node.job.result import encode_result, flow_state
@@ -47,6 +48,7 @@ class Papers:
             lane=self.lane,
             gpu_capabilities=self.settings.gpu.capabilities,
         )
+        plan = keep(plan, assignment.job.project, self.settings.policy.isolation)
         admit(plan, assignment.job, self.settings.policy)
         return plan
 

@@ -23,6 +23,7 @@ from node.records import (
     OperationState,
     Plan,
     PlannedOperation,
+    Relaxation,
     Stage,
     SubjectHealth,
 )
@@ -47,6 +48,7 @@ class RunningAgent:
     """Ends the agent; with True, its jobs are given back first."""
     health: Callable[[], tuple[SubjectHealth, ...]] = tuple
     """How everything the agent depends on stands."""
+    relaxations: tuple[Relaxation, ...] = ()
 
     async def status(self) -> AgentStatus:
         """The agent at a glance."""
@@ -61,6 +63,7 @@ class RunningAgent:
             gpus=tuple(gpus.values()),
             lanes=lanes,
             health=self.health(),
+            relaxations=self.relaxations,
         )
 
     async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from node.agent.isolation import GpuRuntimes, hindrance
 from node.chain.clusters import DEVNET, MAINNET
 from node.chain.rpc import Rpc
 from node.container.engine import Engine
@@ -64,12 +66,9 @@ class HostCheck:
         """Raises WrongCluster, EngineUnavailable, RpcUnavailable or LaneDegraded with what is wrong."""
         await self.check_cluster()
         info = await self.engine.info()
-        runtime = self.settings.engine.runtime
-        if runtime not in info.runtimes:
-            raise LaneDegraded(
-                f"the container engine has no runtime {runtime!r} (it has: {', '.join(info.runtimes)})",
-                hint="install it, or set engine.runtime",
-            )
+        trouble = hindrance(self.settings, info)
+        if trouble is not None:
+            raise trouble
         folders = {self.settings.locations.data, Path(info.root_dir)}
         for folder in sorted(folders):
             await self._check_disk(folder)
@@ -103,4 +102,26 @@ class HostCheck:
             raise LaneDegraded(
                 f"{folder} has {free / GIB:.1f} GiB free; limits.disk_free asks for {wanted / GIB:.1f} GiB",
                 hint="free some space, or lower limits.disk_free",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCheck:
+    """What must hold before one lane joins."""
+
+    host: Callable[[], Awaitable[None]]
+    """What concerns every lane (HostCheck.run and more)."""
+    runtime: str
+    gpus: LaneGpus
+    runtimes: GpuRuntimes
+
+    async def run(self) -> None:
+        """Raises as the host's checks do, GpuError, or LaneDegraded when the lane's runtime cannot give its GPUs."""
+        await self.host()
+        trouble = await self.runtimes.trouble(self.runtime, await self.gpus.current())
+        if trouble:
+            raise LaneDegraded(
+                f"jobs on {self.runtime} cannot be given this lane's GPUs: {trouble}",
+                hint="install a runsc whose `runsc nvproxy list-supported-drivers` names the driver and have the "
+                "engine start it with --nvproxy=true, or set engine.runtime: runc",
             )

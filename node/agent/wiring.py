@@ -19,12 +19,13 @@ from node.agent.health.fitting import Health, open_health
 from node.agent.host import HostFacts, measure_host
 from node.agent.housekeeping import OpenWork, image_cache, space_ledger, sweeping, tidying
 from node.agent.hygiene import LaneHygiene, open_hygiene
+from node.agent.isolation import GpuRuntimes, relaxations
 from node.agent.lane import Lane, LaneServices
 from node.agent.papers import Papers, host_card
 from node.agent.pipeline import JobServices
 from node.agent.port import RunningAgent
 from node.agent.pruning import Pruning
-from node.agent.readiness import HostCheck, LaneGpus
+from node.agent.readiness import HostCheck, LaneCheck, LaneGpus
 from node.agent.registrar import Registrar
 from node.agent.stages.admit import Readiness
 from node.agent.supervisor import Supervisor
@@ -147,6 +148,7 @@ async def run_agent(settings: Settings) -> None:
             log_name=host.runner.log_name,
             stopping=supervisor.stop,
             health=host.subjects,
+            relaxations=relaxations(settings),
         )
         await stack.enter_async_context(ControlServer(port, settings.locations.control_socket))
         stack.enter_context(supervisor.signals())
@@ -231,6 +233,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
     registrar = _registrar(host, signer)
     gpus = LaneGpus(host.gpus, lane.gpus)
     hygiene = host.hygiene[lane.name]
+    runtimes = GpuRuntimes(host.engine)
     jobs = JobServices(
         market=MarketCounter(context, market, host.subscriptions, registrar, reopened),
         journal=host.journal,
@@ -240,14 +243,21 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         desk=Papers(settings, lane.name, host.cluster, signer),
         operations=host.runner,
         meters=host.gpus,
-        readiness=Readiness(settings.locations.data, settings.limits.disk_free_bytes, host.space.reserve, gpus.current),
+        readiness=Readiness(
+            settings.locations.data,
+            settings.limits.disk_free_bytes,
+            host.space.reserve,
+            gpus.current,
+            runtimes.refusal,
+        ),
         samples=settings.locations.data / "samples",
         clock=host.clock,
         chain=host.health.chain,
         hygiene=hygiene,
     )
+    check = LaneCheck(host.fitness, settings.engine.runtime, gpus, runtimes)
     health = LaneHealth(host.health.board, lane.name)
-    return Lane(lane.name, market, LaneServices(jobs=jobs, check=host.fitness, gpus=gpus.current, health=health))
+    return Lane(lane.name, market, LaneServices(jobs=jobs, check=check.run, gpus=gpus.current, health=health))
 
 
 async def register_lane(settings: Settings, lane: LaneSettings) -> RegisterResult:

@@ -4,11 +4,11 @@ The control socket serves them and the command line prints them with `--json`, w
 or from the journal. Names and units are those of the records; fields are added over time, never renamed.
 
 - agent: `running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus` [gpu], `lanes` [lane],
-  `health` [health]
+  `health` [health], `relaxations` [`setting`, `meaning`]
 - lane: `lane`, `node`, `market`, `phase`, `reason`, `since`, `position`, `queue_length`, `job`, `stage`, `progress`,
   `gpus` [UUID], `trailing` [job]
-- health: `subject` (`engine`, `rpc`, `gpu`, `disk`, `clock`), `lane` (empty: the host), `state` (`ok`, `failing`,
-  `unknown`), `reason`, `hint`, `since`, `hinders` (no job is taken because of it)
+- health: `subject` (`engine`, `rpc`, `gpu`, `disk`, `clock`, `isolation`), `lane` (empty: the host),
+  `state` (`ok`, `failing`, `unknown`), `reason`, `hint`, `since`, `hinders` (no job is taken because of it)
 - gpu: `provider`, `index`, `uuid`, `name`, `vram_bytes`, `driver`, `cuda`, `compute_capability`, `power_limit_watts`
 - run: `run`, `job`, `lane`, `node`, `market`, `poster`, `definition_cid`, `price`, `timeout`, `run_time`, `stage`,
   `stages` (stage → seconds spent; null for the one at hand), `cause`, `refusal`, `result_cid`, `receipt_cid`,

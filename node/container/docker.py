@@ -19,7 +19,7 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from node.container.docker_views import container_view, engine_part, image_info
+from node.container.docker_views import container_view, engine_part, image_info, runtime_commands
 from node.container.engine import (
     ContainerView,
     EngineEvent,
@@ -90,6 +90,7 @@ class DockerEngine:
             warnings=tuple(info.get("Warnings") or ()),
             parts=tuple(engine_part(raw) for raw in version.get("Components") or ()),
             operating_system=str(info.get("OperatingSystem") or ""),
+            runtime_commands=runtime_commands(info.get("Runtimes") or {}),
             backing=next((str(row[1]) for row in info.get("DriverStatus") or () if row[0] == "Backing Filesystem"), ""),
         )
 

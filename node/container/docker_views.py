@@ -43,6 +43,15 @@ def container_view(raw: dict[str, Any]) -> ContainerView:
     )
 
 
+def runtime_commands(raw: dict[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Of the engine's runtimes, those that are programs: name, and program with arguments."""
+    return tuple(
+        (name, (str(runtime["path"]), *(str(word) for word in runtime.get("runtimeArgs") or ())))
+        for name, runtime in sorted(raw.items())
+        if isinstance(runtime, dict) and runtime.get("path")
+    )
+
+
 def _writable(raw: dict[str, Any]) -> tuple[str, ...]:
     layer = ((raw.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
     if not layer:

@@ -52,6 +52,8 @@ class EngineInfo:
     parts: tuple[EnginePart, ...] = ()
     operating_system: str = ""
     """Of the engine's host, for people."""
+    runtime_commands: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Of the runtimes that are programs: the program with the arguments the engine adds."""
     backing: str = ""
     """File system below the storage driver, as the engine names it (`extfs`, `xfs`, …)."""
 

@@ -39,14 +39,15 @@ def _check_poster(job: Job, policy: PolicySettings) -> None:
 
 
 def _check_image(image: str, policy: PolicySettings) -> None:
-    names = (image, full_image_name(image))
-    if _matches(names, policy.deny_images):
+    if image_matches(image, policy.deny_images):
         raise JobRefused(f"the image {image} is denied", hint="policy.deny_images matches it.")
-    if policy.allow_images and not _matches(names, policy.allow_images):
+    if policy.allow_images and not image_matches(image, policy.allow_images):
         raise JobRefused(f"the image {image} is not allowed", hint="policy.allow_images lists what is.")
 
 
-def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
+def image_matches(image: str, patterns: Iterable[str]) -> bool:
+    """Whether an image, as posted or by its full name, fits one of these shell-style patterns."""
+    names, patterns = (image, full_image_name(image)), tuple(patterns)
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 

@@ -29,7 +29,9 @@ class Host:
         self.gpus: tuple[Gpu, ...] = (GPU, OTHER)
         self.genesis = "genesis-a"
         self.folder = folder
-        self.runtimes = ("runc",)
+        self.runtimes: tuple[str, ...] = ("runc",)
+        self.security_options: tuple[str, ...] = ("name=seccomp,profile=default",)
+        self.runtime_commands: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     async def inventory(self) -> tuple[Gpu, ...]:
         return self.gpus
@@ -50,8 +52,9 @@ class Host:
             cpus=2,
             memory_bytes=1,
             runtimes=self.runtimes,
-            security_options=(),
+            security_options=self.security_options,
             root_dir=str(self.folder),
+            runtime_commands=self.runtime_commands,
         )
 
 

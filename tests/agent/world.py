@@ -16,7 +16,7 @@ from node.agent.stages.admit import Readiness
 from node.errors import GpunodeError
 from node.gpu.state import GpuState
 from node.journal.journal import Journal
-from node.records import Address, Assignment, Gpu, LanePhase, Stage
+from node.records import Address, Assignment, Gpu, LanePhase, Plan, Stage
 from tests.agent.clock import FakeClock
 from tests.agent.doubles import (
     GPU,
@@ -55,6 +55,7 @@ class World:
         self.looks = 0
         self.disk_free = 0
         self.no_space = ""
+        self.runtime_trouble = ""
         self.reserved: dict[Address, tuple[str, ...]] = {}
         self.journal: Journal
         self.job: Assignment
@@ -90,6 +91,9 @@ class World:
         self.reserved[run] = tuple(images)
         return self.no_space
 
+    async def _runtimes(self, plan: Plan, gpus: tuple[Gpu, ...]) -> str:
+        return self.runtime_trouble
+
     async def _check(self) -> None:
         if self.check_error is not None:
             raise self.check_error
@@ -104,7 +108,13 @@ class World:
             desk=self.desk,
             operations=self.operations,
             meters=self.meters,
-            readiness=Readiness(folder=self.folder, disk_free=self.disk_free, reserve=self._reserve, gpus=self._gpus),
+            readiness=Readiness(
+                folder=self.folder,
+                disk_free=self.disk_free,
+                reserve=self._reserve,
+                gpus=self._gpus,
+                runtimes=self._runtimes,
+            ),
             samples=self.folder / "samples",
             clock=self.clock,
             chain=self.chain_clock,

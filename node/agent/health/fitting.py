@@ -13,6 +13,7 @@ from node.agent.health.chain_clock import CLOCK_SYSVAR, ChainClock, ChainMoment,
 from node.agent.health.probes import ClockProbe, DiskProbe, EngineProbe, GpuProbe, Pinged, Probe, RpcProbe
 from node.agent.health.verdict import Patience
 from node.agent.health.watch import HealthWatch, Watched
+from node.agent.isolation import IsolationProbe
 from node.chain.rpc import Rpc
 from node.container.engine import EngineInfo
 from node.errors import AccountMissing
@@ -73,6 +74,7 @@ async def open_health(
         # No endpoint, no leaving: the place in the queue and the work stay.
         Watched("rpc", RpcProbe(rpc, clock), Patience(unknown_limit=FOREVER), every=10.0, within=60.0),
         Watched("disk", disk, work),
+        Watched("isolation", IsolationProbe(settings, engine), work, every=20.0),
         Watched(
             "clock",
             ClockProbe(chain, clock, settings.health.clock_skew),

@@ -30,6 +30,8 @@ class Readiness:
     """Gives a run the space on the engine's disk for these images and its own files; empty, or why not."""
     gpus: Callable[[], Awaitable[tuple[Gpu, ...]]]
     """The lane's GPUs as they are now; raises GpuError or LaneDegraded when they cannot serve."""
+    runtimes: Callable[[Plan, tuple[Gpu, ...]], Awaitable[str]]
+    """Whether the runtimes of a plan can give it these GPUs: empty, or why not."""
 
 
 async def admit(
@@ -50,6 +52,9 @@ async def admit(
         return _invalid(monitor, error, clock)
     except JobError as error:
         return Refusal(job.address, error.message)
+    trouble = await readiness.runtimes(plan, gpus)
+    if trouble:
+        return Refusal(job.address, trouble)
     images = tuple(dict.fromkeys(operation.container.image for operation in plan.operations))
     trouble = await _disk_trouble(readiness) or await readiness.reserve(monitor.assignment.run.address, images)
     if trouble:

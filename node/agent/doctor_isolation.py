@@ -1,0 +1,73 @@
+"""The doctor's rows on isolation: what keeps a job inside on this host, and what of it was let go by a setting."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from node.agent.finding import Finding
+from node.agent.isolation import hindrance, relaxations
+from node.container.docker import DockerEngine
+from node.container.engine import EngineInfo
+from node.container.traits import has_quota, security_option
+from node.errors import ContainerError
+from node.settings import Settings
+
+
+async def isolation_findings(settings: Settings) -> list[Finding]:
+    """The rows; changes nothing."""
+    engine = DockerEngine(settings.engine.socket)
+    try:
+        info = await engine.info()
+    except ContainerError:
+        rows = [Finding("isolation", None, "not looked at: the container engine does not answer")]
+    else:
+        rows = [_isolation(settings, info), _disk(settings, info)]
+    finally:
+        await engine.aclose()
+    active = [
+        Finding("relaxation", True, f"{each.setting}: {each.meaning}", f"take {each.setting} out of the settings")
+        for each in relaxations(settings)
+    ]
+    return [*rows, *(active or [Finding("relaxations", True, "none")])]
+
+
+def _isolation(settings: Settings, info: EngineInfo) -> Finding:
+    seccomp, apparmor = security_option(info, "seccomp"), security_option(info, "apparmor")
+    filtered = "no filter of system calls" if seccomp is None else f"seccomp {seccomp.get('profile', 'default')}"
+    remapped = security_option(info, "userns") is not None or security_option(info, "rootless") is not None
+    seen = ", ".join(
+        (
+            f"profile {settings.engine.profile.value}",
+            f"runtime {settings.engine.runtime}",
+            *([f"{len(settings.policy.isolation)} rules of policy.isolation"] if settings.policy.isolation else []),
+            filtered,
+            "AppArmor docker-default" if apparmor is not None else "no AppArmor on this host",
+            "user numbers mapped away from the host's" if remapped else "a job's root has the host's root's number",
+        )
+    )
+    found = hindrance(settings, info)
+    if found is not None:
+        return Finding("isolation", False, f"{found.message}; {seen}", found.hint)
+    return Finding("isolation", True, seen)
+
+
+def _disk(settings: Settings, info: EngineInfo) -> Finding:
+    limits = settings.limits
+    name = "disk limit of jobs"
+    most = f"{limits.disk_most_bytes / 1024**3:g} GiB" if limits.disk_most_bytes else "none"
+    files = f"{limits.inodes} files" if limits.inodes else "any number of files"
+    how = "by the file system's quota, and measured" if has_quota(info) and limits.disk_most_bytes else "measured"
+    if _sees_layers(info):
+        return Finding(name, True, f"{most}, {files}, {how}")
+    return Finding(
+        name,
+        None,
+        f"{most}, {how} by the engine: the number of files, and files that were deleted but are kept open, are not "
+        f"seen by this user",
+        "run the agent as root (the system's service does), or put the engine's data on XFS with pquota",
+    )
+
+
+def _sees_layers(info: EngineInfo) -> bool:
+    return os.geteuid() == 0 and os.access(Path(info.root_dir), os.R_OK | os.X_OK)
