@@ -33,9 +33,18 @@ _REMOVED = (
 )
 
 
+_OF_GVISOR = ("compute", "utility")
+"""What runsc allows where its options say nothing else (--nvproxy-allowed-driver-capabilities)."""
+
+
 def is_runtime_variable(name: str) -> bool:
     """Whether the NVIDIA runtime may listen to a variable of that name. In any spelling: no job has a use for them."""
     return name.strip().upper().startswith(_RUNTIME_PREFIXES)
+
+
+def driver_capabilities(runtime: str, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Those of the wanted parts of the driver that a runtime gives: gVisor refuses a container that names any other."""
+    return tuple(each for each in wanted if runtime != "runsc" or each in _OF_GVISOR)
 
 
 def gpu_environment(uuids: Sequence[str], capabilities: Sequence[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.container.gpu import device_requests, gpu_environment, is_runtime_variable
+from node.container.gpu import device_requests, driver_capabilities, gpu_environment, is_runtime_variable
 from node.container.traits import EngineTraits
 from node.gpu.simulated import SIMULATED_UUID_PREFIX
 from node.records import ContainerSpec, IsolationProfile, Limits
@@ -108,7 +108,7 @@ def _environment(spec: ContainerSpec) -> list[str]:
     env = {key: value for key, value in spec.env if not is_runtime_variable(key)}
     if spec.gpu_uuids and not devices:
         env["GPUNODE_GPU"] = "simulated"
-    own = gpu_environment(devices, spec.gpu_capabilities)
+    own = gpu_environment(devices, driver_capabilities(spec.runtime, spec.gpu_capabilities))
     return [*(f"{key}={value}" for key, value in env.items()), *own]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import itertools
 import re
@@ -20,13 +21,15 @@ from node.agent.escapes.judgement import Judgement, judge
 from node.agent.escapes.report import rows
 from node.agent.escapes.software import Installed, Machine, System, survey
 from node.agent.escapes.versions import Version, is_package_version, package_key
+from node.agent.lane import Lane, LaneServices
 from node.container.docker import DockerEngine
 from node.container.engine import EngineInfo, EnginePart
 from node.container.profile import create_request
 from node.errors import EngineUnavailable, GpunodeError, LaneDegraded
-from node.records import Gpu, HealthState
+from node.records import Gpu, HealthState, LanePhase
 from tests.agent.clock import FakeClock
-from tests.agent.doubles import GPU
+from tests.agent.doubles import GPU, MARKET
+from tests.agent.world import World
 from tests.container.operations import operation
 
 NOWHERE = System()
@@ -412,7 +415,16 @@ async def test_a_changelog_of_rpm_s(host: Host) -> None:
     assert blocking(runc) == set()
 
 
+async def test_runc_that_the_engine_does_not_name_is_asked_itself(host: Host) -> None:
+    host.program("runc", 'echo "runc version 1.1.5+ds1"; echo "commit: 1.1.5+ds1-1+deb12u1"; echo "spec: 1.0.2-dev"')
+    found = (await find(host, replace(ENGINE, parts=(EnginePart("nvidia", "1.17.8", "x"),))))["runc"]
+    assert (str(found.version), found.package_version) == ("1.1.5+ds1", "1.1.5+ds1-1+deb12u1")
+    assert found.told_by == "runc --version"
+
+
 async def test_an_engine_that_does_not_name_its_parts(host: Host) -> None:
+    for name in ("runc", "containerd"):
+        host.program(name, "exit 1")
     found = await find(host, replace(ENGINE, parts=()))
     assert {each.version for each in found.values()} == {None}
 
@@ -481,6 +493,28 @@ async def test_a_lane_is_kept_out_until_the_upgrade(host: Host) -> None:
     await clock.advance(61)
     await closed.require()
     assert (await closed.look()).state is HealthState.OK
+
+
+async def test_a_lane_of_the_agent_behind_the_gate(host: Host, tmp_path: Path) -> None:
+    world, changing = World(tmp_path / "world"), Changing()
+    world.folder.mkdir()
+    changing.engine = OLD
+    closed = gate(changing, host, world.clock)
+    async with world.open_journal():
+        services = LaneServices(world.services(), check=closed.require, gpus=world._gpus, health=world.health)
+        lane = Lane("main", MARKET, services)
+        await lane.start()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(lane.run())
+            await world.phase(lane, LanePhase.DEGRADED)
+            assert "runc 1.1.11 is open to CVE-2024-21626" in lane.status.reason
+            assert "security.accept: [CVE-2024-21626]" in lane.status.reason
+            await world.clock.advance(300)
+            assert world.chain.sent == []
+            changing.engine = ENGINE
+            await world.phase(lane, LanePhase.QUEUED, limit=200)
+            assert world.chain.sent == ["work"]
+            task.cancel()
 
 
 async def test_a_gate_that_was_opened_by_name(host: Host) -> None:

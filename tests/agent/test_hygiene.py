@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import docker
 import pytest
 
-from node.agent.hygiene import SHARING
+from node.agent.hygiene import SHARING, LaneHygiene, Tolerance
 from node.agent.lane import Lane
 from node.errors import GpuError, LaneDegraded
+from node.gpu.hygiene import Owner
 from node.gpu.state import GpuProcess, GpuState
 from node.marks import Mark, listen
-from node.records import Address, LanePhase
+from node.records import Address, LanePhase, OperationState, OperationStatus
 from tests.agent.doubles import GPU
 from tests.agent.world import World
+from tests.e2e.fixtures import busybox_image, docker_client
+from tests.gpu.test_nvidia import A, Make, device, make
+from tests.gpu.test_state import FULL as DATA_CENTRE
+from tests.gpu.test_state import happen
+
+__all__ = ["busybox_image", "docker_client", "make"]
 
 MIB = 1024**2
 REAL = replace(GPU, provider="nvidia")
@@ -266,6 +275,55 @@ async def test_a_driver_that_does_not_answer_after_the_job_is_waited_for(world: 
         await world.phase(lane, LanePhase.DEGRADED)
         world.state_error = None
         await world.phase(lane, LanePhase.QUEUED, limit=100)
+
+
+async def test_through_the_real_helper_process(world: World, make: Make) -> None:
+    """A scripted NVML inside the helper: a job takes memory, leaves a process, breaks memory and dims the GPU."""
+    provider = make(device(A, **DATA_CENTRE))
+    async with world.open_journal() as journal:
+        hygiene = LaneHygiene("main", provider.states, journal, world.clock, Tolerance(256 * MIB, 0.0))
+        await hygiene.begin(Address("run"), (A,))
+        happen(vram_used=600 * MIB)
+        await hygiene.settle()
+        await hygiene.begin(Address("run"), (A,))
+        happen(
+            vram_used=4000 * MIB,
+            compute=[[4711, 1024], [2**22 + 1, 100]],
+            ecc_volatile=1,
+            remap_pending=1,
+            power_limit=300_000,
+            xids=[31, 79],
+        )
+        with pytest.raises(LaneDegraded) as raised:
+            await hygiene.settle()
+        for word in ("3.32 GiB", "power limit", "1 new uncorrected", "wait to be remapped", "Xid 79"):
+            assert word in raised.value.message
+        assert "Xid 31" not in raised.value.message
+        await hygiene.accept()
+        await hygiene.settle()
+
+
+@pytest.mark.docker
+async def test_whose_a_process_is_on_a_real_engine(
+    world: World, docker_client: docker.APIClient, busybox_image: str
+) -> None:
+    made = docker_client.create_container(busybox_image, ["sleep", "300"], name=f"gpunode-test-{os.getpid()}")
+    try:
+        docker_client.start(made)
+        pid = int(docker_client.inspect_container(made)["State"]["Pid"])
+        async with world.open_journal() as journal:
+
+            async def operations(run: Address) -> tuple[OperationState, ...]:
+                return (OperationState(0, "op", "op", OperationStatus.RUNNING, container_id=made["Id"]),)
+
+            journal.operations = operations  # type: ignore[method-assign]
+            hygiene = LaneHygiene("main", world._states, journal, world.clock, Tolerance(0, 0.0))
+            owner = await hygiene._owner_of(Address("run"))
+            assert owner(pid) is Owner.JOB
+            assert owner(os.getpid()) is Owner.OTHER
+            assert owner(2**22 + 1) is Owner.GONE
+    finally:
+        docker_client.remove_container(made, force=True)
 
 
 async def test_a_kept_state_that_cannot_be_read_is_dropped(world: World) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from node.agent.escapes.catalog import Component
+from node.agent.escapes.software import Machine, survey
 from node.container.docker import DockerEngine
 from node.container.log import read_entries
 from node.container.runner import OperationRunner
@@ -35,6 +37,8 @@ GREEDY = (
     "LABEL cdi.k8s.io/x=nvidia.com/gpu=all",
 )
 """An image that asks for everything in every way the NVIDIA runtime has listened to."""
+
+WRAPPED = "wrapped"
 
 HOOK = """#!{python}
 import json, os, pathlib, sys
@@ -68,8 +72,13 @@ def gpu_engine() -> Iterator[GpuEngine]:
         hook = tools / "nvidia-container-runtime-hook"
         hook.write_text(HOOK.format(python=sys.executable, folder=str(records)))
         hook.chmod(0o755)
+        # NVIDIA's instructions make its runtime the engine's default; it wraps runc and reads every environment.
+        wrapper = tools / "nvidia-container-runtime"
+        wrapper.write_text(f'#!/bin/sh\necho "$*" >> {records / WRAPPED}\nexec runc "$@"\n')
+        wrapper.chmod(0o755)
+        options = (f"--add-runtime=nvidia={wrapper}", "--default-runtime=nvidia")
         try:
-            with second_engine(folder, path_folder=tools) as engine:
+            with second_engine(folder, path_folder=tools, options=options) as engine:
                 client = images.connect(f"unix://{engine.socket}")
                 greedy = images.busybox_image(client, changes=GREEDY)
                 yield GpuEngine(engine.socket, records, images.busybox_image(client), greedy)
@@ -162,3 +171,30 @@ async def test_without_a_gpu_the_hook_is_not_even_called(
     assert state.status is OperationStatus.SUCCESS
     assert gpu_engine.recorded(state) is None
     assert out == "void\n"
+
+
+async def test_the_engine_s_default_runtime_is_never_used(gpu_engine: GpuEngine, tmp_path: Path) -> None:
+    client = images.connect(f"unix://{gpu_engine.socket}")
+    try:
+        assert client.info()["DefaultRuntime"] == "nvidia"
+    finally:
+        client.close()
+    for uuids in ((), (A,)):
+        state, _ = await run(gpu_engine, tmp_path / str(len(uuids)), gpu_engine.greedy_image, uuids)
+        assert state.status is OperationStatus.SUCCESS
+    # The engine itself asks it for its version.
+    assert {line for line in (gpu_engine.records / WRAPPED).read_text().splitlines() if line != "--version"} == set()
+
+
+async def test_an_engine_whose_default_is_nvidia_s_names_no_runc(gpu_engine: GpuEngine) -> None:
+    """So that the check for known escapes has to ask runc itself."""
+    docker = DockerEngine(gpu_engine.socket)
+    try:
+        info = await docker.info()
+    finally:
+        await docker.aclose()
+    assert "runc" in info.runtimes
+    assert "runc" not in {part.name for part in info.parts}
+    found = {each.component: each for each in await survey(info, (), ["runc"], Machine())}
+    assert found[Component.RUNC].version is not None
+    assert found[Component.RUNC].told_by == "runc --version"

@@ -121,6 +121,12 @@ def test_no_definition_steers_the_nvidia_hook(name: str, uuids: tuple[str, ...])
     assert "A=1=2" in create_request(spec)["Env"]
 
 
+def test_capabilities_are_the_settings_and_within_what_gvisor_allows() -> None:
+    wide = replace(SPEC, gpu_uuids=("GPU-a",), gpu_capabilities=("compute", "utility", "video", "graphics"))
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video,graphics" in create_request(wide)["Env"]
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in create_request(replace(wide, runtime="runsc"))["Env"]
+
+
 def test_a_narrower_choice_among_its_own_devices_is_the_job_s() -> None:
     assert "CUDA_VISIBLE_DEVICES=0" in create_request(replace(SPEC, env=(("CUDA_VISIBLE_DEVICES", "0"),)))["Env"]
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from node.agent.escapes.catalog import Component
 from node.agent.escapes.versions import Version, is_package_version
-from node.container.engine import EngineInfo
+from node.container.engine import EngineInfo, EnginePart
 from node.records import Gpu
 
 log = logging.getLogger(__name__)
@@ -150,8 +150,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """Kill it with whatever it has started, and let go of it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdout is not None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1.0):
+            while await process.stdout.read(65_536):
+                pass
             await process.wait()
 
 
@@ -173,18 +176,30 @@ async def survey(
 
 async def _of_engine(component: Component, name: str, engine: EngineInfo, machine: Machine) -> Installed:
     """What the engine says of a part of its own, and where that is a distribution's build, what its package says."""
-    told = next((part for part in engine.parts if part.name == name), None)
+    is_here = await asyncio.to_thread(_is_here, engine, machine)
+    told, by = next((part for part in engine.parts if part.name == name), None), "the engine"
+    if told is None and is_here:
+        # An engine names its default runtime only, which may be NVIDIA's.
+        told, by = await _by_itself(name, machine), f"{name} --version"
     version = None if told is None else _version(told.version)
     if told is None or version is None:
-        return Installed(component, None, "the engine does not say")
+        return Installed(component, None, f"neither the engine nor {name} --version says")
     revision = told.revision if is_package_version(told.revision) else ""
     fixes = None
-    if await asyncio.to_thread(_is_here, engine, machine):
+    if is_here:
         package, number = await machine.package([name])
         # Only if it is what the engine runs: several may be installed.
         if number and _version(number) == version and (not revision or revision == number):
             revision, fixes = number, await machine.fixes(package)
-    return Installed(component, version, "the engine", revision, fixes)
+    return Installed(component, version, by, revision, fixes)
+
+
+async def _by_itself(name: str, machine: Machine) -> EnginePart | None:
+    """What runc, or another program of that kind, says of itself."""
+    said = await machine.ask(name, "--version") or ""
+    version = re.search(r"version\s+(\S+)", said)
+    commit = re.search(r"^commit:\s*(\S+)", said, re.MULTILINE)
+    return None if version is None else EnginePart(name, version[1], commit[1] if commit else "")
 
 
 def _is_here(engine: EngineInfo, machine: Machine) -> bool:

@@ -83,7 +83,7 @@ async def open_health(
             within=60.0,
         ),
     ]
-    watched.append(Watched(ESCAPES, escapes, AT_ONCE, every=60.0, within=60.0))
+    watched.append(Watched(ESCAPES, escapes, AT_ONCE, every=120.0, within=60.0))
     # A driver without its persistence daemon takes many seconds to wake up.
     watched += [
         Watched(GPU, GpuProbe(inventory, lane.gpus), work, lane=lane.name, within=45.0) for lane in settings.lanes
