@@ -11,7 +11,7 @@ from node.container import gvisor
 from node.container.engine import EngineInfo
 from node.container.traits import is_confined
 from node.errors import ContainerError, EngineUnavailable, LaneDegraded
-from node.records import Gpu, HealthState, IsolationProfile, Plan, Relaxation
+from node.records import DRIVER_CAPABILITIES, Gpu, HealthState, IsolationProfile, Plan, Relaxation
 from node.settings import Settings
 
 
@@ -93,10 +93,14 @@ class GpuRuntimes:
 def relaxations(settings: Settings) -> tuple[Relaxation, ...]:
     """The settings in force that keep jobs less strictly than this agent does by itself."""
     engine, limits = settings.engine, settings.limits
+    accepted = ", ".join(settings.security.accept)
+    more = ", ".join(each for each in settings.gpu.capabilities if each not in DRIVER_CAPABILITIES)
     found = [
         (engine.allow_unconfined, "engine.allow_unconfined", "jobs run even where no system call is filtered"),
         (not limits.disk_most_bytes, "limits.disk_most", "a job may write until the disk has only disk_free left"),
         (not limits.inodes, "limits.inodes", "a job may make any number of files"),
+        (bool(accepted), "security.accept", f"jobs are taken even where this host is open to {accepted}"),
+        (bool(more), "gpu.capabilities", f"jobs with a GPU see more of its driver than they need to compute: {more}"),
     ]
     for number, rule in enumerate(settings.policy.isolation):
         whose = ", ".join((*rule.posters, *rule.images)) or "everybody"

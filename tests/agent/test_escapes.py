@@ -13,20 +13,24 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from node.agent.escapes import software
-from node.agent.escapes.catalog import GIVEN, Catalog, Component, catalog, parse_catalog
+from node.agent.escapes.catalog import GIVEN, Component, catalog, parse_catalog
 from node.agent.escapes.gate import EscapeGate, Sources, hindered
 from node.agent.escapes.judgement import Judgement, judge
 from node.agent.escapes.report import rows
 from node.agent.escapes.software import Installed, Machine, System, survey
 from node.agent.escapes.versions import Version, is_package_version, package_key
+from node.agent.isolation import relaxations
 from node.agent.lane import Lane, LaneServices
 from node.container.docker import DockerEngine
 from node.container.engine import EngineInfo, EnginePart
 from node.container.profile import create_request
 from node.errors import EngineUnavailable, GpunodeError, LaneDegraded
 from node.records import Gpu, HealthState, LanePhase
+from node.settings import Settings
+from node.settings_security import SecuritySettings
 from tests.agent.clock import FakeClock
 from tests.agent.doubles import GPU, MARKET
 from tests.agent.world import World
@@ -544,10 +548,6 @@ async def test_an_engine_that_does_not_answer_is_unknown_and_not_open(host: Host
 # --- doctor ---
 
 
-def find_row(known: Catalog, found: tuple[Judgement, ...], name: str, accepted: frozenset[str] = frozenset()) -> object:
-    return next((row for row in rows(known, found, accepted, date(2026, 9, 1)) if name in row.name), None)
-
-
 def test_rows() -> None:
     known = catalog()
     found = judged(installed("runc", "1.1.11"), installed("toolkit", "1.19.1"), installed("driver", None))
@@ -559,13 +559,12 @@ def test_rows() -> None:
     assert by_name["escapes: NVIDIA driver"].ok is None
 
 
-def test_a_relaxation_is_shown_and_a_strange_name_too() -> None:
+def test_what_is_accepted_is_shown_and_a_strange_name_too() -> None:
     accepted = frozenset({"CVE-2024-21626", "CVE-1999-0001"})
     found = judged(installed("runc", "1.1.11"), accept=accepted)
     by_name = {row.name: row for row in rows(catalog(), found, accepted, date(2026, 9, 1))}
     assert by_name["escapes: runc"].ok is True
     assert "accepted: CVE-2024-21626" in by_name["escapes: runc"].seen
-    assert by_name["relaxation security.accept"].ok is None
     assert "CVE-1999-0001" in by_name["security.accept"].seen
 
 
@@ -573,3 +572,18 @@ def test_an_old_list_is_pointed_out() -> None:
     (row,) = [row for row in rows(catalog(), (), frozenset(), date(2028, 1, 1)) if row.name == "known escapes"]
     assert row.ok is None
     assert "update gpunode" in row.fix
+
+
+def test_what_the_settings_let_go_is_a_relaxation() -> None:
+    tree = {"cluster": "localnet", "host": {"country": "NL"}, "lanes": [{"wallet": "w.json", "market": MARKET}]}
+    assert relaxations(Settings.model_validate(tree)) == ()
+    loose = {"security": {"accept": ["cve-2025-23266"]}, "gpu": {"capabilities": ["compute", "graphics"]}}
+    found = {each.setting: each.meaning for each in relaxations(Settings.model_validate(tree | loose))}
+    assert "CVE-2025-23266" in found["security.accept"]
+    assert "graphics" in found["gpu.capabilities"]
+
+
+@pytest.mark.parametrize("names", [["everything"], ["CVE"], [""]])
+def test_only_names_of_advisories_are_accepted(names: list[str]) -> None:
+    with pytest.raises(ValidationError, match="must be CVE numbers"):
+        SecuritySettings(accept=tuple(names))

@@ -18,7 +18,7 @@ OLD = timedelta(days=270)
 
 
 async def examine_escapes(settings: Settings, gpus: tuple[Gpu, ...]) -> tuple[Finding, ...]:
-    """One row per component, one on the list, and the relaxations."""
+    """One row on the list, and one per component."""
     engine = DockerEngine(settings.engine.socket)
 
     async def given() -> tuple[Gpu, ...]:
@@ -37,7 +37,7 @@ async def examine_escapes(settings: Settings, gpus: tuple[Gpu, ...]) -> tuple[Fi
 def rows(
     known: Catalog, judgements: tuple[Judgement, ...], accepted: frozenset[str], today: date
 ) -> tuple[Finding, ...]:
-    """The judgements for people, and the relaxations among the settings."""
+    """The list and the judgements for people; `accepted`: what the settings accept."""
     is_old = today - known.date > OLD
     found = [
         Finding(
@@ -49,16 +49,6 @@ def rows(
         *(_row(each) for each in judgements),
     ]
     strange = sorted(accepted - known.names())
-    used = {entry.id for each in judgements for entry in each.accepted}
-    if used:
-        found.append(
-            Finding(
-                "relaxation security.accept",
-                None,
-                f"jobs are taken although this host is open to {', '.join(sorted(used))}",
-                "update what is concerned, and take the name out of security.accept",
-            )
-        )
     if strange:
         found.append(Finding("security.accept", None, f"not on the list: {', '.join(strange)}", "correct or remove it"))
     return tuple(found)
