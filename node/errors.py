@@ -231,6 +231,10 @@ class ImagePullFailed(ContainerError):
         self.status = status
 
 
+class FilterError(ContainerError):
+    """The packet filter that keeps jobs away from the host's network cannot be seen, or is not in place."""
+
+
 class GpuError(GpunodeError):
     """A GPU, its driver or its provider."""
 

@@ -49,6 +49,7 @@ class Mark(StrEnum):
     ENGINE_REMOVE_NETWORK = "engine.remove-network"
     ENGINE_REMOVE_VOLUME = "engine.remove-volume"
     ENGINE_REMOVE_IMAGE = "engine.remove-image"
+    FILTER_LOAD = "filter.load"
     CONTENT_KEEP = "content.keep"
     CONTENT_UPLOAD = "content.upload"
 

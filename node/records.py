@@ -237,6 +237,17 @@ DRIVER_CAPABILITIES = ("compute", "utility", "video")
 """Parts of the GPU driver, by NVIDIA's names, that ordinary images need."""
 
 
+class Egress(StrEnum):
+    """What a job may reach over the network."""
+
+    OPEN = "open"
+    """The internet, and nothing of the host's own surroundings."""
+    NONE = "none"
+    """Nothing; this host can still ask its ports."""
+    LIST = "list"
+    """What the operator listed."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """One container, complete: the container room needs nothing else to start it."""
@@ -257,6 +268,9 @@ class ContainerSpec:
     runtime: str = "runc"
     gpu_capabilities: tuple[str, ...] = DRIVER_CAPABILITIES
     """What of the GPU driver its libraries give it (NVIDIA's names); counts with a GPU only."""
+    egress: Egress = Egress.OPEN
+    resolvers: tuple[str, ...] = ()
+    """Name servers that it asks; empty: the engine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +349,15 @@ class LogDigest:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkUse:
+    """Bytes that crossed the border of a job's own network, with all headers."""
+
+    received: int
+    sent: int
+    """By the job; what the packet filter then dropped is among them."""
+
+
+@dataclass(frozen=True, slots=True)
 class OperationState:
     """An operation as it stands; journaled at each change."""
 
@@ -355,6 +378,8 @@ class OperationState:
     errors: tuple[OperationError, ...] = ()
     log: LogDigest | None = None
     starts: int = 0
+    network: NetworkUse | None = None
+    """When its container had ended; None: not counted."""
 
 
 class EndCause(StrEnum):

@@ -15,6 +15,7 @@ from node.countries import COUNTRY_CODES
 from node.paths import Paths, default_paths
 from node.settings_gpu import GpuSettings
 from node.settings_isolation import EngineSettings, IsolationRule, LimitSettings
+from node.settings_network import NetworkSettings
 from node.settings_section import Section, Size, parse_size
 from node.settings_security import SecuritySettings
 
@@ -231,6 +232,7 @@ class Settings(Section):
     host: HostSettings
     gpu: GpuSettings = GpuSettings()
     engine: EngineSettings = EngineSettings()
+    network: NetworkSettings = NetworkSettings()
     limits: LimitSettings = LimitSettings()
     policy: PolicySettings = PolicySettings()
     stake: StakeSettings = StakeSettings()

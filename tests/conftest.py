@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterator
 
@@ -17,6 +18,9 @@ __all__ = ["either_chain", "localnet", "real_chain", "still_localnet", "validato
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts in the background with Ctrl-C ignored; children inherit that, tests send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The machine's own packet filter is not a test's to change; tests/container/test_egress.py has one of its own.
+os.environ.setdefault("GPUNODE_NETWORK__FILTER", "off")
 
 # A slow machine is no error of what is tested.
 hypothesis.settings.register_profile("gpunode", deadline=None)

@@ -49,6 +49,7 @@ class LaneServices:
     gpus: Callable[[], Awaitable[tuple[Gpu, ...]]]
     """The lane's GPUs; raises GpuError or LaneDegraded."""
     health: HostHealth
+    fence: Callable[[], Awaitable[None]]  # before each join: sees that jobs are kept off this host's network
 
 
 class Lane:
@@ -308,6 +309,7 @@ class Lane:
         raise hindrance
 
     async def _join(self) -> None:
+        await self._services.fence()
         await self._board.show(LanePhase.JOINING, "joining the market")
         # Durable before `work` is sent: what the chain does with it is then known to be ours.
         await self._journal.set_queued(self.name, self._clock.time())

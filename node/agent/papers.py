@@ -47,6 +47,8 @@ class Papers:
             runtime=engine.runtime,
             lane=self.lane,
             gpu_capabilities=self.settings.gpu.capabilities,
+            egress=self.settings.network.egress,
+            resolvers=self.settings.network.resolvers,
         )
         plan = keep(plan, assignment.job.project, self.settings.policy.isolation)
         admit(plan, assignment.job, self.settings.policy)

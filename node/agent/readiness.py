@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from node.agent.isolation import GpuRuntimes, hindrance
 from node.chain.clusters import DEVNET, MAINNET
 from node.chain.rpc import Rpc
+from node.container.egress.guard import Guard
 from node.container.engine import Engine
 from node.errors import GpuError, LaneDegraded, WrongCluster
 from node.journal.journal import Journal
@@ -61,10 +62,12 @@ class HostCheck:
     rpc: Rpc
     journal: Journal
     expected_genesis: str | None
+    guard: Guard = field(default_factory=lambda: Guard(None))
 
     async def run(self) -> None:
-        """Raises WrongCluster, EngineUnavailable, RpcUnavailable or LaneDegraded with what is wrong."""
+        """Raises WrongCluster, EngineUnavailable, RpcUnavailable, FilterError or LaneDegraded with what is wrong."""
         await self.check_cluster()
+        await self.guard.ensure()
         info = await self.engine.info()
         trouble = hindrance(self.settings, info)
         if trouble is not None:

@@ -45,6 +45,9 @@ from node.container.cache import ImageCache
 from node.container.disk import EngineDisk
 from node.container.disk_guard import DiskTerms
 from node.container.docker import DockerEngine
+from node.container.egress.fitting import network_guard
+from node.container.egress.guard import Guard
+from node.container.egress.networks import JobNetworks
 from node.container.engine import Engine
 from node.container.manifest import Manifests
 from node.container.runner import OperationRunner
@@ -96,6 +99,7 @@ class Host:
     space: SpaceLedger
     facts: HostFacts
     check: HostCheck
+    guard: Guard
     health: Health
     hygiene: Mapping[str, LaneHygiene]
     """By the lane's name."""
@@ -173,7 +177,8 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     subscriptions = Subscriptions(sockets, http_slot=rpc.get_slot, clock=clock)
     engine = DockerEngine(settings.engine.socket)
     stack.push_async_callback(engine.aclose)
-    check = HostCheck(settings, engine, rpc, journal, cluster.genesis_hash)
+    guard = network_guard(settings.network, clock)
+    check = HostCheck(settings, engine, rpc, journal, cluster.genesis_hash, guard)
     await _check_cluster_once(check)
     library = open_library(settings.content, paths.content, clock=clock)
     stack.push_async_callback(library.aclose)
@@ -193,6 +198,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         stop_grace=settings.engine.stop_grace,
         clock=clock,
         images=cache,
+        networks=JobNetworks(engine, guard),
         disk=DiskTerms(settings.limits.disk_job_bytes, settings.limits.disk_free_bytes),
     )
     escapes = open_gate(settings, Sources(engine.info, gpus.inventory), clock)
@@ -212,9 +218,10 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         space=space_ledger(engine, disk, cache, work, manifests, settings.limits),
         facts=facts,
         check=check,
-        health=await open_health(settings, engine, rpc, gpus.inventory, journal, ballast, clock, escapes),
+        health=await open_health(settings, engine, rpc, gpus.inventory, journal, ballast, clock, escapes, guard),
         escapes=escapes,
         hygiene=open_hygiene(settings, gpus.states, journal, clock),
+        guard=guard,
     )
 
 
@@ -257,7 +264,11 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
     )
     check = LaneCheck(host.fitness, settings.engine.runtime, gpus, runtimes)
     health = LaneHealth(host.health.board, lane.name)
-    return Lane(lane.name, market, LaneServices(jobs=jobs, check=check.run, gpus=gpus.current, health=health))
+    return Lane(
+        lane.name,
+        market,
+        LaneServices(jobs=jobs, check=check.run, gpus=gpus.current, health=health, fence=host.guard.ensure),
+    )
 
 
 async def register_lane(settings: Settings, lane: LaneSettings) -> RegisterResult:

@@ -94,6 +94,7 @@ def operation_document(state: OperationState) -> Document:
         "starts": state.starts,
         "errors": plain(state.errors),
         "log": None if log is None else {"root": log.root, "length": log.length, "truncated": log.truncated},
+        "network": plain(state.network),
     }
 
 

@@ -8,6 +8,7 @@ from node.cli import (
     demo,
     doctor,
     drain,
+    firewall,
     gpus,
     init,
     job,
@@ -32,6 +33,7 @@ def attach(app: typer.Typer) -> None:
     """Add every command to the app."""
     app.command(rich_help_panel=EARN)(init.init)
     app.command(rich_help_panel=EARN)(doctor.doctor)
+    app.add_typer(firewall.group, name="firewall", rich_help_panel=EARN)
     app.command(rich_help_panel=EARN)(run.run)
     app.command(rich_help_panel=RUNNING)(status.status)
     app.add_typer(jobs.group, name="jobs", rich_help_panel=RUNNING)

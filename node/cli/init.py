@@ -71,10 +71,12 @@ def init(
 ) -> None:
     """Write a wallet and a settings file.
 
-    JSON: `settings`, `wallet` (files), `address`, `wallet_created`, `cluster`, `market`, `rpc`.
+    JSON: `settings`, `wallet` (files), `address`, `wallet_created`, `cluster`, `market`, `rpc`, `packet_filter`
+    (`required`, or `off` on a localnet where it cannot be had) and `packet_filter_reason`.
     """
     from node.cli import place
     from node.cli.starter import RPC, Starter, check, write
+    from node.container.egress.ability import why_not
     from node.paths import default_paths
 
     file, named = place.settings_file(settings)
@@ -90,6 +92,7 @@ def init(
         rpc=endpoint,
         content=content or known.get("content_url"),
         data=data,
+        no_filter=why_not() if cluster is ClusterChoice.LOCALNET else "",
     )
     check(starter, file, replace=force)
     address, made = _wallet(key_file)
@@ -102,6 +105,8 @@ def init(
         "cluster": starter.cluster,
         "market": starter.market,
         "rpc": endpoint,
+        "packet_filter": "off" if starter.no_filter else "required",
+        "packet_filter_reason": starter.no_filter,
     }
     flag = f" --settings {shlex.quote(str(file))}" if named and file != default_paths().settings else ""
     output.emit(answer, as_json, lambda: _show(answer, starter, flag))
@@ -153,6 +158,8 @@ def _show(known: dict[str, Any], starter: Starter, flag: str) -> None:
             ("market", known["market"]),
         ]
     )
+    if starter.no_filter:
+        output.line(f"packet filter off, jobs reach what this host reaches: {starter.no_filter}")
     output.line()
     if known["wallet_created"]:
         output.line("Keep a copy of the wallet file: whoever has it owns what it earns.")

@@ -44,7 +44,7 @@ def show(
     """Show one job: stages, operations, result, receipt and pay.
 
     JSON: `running`, `job`, `runs` (as `jobs list` has them, with `operations`: `id`, `status`, `exit_code`, `errors`,
-    `log` ...).
+    `log`, `network` (bytes `received` and `sent` over the job's network) ...).
     """
     from node.cli import agent_state, place
 
@@ -97,7 +97,10 @@ def _show_run(run: dict[str, Any]) -> None:
     operations = run.get("operations") or []
     if operations:
         output.line()
-        output.table(["operation", "status", "exit", "took", "log"], [_operation(item) for item in operations])
+        output.table(
+            ["operation", "status", "exit", "took", "log", "received", "sent"],
+            [_operation(item) for item in operations],
+        )
     for item in operations:
         for error in item["errors"]:
             code = "" if error["code"] is None else f" {error['code']}"
@@ -110,4 +113,9 @@ def _operation(item: dict[str, Any]) -> list[object]:
     kept = None if log is None else f"{amounts.size(log['length'])}{cut}"
     began, ended = item["started_ms"], item["ended_ms"]
     took = None if began is None or ended is None else amounts.duration((ended - began) / 1000)
-    return [item["id"], item["status"], item["exit_code"], took, kept]
+    return [item["id"], item["status"], item["exit_code"], took, kept, *_traffic(item)]
+
+
+def _traffic(item: dict[str, Any]) -> list[str | None]:
+    network = item.get("network") or {}
+    return [amounts.size(network[way]) if way in network else None for way in ("received", "sent")]

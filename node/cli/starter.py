@@ -32,6 +32,8 @@ class Starter:
     rpc: str
     content: str | None
     data: Path | None
+    no_filter: str = ""
+    """On a localnet only: why the packet filter cannot be had, and so is switched off; empty: it is not."""
 
 
 def check(starter: Starter, file: Path, *, replace: bool) -> None:
@@ -73,6 +75,8 @@ def _tree(starter: Starter, file: Path) -> dict[str, Any]:
     tree["rpc"] = {"urls": [starter.rpc]}
     tree["content"] = {"stores": [{"kind": "kubo", "url": content}] if content else [], "gateways": gateways}
     tree["host"] = {"country": starter.country.upper()}
+    if starter.no_filter:
+        tree["network"] = {"filter": "off"}
     if starter.data is not None:
         data = starter.data.expanduser().absolute()
         tree["paths"] = {"data": str(data), "control_socket": str(data / "control.sock")}
@@ -103,9 +107,19 @@ def _text(starter: Starter, tree: dict[str, Any]) -> str:
     ]
     if "ids" in tree:
         lines.append(f"ids: {tree['ids']}")
-    for section in ("rpc", "content", "host", "paths"):
+    for section in ("rpc", "content", "host", "network", "paths"):
+        if section == "network" and starter.no_filter:
+            lines += [
+                "",
+                "# RELAXED: jobs reach whatever this host reaches, its home network too. It was written because",
+            ]
+            lines += [f"# {starter.no_filter}; on a public cluster, never."]
         if section in tree:
-            lines += ["", f"{section}:"] + [f"  {name}: {json.dumps(value)}" for name, value in tree[section].items()]
+            lines += (
+                ([] if section == "network" else [""])
+                + [f"{section}:"]
+                + [f"  {name}: {json.dumps(value)}" for name, value in tree[section].items()]
+            )
         if section == "content" and not tree["content"]["stores"]:
             lines.append("  # Results must be uploaded somewhere: an IPFS node (kubo) or a pinning service (pinata).")
     lane = tree["lanes"][0]

@@ -38,7 +38,7 @@ from node.container.traits import EngineTraits, traits_of
 from node.container.transport import EngineTransport, json_lines, rejection_hint, socket_path, unavailable
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
 from node.marks import Mark, marked
-from node.records import ContainerSpec
+from node.records import ContainerSpec, Egress
 
 T = TypeVar("T")
 
@@ -139,9 +139,9 @@ class DockerEngine:
             )
         return image
 
-    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+    async def ensure_network(self, name: str, labels: Mapping[str, str], egress: Egress = Egress.OPEN) -> None:
         """Make the bridge network unless it is there."""
-        request = network_request(name, dict(labels))
+        request = network_request(name, dict(labels), egress)
         try:
             with marked(Mark.ENGINE_NETWORK):
                 await self._call(lambda client: client.create_network(**request))

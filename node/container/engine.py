@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from node.container.reference import familiar, split_reference
-from node.records import ContainerSpec
+from node.records import ContainerSpec, Egress
 
 NODE_LABEL = "gpunode.node"
 JOB_LABEL = "gpunode.job"
@@ -184,8 +184,8 @@ class Engine(Protocol):
         by force: False where the engine keeps it, for a container or another name. Missing counts as removed."""
         ...
 
-    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make the bridge network unless it is there."""
+    async def ensure_network(self, name: str, labels: Mapping[str, str], egress: Egress = Egress.OPEN) -> None:
+        """Make the bridge network unless it is there; `egress` names its bridge."""
         ...
 
     async def remove_network(self, name: str) -> bool:

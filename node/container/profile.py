@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from node.container.egress.bridges import bridge_name
 from node.container.gpu import device_requests, driver_capabilities, gpu_environment, is_runtime_variable
 from node.container.traits import EngineTraits
 from node.gpu.simulated import SIMULATED_UUID_PREFIX
-from node.records import ContainerSpec, IsolationProfile, Limits
+from node.records import ContainerSpec, Egress, IsolationProfile, Limits
 
 STANDARD_CAPABILITIES = (
     "CHOWN",
@@ -54,7 +55,6 @@ QUEUED_BYTES = 819_200
 whatever container it is in; so a job gets the usual, not more."""
 
 BRIDGE_NAME_OPTION = "com.docker.network.bridge.name"
-_INTERFACE_NAME_MAX = 15  # Linux IFNAMSIZ less the closing zero
 _LOG_SLACK_BYTES = 1024 * 1024
 
 
@@ -82,18 +82,19 @@ def create_request(spec: ContainerSpec, traits: EngineTraits = PLAIN) -> dict[st
     }
 
 
-def network_request(name: str, labels: dict[str, str]) -> dict[str, Any]:
+def network_request(name: str, labels: dict[str, str], egress: Egress = Egress.OPEN) -> dict[str, Any]:
     """Arguments of docker-py's `create_network` for a job's own bridge.
 
-    The interface carries the network's name, so that one packet filter rule on the prefix `gpn` meets all of them.
+    No IPv6: the devices of a home have global addresses there, which a packet filter cannot tell from strangers'.
     """
     return {
         "name": name,
         "driver": "bridge",
         "check_duplicate": True,
-        "internal": False,
+        # The engine gives no way out either then: it holds without the packet filter too.
+        "internal": egress is Egress.NONE,
         "enable_ipv6": False,
-        "options": {BRIDGE_NAME_OPTION: name[:_INTERFACE_NAME_MAX]},
+        "options": {BRIDGE_NAME_OPTION: bridge_name(name, egress)},
         "labels": labels,
     }
 
@@ -116,6 +117,7 @@ def _host_config(spec: ContainerSpec, traits: EngineTraits) -> dict[str, Any]:
     limits = spec.limits
     config: dict[str, Any] = {
         "NetworkMode": spec.network,
+        **_name_service(spec),
         "ExtraHosts": list(HOST_NAMES_ELSEWHERE),
         "Runtime": spec.runtime,
         "Privileged": False,
@@ -148,6 +150,15 @@ def _host_config(spec: ContainerSpec, traits: EngineTraits) -> dict[str, Any]:
     if traits.quota and limits.disk_bytes is not None:
         config["StorageOpt"] = {"size": str(limits.disk_bytes)}
     return config
+
+
+def _name_service(spec: ContainerSpec) -> dict[str, Any]:
+    """Whom it asks for names. The engine forwards to servers that are named here from inside the container's network,
+    so that what reaches them is the job's own traffic; the host's own servers it asks on the host's behalf, past every
+    rule for jobs. A dot stands for no search domain: without one the host's would be told to the job."""
+    if not spec.resolvers:
+        return {}
+    return {"Dns": list(spec.resolvers), "DnsSearch": ["."], "DnsOptions": ["ndots:0"]}
 
 
 def _security_options(traits: EngineTraits) -> list[str]:

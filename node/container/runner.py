@@ -17,6 +17,7 @@ from pathlib import Path
 from node.container import ending
 from node.container.attendance import Attendance
 from node.container.disk_guard import DiskGuard, DiskTerms, Guard
+from node.container.egress.networks import JobNetworks
 from node.container.engine import (
     JOB_LABEL,
     NODE_LABEL,
@@ -71,6 +72,7 @@ class OperationRunner:
         pull_retry: Retry = PULL_RETRY,
         clock: Clock | None = None,
         images: Images | None = None,
+        networks: JobNetworks | None = None,
         disk: DiskTerms | None = None,
     ) -> None:
         """`stop_grace`: seconds between SIGTERM and SIGKILL; `images`: by default the engine's, pulled with
@@ -79,6 +81,7 @@ class OperationRunner:
         self.data = data
         self.stop_grace = stop_grace
         self.clock = clock or SystemClock()
+        self.networks = networks or JobNetworks(engine)
         self.images = images or PlainImages(engine, pull_retry, self.clock)
         self.guard: Guard = DiskGuard(engine, self.clock, disk or DiskTerms())
 
@@ -230,7 +233,7 @@ class _Run:
         labels = {key: value for key, value in self._spec.labels if key != OPERATION_LABEL}
         event = "resource-error"
         try:
-            await self._engine.ensure_network(self._spec.network, labels)
+            await self._runner.networks.make(self._spec, labels)
             event = "container-runtime-error"
             container = await self._engine.create(self._spec)
         except EngineRejected as error:
@@ -246,6 +249,7 @@ class _Run:
         if self._state.starts >= MAX_STARTS:
             await self._give_up(f"The container was started {self._state.starts} times and did not come up.")
             return False
+        await self._runner.networks.clear_to_start()
         await self._record(replace(self._state, container_id=container.id, starts=self._state.starts + 1))
         try:
             await self._engine.start(container.id)
@@ -314,7 +318,9 @@ class _Run:
         if keeper.failure:
             entry = OperationError("operation-error", f"The log was cut: this host cannot keep it ({keeper.failure}).")
             state = replace(state, errors=(*state.errors, entry))
-        await self._record(replace(ending.ended_with_container(state, view, cause, self._now()), log=digest))
+        use = await self._runner.networks.use(self._spec)
+        ended = ending.ended_with_container(state, view, cause, self._now())
+        await self._record(replace(ended, log=digest, network=use))
 
     # --- small things ---------------------------------------------------------------------------------------
 

@@ -14,7 +14,16 @@ from pydantic import ValidationError
 from node.errors import JobRefused
 from node.job.literals import GlobalValues, interpolate, without_empty
 from node.job.models import ContainerRun, Definition, Global, Operation
-from node.records import DRIVER_CAPABILITIES, Address, ContainerSpec, IsolationProfile, Limits, Plan, PlannedOperation
+from node.records import (
+    DRIVER_CAPABILITIES,
+    Address,
+    ContainerSpec,
+    Egress,
+    IsolationProfile,
+    Limits,
+    Plan,
+    PlannedOperation,
+)
 
 LABEL_LANE = "gpunode.lane"
 LABEL_JOB = "gpunode.job"
@@ -47,6 +56,8 @@ def make_plan(
     runtime: str,
     lane: str,
     gpu_capabilities: Sequence[str] = DRIVER_CAPABILITIES,
+    egress: Egress = Egress.OPEN,
+    resolvers: Sequence[str] = (),
     frps_address: str | None = None,
 ) -> Plan:
     """What will run, in order.
@@ -81,6 +92,8 @@ def make_plan(
         profile=profile,
         runtime=runtime,
         gpu_capabilities=tuple(gpu_capabilities),
+        egress=egress,
+        resolvers=tuple(resolvers),
     )
     planned = PlannedOperation(
         index=0,

@@ -105,14 +105,33 @@ class Demo:
             *("--wallet", str(folder / "host.json"), "--data", str(folder / "data")),
         )
         node = made["address"]
+        if made["packet_filter"] == "off":
+            self.screen.detail(
+                f"packet filter off, as only a localnet's settings should: {made['packet_filter_reason']}"
+            )
         await self.command.document("localnet", "faucet", node, "--sol", "1", "--rpc", chain["rpc_url"])
         self.screen.detail(f"node {node}, 1 SOL from the faucet")
+        async with self._packet_filter(settings, made["packet_filter"] == "required"):
+            try:
+                return await self._serve(folder, settings, chain, node)
+            finally:
+                # An agent that is told to stop leaves its containers to the next start; here there is none.
+                for name in await remove_leftovers(node):
+                    self.screen.detail(f"removed {name}")
+
+    @contextlib.asynccontextmanager
+    async def _packet_filter(self, settings: Path, wanted: bool) -> AsyncIterator[None]:
+        """The agent loads the rules that keep jobs off this host's network; those that were not there go again."""
+        where = ("--settings", str(settings))
+        loaded = wanted and (await self.command.document("firewall", "install", *where))["loaded"]
+        if wanted:
+            self.screen.detail("packet filter in place: jobs reach neither this host nor its network")
         try:
-            return await self._serve(folder, settings, chain, node)
+            yield
         finally:
-            # An agent that is told to stop leaves its containers to the next start; here there is none.
-            for name in await remove_leftovers(node):
-                self.screen.detail(f"removed {name}")
+            if loaded:
+                with contextlib.suppress(LocalnetError):  # another agent's jobs need them now
+                    await self.command.document("firewall", "remove", *where)
 
     async def _serve(self, folder: Path, settings: Path, chain: dict[str, Any], node: str) -> dict[str, Any]:
         self.screen.step("Agent: gpunode run")

@@ -48,6 +48,13 @@ class LogCommitment(_Part):
     truncated: StrictBool
 
 
+class NetworkClaim(_Part):
+    """Bytes that crossed the border of the job's own network until the operation ended; nobody else can count them."""
+
+    received: StrictInt
+    sent: StrictInt
+
+
 class OperationClaim(_Part):
     """One operation as the node states it ran."""
 
@@ -63,6 +70,7 @@ class OperationClaim(_Part):
     ended_ms: StrictInt | None = Field(alias="endedMs")
     starts: StrictInt
     log: LogCommitment | None
+    network: NetworkClaim | None = None
 
 
 class GpuClaim(_Part):
@@ -194,6 +202,7 @@ def _operation(state: OperationState) -> dict[str, Any]:
         "log": None
         if log is None
         else {"root": log.root, "length": log.length, "chunk": CHUNK_BYTES, "truncated": log.truncated},
+        "network": None if state.network is None else {"received": state.network.received, "sent": state.network.sent},
     }
 
 

@@ -505,7 +505,9 @@ async def test_a_lane_of_the_agent_behind_the_gate(host: Host, tmp_path: Path) -
     changing.engine = OLD
     closed = gate(changing, host, world.clock)
     async with world.open_journal():
-        services = LaneServices(world.services(), check=closed.require, gpus=world._gpus, health=world.health)
+        services = LaneServices(
+            world.services(), check=closed.require, gpus=world._gpus, health=world.health, fence=world._fence
+        )
         lane = Lane("main", MARKET, services)
         await lane.start()
         async with asyncio.TaskGroup() as group:

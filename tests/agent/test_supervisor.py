@@ -29,7 +29,11 @@ def world(tmp_path: Path) -> World:
 
 def make_lane(world: World) -> Lane:
     return Lane(
-        "main", MARKET, LaneServices(jobs=world.services(), check=world._check, gpus=world._gpus, health=world.health)
+        "main",
+        MARKET,
+        LaneServices(
+            jobs=world.services(), check=world._check, gpus=world._gpus, health=world.health, fence=world._fence
+        ),
     )
 
 

@@ -53,6 +53,7 @@ class World:
         """What the lane's GPU is left with; blank: it tells nothing."""
         self.state_error: GpunodeError | None = None
         self.looks = 0
+        self.fence_error: GpunodeError | None = None
         self.disk_free = 0
         self.no_space = ""
         self.runtime_trouble = ""
@@ -93,6 +94,10 @@ class World:
 
     async def _runtimes(self, plan: Plan, gpus: tuple[Gpu, ...]) -> str:
         return self.runtime_trouble
+
+    async def _fence(self) -> None:
+        if self.fence_error is not None:
+            raise self.fence_error
 
     async def _check(self) -> None:
         if self.check_error is not None:
@@ -140,7 +145,9 @@ class World:
             lane = Lane(
                 "main",
                 MARKET,
-                LaneServices(jobs=self.services(), check=self._check, gpus=self._gpus, health=self.health),
+                LaneServices(
+                    jobs=self.services(), check=self._check, gpus=self._gpus, health=self.health, fence=self._fence
+                ),
             )
             await lane.start()
             async with asyncio.TaskGroup() as group:

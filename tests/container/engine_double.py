@@ -21,7 +21,7 @@ from node.container.engine import (
     VolumeView,
 )
 from node.errors import EngineRejected, EngineUnavailable, ImagePullFailed
-from node.records import ContainerSpec
+from node.records import ContainerSpec, Egress
 
 GONE = "no such container"
 
@@ -126,7 +126,7 @@ class FakeEngine:
         self.volume_labels.pop(name, None)
         return True
 
-    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+    async def ensure_network(self, name: str, labels: Mapping[str, str], egress: Egress = Egress.OPEN) -> None:
         self._enter("ensure_network")
         self.network_labels[name] = dict(labels)
 

@@ -10,11 +10,21 @@ from typing import Protocol
 from node.agent.health.ballast import Ballast
 from node.agent.health.board import GPU, HealthBoard
 from node.agent.health.chain_clock import CLOCK_SYSVAR, ChainClock, ChainMoment, decode_clock
-from node.agent.health.probes import ClockProbe, DiskProbe, EngineProbe, GpuProbe, Pinged, Probe, RpcProbe
+from node.agent.health.probes import (
+    ClockProbe,
+    DiskProbe,
+    EngineProbe,
+    FilterProbe,
+    GpuProbe,
+    Pinged,
+    Probe,
+    RpcProbe,
+)
 from node.agent.health.verdict import Patience
 from node.agent.health.watch import HealthWatch, Watched
 from node.agent.isolation import IsolationProbe
 from node.chain.rpc import Rpc
+from node.container.egress.guard import Guard
 from node.container.engine import EngineInfo
 from node.errors import AccountMissing
 from node.journal.journal import Journal
@@ -54,6 +64,7 @@ async def open_health(
     ballast: Ballast,
     clock: Clock,
     escapes: Probe,
+    guard: Guard,
 ) -> Health:
     """Everything in place, the ballast too; looked at once `watch.run` runs."""
     await asyncio.to_thread(ballast.restore)
@@ -84,6 +95,10 @@ async def open_health(
         ),
     ]
     watched.append(Watched(ESCAPES, escapes, AT_ONCE, every=120.0, within=60.0))
+    if guard.firewall is not None:
+        # No flutter to wait out: what is not there lets through, and what is back is back.
+        at_once = Patience(failures=1, failures_over=0.0, successes=1, successes_over=0.0, unknown_limit=limit)
+        watched.append(Watched("packet filter", FilterProbe(guard), at_once, every=10.0, within=30.0))
     # A driver without its persistence daemon takes many seconds to wake up.
     watched += [
         Watched(GPU, GpuProbe(inventory, lane.gpus), work, lane=lane.name, within=45.0) for lane in settings.lanes

@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 from node.agent.health.ballast import Ballast
 from node.agent.health.chain_clock import ChainClock
 from node.agent.health.verdict import WELL, Look
-from node.errors import ChainError, ContainerError, EngineUnavailable, GpuError
+from node.container.egress.guard import Guard
+from node.errors import ChainError, ContainerError, EngineUnavailable, FilterError, GpuError
 from node.records import Gpu, HealthState
 from node.retry import Clock
 
@@ -90,6 +91,21 @@ class RpcProbe:
             await self.rpc.get_slot()
         except ChainError as error:
             return Look(UNKNOWN, error.message, error.hint)
+        return WELL
+
+
+@dataclass(frozen=True, slots=True)
+class FilterProbe:
+    """The packet filter between jobs and this host's network."""
+
+    guard: Guard
+
+    async def look(self) -> Look:
+        """See to it; failing where it is not in place and cannot be put there."""
+        try:
+            await self.guard.ensure()
+        except FilterError as error:
+            return Look(FAILING, error.message, error.hint)
         return WELL
 
 

@@ -1,0 +1,1 @@
+"""What a job's packets may reach, and what they came to."""

@@ -1,0 +1,47 @@
+"""A job's own network: made behind the packet filter, or not at all, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from node.container.egress.bridges import bridge_name, has_interface, network_use
+from node.container.egress.guard import Guard
+from node.container.engine import Engine
+from node.errors import EngineRejected, EngineUnavailable, FilterError
+from node.records import ContainerSpec, NetworkUse
+
+
+class JobNetworks:
+    """Makes the networks of jobs on one engine."""
+
+    def __init__(self, engine: Engine, guard: Guard | None = None) -> None:
+        """`guard`: by default there is no packet filter to see to."""
+        self._engine = engine
+        self._guard = guard or Guard(None)
+
+    async def make(self, spec: ContainerSpec, labels: Mapping[str, str]) -> None:
+        """Make the network of this container unless it is there.
+
+        Raises EngineRejected also where its bridge is out of the packet filter's sight: an engine in a virtual machine
+        or of a plain user has its bridges in a network of its own.
+        """
+        await self._engine.ensure_network(spec.network, labels, spec.egress)
+        bridge = bridge_name(spec.network, spec.egress)
+        if self._guard.firewall is not None and not await asyncio.to_thread(has_interface, bridge):
+            raise EngineRejected(
+                f"the engine's bridge {bridge} is not in this host's network, so the packet filter does not see it",
+                status=412,
+                hint="use the host's own engine, not one in a virtual machine or a rootless one",
+            )
+
+    async def clear_to_start(self) -> None:
+        """Return when the packet filter is in place. Raises EngineUnavailable where it is not: worth trying again."""
+        try:
+            await self._guard.ensure()
+        except FilterError as error:
+            raise EngineUnavailable(f"no container starts: {error.message}", hint=error.hint) from None
+
+    async def use(self, spec: ContainerSpec) -> NetworkUse | None:
+        """What has crossed the border of the job's network so far; None where that is not known."""
+        return await asyncio.to_thread(network_use, bridge_name(spec.network, spec.egress))
