@@ -154,7 +154,7 @@ class Hygiene(Protocol):
         """Keep what the GPUs are like before a run; lines worth telling."""
         ...
 
-    async def settle(self) -> None:
+    async def settle(self, on_progress: Callable[[str], None]) -> None:
         """Return when they are as they were before the last run; raises LaneDegraded or GpuError."""
         ...
 

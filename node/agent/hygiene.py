@@ -88,9 +88,9 @@ class LaneHygiene:
             await self._journal.gpu_states.put(self._lane, run, texts)
         return tuple(f"before the job, {holder}" for holder in holders)
 
-    async def settle(self) -> None:
-        """Return when the GPUs are as they were before the last job. Raises LaneDegraded with what is not, and GpuError
-        where they cannot be looked at."""
+    async def settle(self, on_progress: Callable[[str], None]) -> None:
+        """Return when the GPUs are as they were before the last job; `on_progress` is told what is waited for. Raises
+        LaneDegraded with what is not, and GpuError where they cannot be looked at."""
         kept = await self._journal.gpu_states.of(self._lane)
         if kept is None:
             return
@@ -102,9 +102,12 @@ class LaneHygiene:
                 break
             if all(defect.lasting for defect in defects) or self._clock.monotonic() >= until:
                 self._told = True
+                on_progress("")
                 texts = "; ".join(dict.fromkeys(defect.text for defect in defects))
                 raise LaneDegraded(f"after run {kept.run}: {texts}", hint=defects[0].hint)
+            on_progress(f"waiting for the GPUs: {defects[0].text}")
             await self._clock.sleep(LOOK_AGAIN)
+        on_progress("")
         if self._told:
             await self._journal.add_event("the GPUs are as before the job again", lane=self._lane)
         await self._forget()
@@ -191,7 +194,7 @@ class NoHygiene:
         """Nothing is kept."""
         return ()
 
-    async def settle(self) -> None:
+    async def settle(self, on_progress: Callable[[str], None]) -> None:
         """Nothing is compared."""
 
     async def accept(self) -> None:

@@ -253,7 +253,7 @@ class Lane:
             await self._rest(standing, row)
         else:
             if standing.position is None:
-                await self._services.jobs.hygiene.settle()
+                await self._services.jobs.hygiene.settle(self._board.progress)
                 await self._join()
             assignment = await self._serve()
         if assignment is not None:

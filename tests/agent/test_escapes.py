@@ -13,6 +13,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from node.agent.escapes import software
@@ -148,7 +150,7 @@ def test_what_a_packager_adds_does_not_count(one: str, same: str) -> None:
     assert hash(Version(one)) == hash(Version(same))
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "unknown", "v"])
+@pytest.mark.parametrize("text", ["", "x", "-1", "unknown", "v", "1" * 5000, "1." * 99])
 def test_no_version(text: str) -> None:
     with pytest.raises(ValueError, match="is no version"):
         Version(text)
@@ -182,6 +184,18 @@ def test_order_of_packages_is_dpkg_s() -> None:
     for one, other in itertools.combinations(NUMBERS, 2):
         said = subprocess.run(["dpkg", "--compare-versions", one, "lt", other], check=False).returncode == 0
         assert (package_key(one) < package_key(other)) is said, (one, other)
+
+
+@given(st.text(alphabet="0123456789.~+-:abcrv \n²٣", max_size=120))
+def test_any_text_is_a_version_or_is_not(text: str) -> None:
+    assert isinstance(package_key(text), tuple)
+    is_package_version(text)
+    try:
+        version = Version(text)
+    except ValueError:
+        return
+    assert version <= version
+    assert judged(installed("runc", text)) == judged(installed("runc", text))
 
 
 # --- what follows from a version ---

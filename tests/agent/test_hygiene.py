@@ -41,6 +41,10 @@ CLEAN = GpuState(
 FULL = replace(CLEAN, vram_used_bytes=9000 * MIB)
 
 
+def quiet(line: str) -> None:
+    """Nobody looks."""
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     world = World(tmp_path)
@@ -77,8 +81,10 @@ async def test_memory_that_comes_back_in_time_is_waited_for(world: World) -> Non
         await world.clock.until(lambda: "finish" in world.chain.sent)
         await world.clock.advance(20)
         assert world.chain.sent == ["work", "finish"]
+        assert "waiting for the GPUs: 8.30 GiB" in lane.status.progress
         world.gpu_state = CLEAN
         await world.phase(lane, LanePhase.QUEUED, limit=5)
+        assert lane.status.progress == ""
         assert not [event for event in await world.journal.events() if event.level == "error"]
 
 
@@ -199,7 +205,7 @@ async def test_who_else_uses_the_gpu_is_said_and_does_not_hinder(world: World) -
         assert line == "before the job, process 812 (blen?der) uses GPU-sim-0 with 3.00 GiB"
         (subject,) = hygiene.subjects
         assert (subject.subject, subject.hinders) == (SHARING, False)
-        await hygiene.settle()
+        await hygiene.settle(quiet)
         assert hygiene.subjects == ()
 
 
@@ -223,9 +229,9 @@ async def test_a_process_in_a_container_of_the_job_is_its_own(world: World) -> N
         world.gpu_state = replace(CLEAN, processes=(GpuProcess(4711, 10),))
         hygiene._told = True  # it has waited already
         with pytest.raises(LaneDegraded, match="process 4711 of the job still uses GPU-sim-0"):
-            await hygiene.settle()
+            await hygiene.settle(quiet)
         world.gpu_state = CLEAN
-        await hygiene.settle()
+        await hygiene.settle(quiet)
 
 
 async def _operations(run: Address) -> tuple[object, ...]:
@@ -243,7 +249,7 @@ async def test_a_job_that_was_never_looked_at_does_not_hide_what_an_earlier_one_
         await hygiene.begin(Address("second"), (GPU.uuid,))
         hygiene._told = True
         with pytest.raises(LaneDegraded, match=r"after run second: .* still in use"):
-            await hygiene.settle()
+            await hygiene.settle(quiet)
 
 
 async def test_gpus_of_which_nothing_is_known_never_degrade(world: World) -> None:
@@ -284,7 +290,7 @@ async def test_through_the_real_helper_process(world: World, make: Make) -> None
         hygiene = LaneHygiene("main", provider.states, journal, world.clock, Tolerance(256 * MIB, 0.0))
         await hygiene.begin(Address("run"), (A,))
         happen(vram_used=600 * MIB)
-        await hygiene.settle()
+        await hygiene.settle(quiet)
         await hygiene.begin(Address("run"), (A,))
         happen(
             vram_used=4000 * MIB,
@@ -295,12 +301,12 @@ async def test_through_the_real_helper_process(world: World, make: Make) -> None
             xids=[31, 79],
         )
         with pytest.raises(LaneDegraded) as raised:
-            await hygiene.settle()
+            await hygiene.settle(quiet)
         for word in ("3.32 GiB", "power limit", "1 new uncorrected", "wait to be remapped", "Xid 79"):
             assert word in raised.value.message
         assert "Xid 31" not in raised.value.message
         await hygiene.accept()
-        await hygiene.settle()
+        await hygiene.settle(quiet)
 
 
 @pytest.mark.docker
@@ -329,5 +335,5 @@ async def test_whose_a_process_is_on_a_real_engine(
 async def test_a_kept_state_that_cannot_be_read_is_dropped(world: World) -> None:
     async with world.open_journal() as journal:
         await journal.gpu_states.put("main", Address("run"), {GPU.uuid: "{}"})
-        await world.hygiene().settle()
+        await world.hygiene().settle(quiet)
         assert await journal.gpu_states.of("main") is None

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.agent.escapes.catalog import Component
-from node.agent.escapes.versions import Version, is_package_version
+from node.agent.escapes.versions import LONGEST, Version, is_package_version
 from node.container.engine import EngineInfo, EnginePart
 from node.records import Gpu
 
@@ -119,10 +119,10 @@ class Machine:
         for name in names:
             said = await self.ask("dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", name)
             status, _, version = (said or "").partition(" ")
-            if status == "installed" and version:
+            if status == "installed" and 0 < len(version) <= LONGEST:
                 return name, version.strip()
             said = await self.ask("rpm", "-q", "--qf", "%{VERSION}-%{RELEASE}", name)
-            if said and re.match(r"\d", said):
+            if said and len(said) <= LONGEST and re.match(r"\d", said):
                 return name, said.strip()
         return "", ""
 

@@ -6,6 +6,9 @@ import re
 from functools import total_ordering
 
 _UPSTREAM = re.compile(r"\s*[vV]?(?:\d+:)?(\d+(?:\.\d+)*)(?:[-~.]?rc[-.]?(\d+))?")
+_DIGITS = frozenset("0123456789")
+LONGEST = 100
+"""Characters of a version that makes sense."""
 _FINAL = 1 << 31
 """Orders a release after its candidates."""
 
@@ -16,7 +19,7 @@ class Version:
 
     def __init__(self, text: str) -> None:
         """Raises ValueError where there is no number to go by."""
-        match = _UPSTREAM.match(text)
+        match = _UPSTREAM.match(text) if len(text) <= LONGEST else None
         if match is None:
             raise ValueError(f"{text!r} is no version")
         self.text = text.strip()
@@ -53,7 +56,7 @@ _CANDIDATE = re.compile(r"\d+(\.\d+)*-rc[.-]?\d+")
 
 def is_package_version(text: str) -> bool:
     """Whether it has a packager's revision, as Debian and Ubuntu write it: 1.1.5+ds1-1+deb12u1."""
-    return bool(_PACKAGE.fullmatch(text)) and not _CANDIDATE.fullmatch(text)
+    return len(text) <= LONGEST and bool(_PACKAGE.fullmatch(text)) and not _CANDIDATE.fullmatch(text)
 
 
 def package_key(text: str) -> tuple[int, list[int], list[int]]:
@@ -62,7 +65,7 @@ def package_key(text: str) -> tuple[int, list[int], list[int]]:
     if not colon:
         epoch, rest = "0", text.strip()
     upstream, _, revision = rest.rpartition("-") if "-" in rest else (rest, "", "0")
-    return int(epoch) if epoch.isdigit() else 0, _part_key(upstream), _part_key(revision)
+    return int(epoch) if epoch.isdecimal() else 0, _part_key(upstream), _part_key(revision)
 
 
 def _part_key(text: str) -> list[int]:
@@ -71,13 +74,13 @@ def _part_key(text: str) -> list[int]:
     key: list[int] = []
     position = 0
     while position < len(text):
-        while position < len(text) and not text[position].isdigit():
+        while position < len(text) and text[position] not in _DIGITS:
             character = text[position]
             key.append(-1 if character == "~" else ord(character) if character.isalpha() else ord(character) + 256)
             position += 1
         key.append(0)
         start = position
-        while position < len(text) and text[position].isdigit():
+        while position < len(text) and text[position] in _DIGITS:
             position += 1
         key.append(int(text[start:position] or "0"))
     # The end: after a tilde, before everything else.
