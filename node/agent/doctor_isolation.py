@@ -25,11 +25,13 @@ async def isolation_findings(settings: Settings) -> list[Finding]:
         rows = [_isolation(settings, info), _disk(settings, info)]
     finally:
         await engine.aclose()
-    active = [
-        Finding("relaxation", True, f"{each.setting}: {each.meaning}", f"take {each.setting} out of the settings")
-        for each in relaxations(settings)
-    ]
-    return [*rows, *(active or [Finding("relaxations", True, "none")])]
+    active = relaxations(settings)
+    if not active:
+        return [*rows, Finding("relaxations", True, "none")]
+    fix = "take it out of the settings for what the agent does by itself"
+    # Which known escapes are accepted is said with the escapes.
+    told = [each for each in active if each.setting != "security.accept"]
+    return [*rows, *(Finding(f"relaxation {each.setting}", None, each.meaning, fix) for each in told)]
 
 
 def _isolation(settings: Settings, info: EngineInfo) -> Finding:
