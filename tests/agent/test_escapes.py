@@ -447,7 +447,9 @@ async def test_an_engine_that_does_not_name_its_parts(host: Host) -> None:
     assert {each.version for each in found.values()} == {None}
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(b"CVE-2024-21626")[:-4]])
+@pytest.mark.parametrize(
+    "data", [b"", b"no gzip", gzip.compress(b"CVE-2024-21626")[:-4]], ids=["empty", "other", "cut"]
+)
 def test_a_changelog_that_cannot_be_read(host: Host, data: bytes) -> None:
     folder = host.root / "usr/share/doc/runc"
     folder.mkdir(parents=True)
