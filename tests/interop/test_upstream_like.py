@@ -23,10 +23,6 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 SUITE_SECONDS = 240
 
 
-@pytest.mark.skipif(
-    "GPUNODE_OUTSIDE_SUITE" not in os.environ,
-    reason="on a busy machine the suite races with its own confirmations now and then; GPUNODE_OUTSIDE_SUITE=1 runs it",
-)
 async def test_a_suite_from_outside_passes(clients: Path, tmp_path: Path) -> None:
     wallet = Keypair()
     options = LocalnetOptions(rpc_port=0, content_port=0, slot_ms=50, empty=True)
