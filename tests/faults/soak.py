@@ -44,6 +44,11 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"seed {asked.seed}")
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    try:
+        images.connect().close()
+    except images.NoEngine as error:
+        print(f"skipped: {error}")
+        return
     with tempfile.TemporaryDirectory(prefix="gpf-", ignore_cleanup_errors=True) as folder, ExitStack() as stack:
         engine = images.connect()
         stack.callback(engine.close)
