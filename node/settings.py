@@ -169,6 +169,8 @@ class PathSettings(Section):
 
     data: Path = Field(default_factory=lambda: default_paths().data)
     control_socket: Path = Field(default_factory=lambda: default_paths().control_socket)
+    control_group: str | None = None
+    """Group whose members may use the control socket; by default only the agent's user and root."""
 
 
 class JournalSettings(Section):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from node.bounded_json import read_json
 from node.errors import SettingsError
 from node.records import NodeProfile
 
@@ -128,7 +129,7 @@ def _cache_file(data: Path) -> Path:
 
 def _remembered(data: Path, now: float) -> DiskSpeed | None:
     try:
-        speed = DiskSpeed(**json.loads(_cache_file(data).read_text("utf-8")))
+        speed = DiskSpeed(**read_json(_cache_file(data).read_bytes(), limit=1 << 16))
         return speed if 0 <= now - speed.measured_at < MEASURED_FOR and speed.iops > 0 else None
     except (OSError, ValueError, TypeError):
         return None

@@ -17,6 +17,11 @@ NOISY = ("httpx", "httpcore", "websockets", "asyncio", "docker", "urllib3", "aio
 """Libraries whose chatter is not ours; their warnings stay. Some would log addresses with secrets in them."""
 
 
+def visible(text: str) -> str:
+    """The text with control characters made visible."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 class _Lane(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.lane = current_lane.get()
@@ -36,7 +41,9 @@ class PlainFormatter(logging.Formatter):
         lane = getattr(record, "lane", "")
         record = logging.makeLogRecord({**record.__dict__, "lane": f"{lane} " if lane else ""})
         _shorten(record)
-        return super().format(record)
+        # Messages quote strangers: images, endpoints, gateways. One record stays one line, and drives no terminal.
+        record.msg, record.args = visible(record.getMessage()), None
+        return "\n".join(visible(line) for line in super().format(record).split("\n"))
 
 
 class JsonFormatter(logging.Formatter):
@@ -54,7 +61,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in json.dumps(line, ensure_ascii=False))
 
 
 def set_up_logging(formatter: logging.Formatter, level: int = logging.INFO) -> None:

@@ -8,9 +8,11 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from node.agent.edges import Publisher
 from node.agent.host import HostFacts
+from node.bounded_json import JsonRefused, read_json
 from node.journal.journal import Journal
 from node.market import register
 from node.market.context import MarketContext
@@ -64,8 +66,8 @@ class Registrar:
         """The CID of the card of this hardware: the one made before, while the hardware is the same."""
         print_ = self._fingerprint(gpus)
         key = f"host_card:{context.node}"
-        kept = json.loads(await self.journal.meta(key) or "{}")
-        if kept.get("hardware") == print_:
+        kept = _kept(await self.journal.meta(key))
+        if kept.get("hardware") == print_ and "cid" in kept:
             return Cid(str(kept["cid"]))
         card = await asyncio.to_thread(self.make_card, self.facts, gpus)
         cid, _ = await self.publisher.publish(f"{context.node}.host-card.json", card)
@@ -77,3 +79,12 @@ class Registrar:
         facts = {key: value for key, value in asdict(self.facts).items() if key != "disk"}
         stated = {"facts": facts, "gpus": [asdict(gpu) for gpu in gpus], "version": self.version}
         return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+
+
+def _kept(text: str | None) -> dict[str, Any]:
+    """What was kept of the last card; nothing where it cannot be read."""
+    try:
+        kept = read_json(text or "{}", limit=1 << 16)
+    except JsonRefused:
+        return {}
+    return kept if isinstance(kept, dict) else {}

@@ -154,7 +154,9 @@ async def run_agent(settings: Settings) -> None:
             health=host.subjects,
             relaxations=relaxations(settings),
         )
-        await stack.enter_async_context(ControlServer(port, settings.locations.control_socket))
+        await stack.enter_async_context(
+            ControlServer(port, settings.locations.control_socket, group=settings.paths.control_group)
+        )
         stack.enter_context(supervisor.signals())
         _greet(host)
         await supervisor.run()

@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 
 from node.api.documents import Document
+from node.bounded_json import JsonRefused, read_json
 from node.errors import ControlError
 
 TIMEOUT = 15.0
 """Seconds for an answer; the agent answers from memory and journal, so it is far less."""
+_ANSWER_LIMIT = 64 << 20
 _NOT_RUNNING = "start it with `gpunode run`, or `systemctl start gpunode` where it is a service"
 
 
@@ -100,8 +102,8 @@ class ControlClient:
     ) -> Document:
         response = await self._request(method, route, query=query, body=body)
         try:
-            answer = response.json()
-        except ValueError:
+            answer = read_json(response.content, limit=_ANSWER_LIMIT)
+        except JsonRefused:
             answer = None
         if not isinstance(answer, dict):
             raise self._strange()
@@ -123,7 +125,7 @@ class ControlClient:
         if response.is_success:
             return response
         try:
-            known = response.json()["error"]
+            known = read_json(response.content, limit=_ANSWER_LIMIT)["error"]
             raise ControlError(str(known["message"]), hint=str(known["hint"]))
         except (ValueError, KeyError, TypeError):
             raise self._strange() from None
@@ -132,7 +134,7 @@ class ControlClient:
         if "Permission" in str(error) or "Errno 13" in str(error):
             return ControlError(
                 f"{self.path}: this user may not speak to the agent",
-                hint="run as the agent's user, or join the group that owns the socket",
+                hint="run as the agent's user, or join the group that paths.control_group names",
             )
         return NoAgent(f"no agent answers at {self.path}", hint=_NOT_RUNNING)
 

@@ -1,4 +1,4 @@
-"""The control socket: HTTP over a unix socket that only this host's user and group can open.
+"""The control socket: HTTP over a unix socket for the agent's user, root, and the group that the settings name.
 
 Routes (documents are described in node/api/documents.py):
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import grp
 import logging
 import os
 import socket
@@ -32,7 +32,9 @@ from typing import Any
 from aiohttp import web
 
 from node.api import documents
+from node.api.guard import Guard, GuardLimits, own_user_and
 from node.api.port import ControlPort
+from node.bounded_json import JsonRefused, read_json
 from node.errors import ControlError, GpunodeError
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ LOG_CHUNK = 256 * 1024
 """Bytes of a log file in one answer."""
 JOBS_LIMIT = 1000
 """Runs in one answer at most."""
+BACKLOG = 64
 _LONGEST_PATH = 107
 """Bytes that fit into a unix socket's address on Linux."""
 
@@ -53,9 +56,14 @@ class ControlServer:
     Entering raises ControlError when another agent answers on the path, or when it cannot be used.
     """
 
-    def __init__(self, port: ControlPort, path: Path) -> None:
+    def __init__(
+        self, port: ControlPort, path: Path, *, group: str | None = None, limits: GuardLimits | None = None
+    ) -> None:
         self.path = path
         self._port = port
+        self._group = group
+        self._limits = limits
+        self._server: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
         self._inode: int | None = None
 
@@ -69,18 +77,23 @@ class ControlServer:
         await self.aclose()
 
     async def start(self) -> None:
-        """Bind the socket (0660, its folder 0750) and answer requests."""
-        listener = await asyncio.to_thread(_bind, self.path)
+        """Bind the socket (0600, or 0660 for a group) and answer requests."""
+        group = None if self._group is None else _group_number(self._group)
+        listener = await asyncio.to_thread(_bind, self.path, group)
         self._inode = self.path.stat().st_ino
+        guard = Guard(own_user_and(group), self._limits)
         # Connections of a dead client must not keep a stopping agent alive.
-        self._runner = web.AppRunner(_application(self._port), access_log=None, shutdown_timeout=2.0)
+        self._runner = web.AppRunner(_application(self._port, guard), access_log=None, shutdown_timeout=2.0)
         await self._runner.setup()
-        await web.SockSite(self._runner, listener).start()
+        assert self._runner.server is not None
+        self._server = await guard.serve(self._runner.server, listener)
 
     async def aclose(self) -> None:
         """Stop answering and remove the socket, unless another agent's has taken its place."""
         if self._runner is None:
             return
+        if self._server is not None:
+            self._server.close()
         await self._runner.cleanup()
         self._runner = None
         with contextlib.suppress(FileNotFoundError):
@@ -102,7 +115,14 @@ def answers(path: Path) -> bool:
     return True
 
 
-def _bind(path: Path) -> socket.socket:
+def _group_number(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ControlError(f"there is no group {name!r} on this host", hint="correct paths.control_group") from None
+
+
+def _bind(path: Path, group: int | None) -> socket.socket:
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise ControlError(
             f"{path}: longer than the {_LONGEST_PATH} bytes a socket's path may have",
@@ -110,13 +130,24 @@ def _bind(path: Path) -> socket.socket:
         )
     try:
         if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-            path.parent.chmod(0o750)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if group is not None:
+                os.chown(path.parent, -1, group)
+                path.parent.chmod(0o750)
         if path.exists() or path.is_symlink():
             _make_room(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(path))
-        path.chmod(0o660)
+        # Nobody else may open it in the moment before it has its mode.
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        if group is not None:
+            os.chown(path, -1, group)
+            path.chmod(0o660)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
     except OSError as error:
         raise ControlError(
             f"{path}: the control socket cannot be made: {error.strerror or error}",
@@ -136,8 +167,8 @@ def _make_room(path: Path) -> None:
     path.unlink()
 
 
-def _application(port: ControlPort) -> web.Application:
-    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_errors])
+def _application(port: ControlPort, guard: Guard) -> web.Application:
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_errors, guard.middleware])
     routes = _Routes(port)
     app.add_routes(
         [
@@ -271,8 +302,8 @@ async def _body(request: web.Request, **allowed: type | tuple[type, ...]) -> dic
     if not raw:
         return {}
     try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
+        body = read_json(raw, limit=BODY_LIMIT, depth=4)
+    except JsonRefused:
         raise _BadRequest("the request body is not JSON") from None
     if not isinstance(body, dict):
         raise _BadRequest("the request body must be a JSON object")

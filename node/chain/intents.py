@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 
+from node.bounded_json import read_json
 from node.chain.addresses import to_address, to_key
 from node.chain.rpc import Rpc
 from node.errors import JournalError
@@ -28,6 +29,9 @@ RENEWABLE = frozenset(
 )
 """Kinds that are harmless twice (the second is refused or changes nothing): signed anew at once when they lag. All
 others wait until the chain has finalized that the earlier signature can never land."""
+
+RECIPE_LIMIT = 1 << 20
+"""Bytes of a stored recipe; a transaction has 1,232."""
 
 SETTLING = frozenset({"finish", "complete"})
 """Kinds tried for as long as they could still succeed."""
@@ -98,7 +102,7 @@ class Recipe:
     def decode(cls, raw: bytes) -> Recipe:
         """The inverse of `encode`. Raises JournalError."""
         try:
-            document = json.loads(raw)
+            document = read_json(raw, limit=RECIPE_LIMIT)
             promised = document.get("promised")
             return cls(
                 instructions=tuple(_instruction(each) for each in document["instructions"]),

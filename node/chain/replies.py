@@ -124,14 +124,16 @@ class LandedTransaction:
 def integer(value: Any) -> int:
     """A JSON integer, and nothing that only looks like one."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is not an integer")
+        raise TypeError(f"{value!r:.80} is not an integer")
+    if not -(1 << 63) <= value < 1 << 64:
+        raise ValueError("an integer of more than 64 bits")
     return value
 
 
 def text(value: Any) -> str:
     """A JSON string."""
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
+        raise TypeError(f"{value!r:.80} is not a string")
     return value
 
 

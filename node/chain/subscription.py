@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from node.bounded_json import read_json
 from node.chain import replies
 from node.chain.accounts import RawAccount
 from node.chain.clusters import Cluster
@@ -201,8 +202,8 @@ class Subscriptions:
     async def _receive(self, socket: ClientConnection) -> NoReturn:
         while True:
             try:
-                self._handle(json.loads(await socket.recv()))
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                self._handle(read_json(await socket.recv(), limit=_MESSAGE_LIMIT))
+            except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
                 _log.warning("%s pushed something that cannot be understood: %s", shown(self._url), error)
 
     async def _watch(self) -> NoReturn:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from node.bounded_body import ACCEPTED, BodyRefused, read_body
+from node.bounded_json import read_json
 from node.chain.failures import failure
 from node.errors import GpunodeError, RpcBehind, RpcBusy, RpcRejected, RpcUnavailable
 
@@ -69,11 +71,11 @@ class Endpoint:
         request = {"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": list(params)}
         body = await self._post(json.dumps(request).encode())
         try:
-            answer = json.loads(body)
+            answer = read_json(body, limit=RESPONSE_LIMIT)
             error = answer.get("error")
             if error is None:
                 return parse(answer["result"])
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as bad:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as bad:
             raise RpcUnavailable(
                 f"{self.name} gave an answer to {method} that cannot be understood",
                 hint="Check that the URL is a Solana JSON-RPC endpoint.",
@@ -88,7 +90,7 @@ class Endpoint:
                     "POST",
                     self.url,
                     content=body,
-                    headers={"content-type": "application/json"},
+                    headers={"content-type": "application/json", "accept-encoding": ACCEPTED},
                     timeout=self._timeout,
                 ) as response,
             ):
@@ -100,13 +102,10 @@ class Endpoint:
             raise RpcUnavailable(f"{self.name} cannot be reached: {why}", hint=_HINT_DOWN) from error
 
     async def _read(self, response: httpx.Response) -> bytes:
-        kept = bytearray()
-        async for piece in response.aiter_bytes():
-            kept += piece
-            if len(kept) > RESPONSE_LIMIT:
-                raise RpcUnavailable(
-                    f"{self.name} answered with more than {RESPONSE_LIMIT} bytes", hint="Use another endpoint."
-                )
+        try:
+            kept = await read_body(response, RESPONSE_LIMIT)
+        except BodyRefused as refused:
+            raise RpcUnavailable(f"{self.name} sent {refused}", hint="Use another endpoint.") from None
         if response.status_code == _LIMITED:
             raise RpcBusy(
                 f"{self.name} limits this host (HTTP 429)",
@@ -125,7 +124,7 @@ class Endpoint:
                 f"{self.name} answered HTTP {response.status_code}",
                 hint="Check that the URL is a Solana JSON-RPC endpoint.",
             )
-        return bytes(kept)
+        return kept
 
     def _error(self, method: str, error: Any) -> GpunodeError:
         if not isinstance(error, dict):

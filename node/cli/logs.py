@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from node.bounded_json import read_json
 from node.cli import output
 from node.cli.options import JsonOption, SettingsOption
 
@@ -55,7 +55,7 @@ def logs(
 
 def _print(entry: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(entry, ensure_ascii=False), flush=True)
+        output.json_line(entry)
     else:
         # A job's output is a stranger's: it may not move the cursor or rename the window.
         text = "\n".join(output.printable(part.replace("\t", "    ")) for part in entry["log"].split("\n"))
@@ -138,7 +138,7 @@ async def _from_files(settings: Settings, job: str, operation: int | None) -> li
 
 def _entry(line: bytes, index: int) -> dict[str, Any] | None:
     try:
-        body = json.loads(line)
-        return {"operation": index, "type": body["type"], "log": str(body["log"]), "timestamp": body["timestamp"]}
+        body = read_json(line, limit=4 * TAIL_LINE, depth=2)
+        return {"operation": index, **{name: str(body[name]) for name in ("type", "log", "timestamp")}}
     except (ValueError, KeyError, TypeError):
         return None

@@ -34,9 +34,17 @@ def document(value: object) -> None:
     """Print one JSON document."""
     from node.api.documents import plain
 
-    text = json.dumps(plain(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+    print(_safe(json.dumps(plain(value), ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)))
+
+
+def json_line(value: object) -> None:
+    """Print one JSON document of a stream of them, one to a line."""
+    print(_safe(json.dumps(value, ensure_ascii=False)), flush=True)
+
+
+def _safe(text: str) -> str:
     # JSON itself escapes only the first 32 control characters; others can drive a terminal, or turn a line around.
-    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
 def emit(value: object, as_json: bool, show: Callable[[], None]) -> None:

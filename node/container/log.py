@@ -16,7 +16,6 @@ from there.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import threading
@@ -27,6 +26,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Literal
 
+from node.bounded_json import read_json
 from node.container.engine import LogFrame, StreamName
 from node.content.merkle import MerkleHasher
 from node.errors import ContainerError
@@ -303,7 +303,7 @@ def _parse(line: bytes) -> LogEntry | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        body = json.loads(line)
+        body = read_json(line, limit=len(line), depth=2)
         entry = LogEntry(type=body["type"], log=str(body["log"]), timestamp=str(body["timestamp"]))
     except (ValueError, KeyError, TypeError):
         return None

@@ -9,7 +9,6 @@ is away or answers anything odd has not told.
 from __future__ import annotations
 
 import asyncio
-import json
 import platform
 import re
 from collections.abc import Mapping
@@ -17,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from node.bounded_body import ACCEPTED, read_body
+from node.bounded_json import read_json
 from node.container.reference import is_reference, split_reference
 from node.loopback import DIRECT, is_loopback
 
@@ -97,16 +98,11 @@ class _Source:
         return str(answer.get("token") or answer["access_token"])
 
     async def _get(self, url: str, query: Mapping[str, str]) -> tuple[int, httpx.Headers, bytes]:
-        headers = {"Accept": _ACCEPT}
+        headers = {"Accept": _ACCEPT, "Accept-Encoding": ACCEPTED}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        body = bytearray()
         async with self._client.stream("GET", url, params=dict(query), headers=headers) as response:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > _LIMIT:
-                    raise ValueError("a manifest without end")
-            return response.status_code, response.headers, bytes(body)
+            return response.status_code, response.headers, await read_body(response, _LIMIT)
 
 
 def _place(reference: str) -> tuple[str, str, str]:
@@ -136,13 +132,13 @@ def _for_this_host(manifests: list[dict[str, Any]]) -> str:
 
 def _sum(manifest: dict[str, Any]) -> int:
     sizes = [layer["size"] for layer in manifest["layers"]]
-    if not all(isinstance(size, int) and size >= 0 for size in sizes):
+    if not all(isinstance(size, int) and 0 <= size < 1 << 50 for size in sizes):
         raise ValueError("sizes that are none")
     return sum(sizes)
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    value = json.loads(body)
+    value = read_json(body, limit=_LIMIT, depth=16)
     if not isinstance(value, dict):
         raise ValueError("no object")
     return value

@@ -6,7 +6,6 @@ thread for each would cost a host with many lanes hundreds of threads.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -16,11 +15,13 @@ from typing import Any
 import aiohttp
 import httpx
 
+from node.bounded_json import read_json
 from node.errors import EngineRejected, EngineUnavailable, SettingsError
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 4 * 1024 * 1024
+_MAX_JSON_BYTES = 64 * 1024 * 1024
 
 
 def socket_path(setting: str | None = None) -> Path:
@@ -159,7 +160,7 @@ async def json_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, An
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = read_json(line, limit=_MAX_JSON_BYTES)
     except ValueError as error:
         raise EngineRejected("the engine sent no JSON", status=200, hint="is this a Docker engine's socket?") from error
     return value if isinstance(value, dict) else {}
@@ -178,7 +179,7 @@ def _raise_for(status: int, body: bytes) -> None:
     if status < 300 or status == 304:
         return
     try:
-        message = str(json.loads(body)["message"])
+        message = str(read_json(body, limit=_MAX_JSON_BYTES)["message"])
     except (ValueError, KeyError, TypeError):
         message = body[:500].decode("utf-8", "replace").strip() or "no reason given"
     raise EngineRejected(message, status=status, hint=rejection_hint(status, message))

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from node.bounded_json import JsonRefused, read_json
 from node.content.cid import file_cid
 from node.content.folder import LocalStore as LocalStore  # beside the others for who chooses among them
-from node.content.http import DEFAULT_TIMEOUT, ContentHttp, bearer, checked_base
+from node.content.http import ANSWER_LIMIT, DEFAULT_TIMEOUT, ContentHttp, bearer, checked_base
 from node.errors import StoreRejected
 from node.records import Cid
 
@@ -131,8 +132,8 @@ class PinataStore:
 
 def _answered(body: bytes, key: str) -> str:
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = read_json(body, limit=ANSWER_LIMIT, depth=16)
+    except JsonRefused:
         answer = None
     value = answer.get(key) if isinstance(answer, dict) else None
     return value if isinstance(value, str) else ""

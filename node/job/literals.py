@@ -6,15 +6,18 @@ Literals that name other operations are not filled in yet.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from node.bounded_json import JsonRefused, read_json
 from node.errors import JobRefused
 from node.job.remote import REMOVE_IF_EMPTY
+from node.job.text import MAX_BYTES, MAX_DEPTH
 
+MAX_FILLED = 2 << 20
+"""Characters filled in for all the literals of one operation."""
 _LITERAL = re.compile(r"%%(ops|globals?)\.([^%]+)%%")
 
 
@@ -54,7 +57,8 @@ def interpolate(args: Mapping[str, Any], values: GlobalValues) -> dict[str, Any]
     A list element that is one literal whose value is a JSON list is replaced by that list's elements; in a text
     such a list becomes its elements joined by blanks. Texts without literals are left untouched.
     """
-    return {key: _filled(value, values) for key, value in args.items()}
+    meter = _Meter(values)
+    return {key: _filled(item, meter) for key, item in args.items()}
 
 
 def without_empty(args: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +77,23 @@ def without_empty(args: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _filled(value: Any, values: GlobalValues) -> Any:
+class _Meter:
+    """Fills in, and counts: a short definition may name a long value a thousand times."""
+
+    def __init__(self, values: GlobalValues) -> None:
+        self._values = values
+        self._room = MAX_FILLED
+
+    def resolve(self, literal: str, kind: str, key: str) -> str:
+        """As `GlobalValues.resolve`. Raises JobRefused beyond MAX_FILLED."""
+        found = self._values.resolve(literal, kind, key)
+        self._room -= len(found)
+        if self._room < 0:
+            raise JobRefused(f"the values filled in for literals have more than {MAX_FILLED:,} characters")
+        return found
+
+
+def _filled(value: Any, values: _Meter) -> Any:
     if isinstance(value, str):
         return _text(value, values)
     if isinstance(value, Mapping):
@@ -88,7 +108,7 @@ def _filled(value: Any, values: GlobalValues) -> Any:
     return value
 
 
-def _text(text: str, values: GlobalValues) -> str:
+def _text(text: str, values: _Meter) -> str:
     def one(match: re.Match[str]) -> str:
         found = values.resolve(match[0], match[1], match[2])
         elements = _elements(found)
@@ -101,8 +121,8 @@ def _elements(value: str) -> list[Any] | None:
     if not value.lstrip().startswith("["):
         return None
     try:
-        parsed = json.loads(value)
-    except (ValueError, RecursionError):
+        parsed = read_json(value, limit=MAX_BYTES, depth=MAX_DEPTH)
+    except JsonRefused:
         return None
     return _flat(parsed) if isinstance(parsed, list) else None
 

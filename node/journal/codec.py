@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from node import records
+from node.bounded_json import JsonRefused, read_json
 from node.errors import JournalError
 
 R = TypeVar("R")
@@ -41,6 +42,10 @@ KNOWN: Mapping[str, type] = {
     )
 }
 
+RECORD_LIMIT = 256 << 20
+"""Bytes of one record; the largest hold a result's text."""
+RECORD_DEPTH = 128
+"""Levels of nesting: a definition has at most 64, and is wrapped in records."""
 _HINT = "the journal was written by another version of gpunode; run the version that wrote it, or move the file away"
 
 
@@ -67,14 +72,14 @@ def decode(text: str, kind: type[R]) -> R:
 def decode_any(text: str) -> object:
     """The record in `text`, of whichever known kind; raises JournalError."""
     try:
-        envelope = json.loads(text)
-    except ValueError as error:
-        raise JournalError(f"a journal record is not JSON: {error}", hint=_HINT) from None
+        envelope = read_json(text, limit=RECORD_LIMIT, depth=RECORD_DEPTH)
+    except (JsonRefused, AttributeError, UnicodeEncodeError) as error:
+        raise JournalError(f"a journal record cannot be read: {error}", hint=_HINT) from None
     if not isinstance(envelope, dict) or set(envelope) != {"record", "value", "version"}:
         raise JournalError("a journal record has no envelope", hint=_HINT)
-    if envelope["version"] != VERSION:
+    if envelope["version"] is True or envelope["version"] != VERSION:
         raise JournalError(f"journal record version {envelope['version']!r} is not known", hint=_HINT)
-    kind = KNOWN.get(envelope["record"])
+    kind = KNOWN.get(str(envelope["record"]))
     if kind is None:
         raise JournalError(f"journal record {envelope['record']!r} is not known", hint=_HINT)
     return _typed(envelope["value"], kind, kind.__name__)

@@ -140,6 +140,12 @@ def _guarded(path: Path, work: Callable[[], T]) -> T:
         raise
     except (sqlite3.Error, OSError, OverflowError) as error:
         raise _explain(path, error) from None
+    except (ValueError, TypeError, LookupError) as error:
+        # A cell holds what no version of ours writes there.
+        raise JournalError(
+            f"{path}: the journal is damaged ({type(error).__name__})",
+            hint="keep a copy, move the file away and start again; wallets and the chain hold what was earned",
+        ) from error
 
 
 def _explain(path: Path, error: Exception) -> JournalError:

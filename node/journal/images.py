@@ -6,9 +6,12 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable
 
+from node.bounded_json import read_json
 from node.journal.database import Database
 from node.marks import Mark
 from node.records import PulledImage
+
+_LIMIT = 16 << 20
 
 
 class ImageRows:
@@ -24,7 +27,7 @@ class ImageRows:
         def work(db: sqlite3.Connection) -> tuple[PulledImage, ...]:
             found = db.execute("SELECT reference, id, bytes, used, before FROM images ORDER BY used, reference")
             return tuple(
-                PulledImage(reference, id_, size, used, frozenset(json.loads(before)))
+                PulledImage(reference, id_, size, used, frozenset(map(str, read_json(before, limit=_LIMIT, depth=1))))
                 for reference, id_, size, used, before in found
             )
 

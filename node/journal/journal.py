@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from node.bounded_json import read_json
 from node.errors import JournalError, WrongCluster
 from node.journal import rows
 from node.journal.codec import encode
@@ -287,7 +288,7 @@ class Journal(JournalReader):
 
 def _lives(db: sqlite3.Connection, run: str) -> tuple[float, ...]:
     row = db.execute("SELECT lives FROM jobs WHERE run = ?", (run,)).fetchone()
-    return tuple(json.loads(row[0])) if row is not None else ()
+    return tuple(map(float, read_json(row[0], limit=1 << 20, depth=1))) if row is not None else ()
 
 
 def _put_record(db: sqlite3.Connection, run: str, stage: str, text: str, now: float) -> None:

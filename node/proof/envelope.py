@@ -17,6 +17,7 @@ from typing import Any
 from solders.pubkey import Pubkey
 from solders.signature import Signature as Ed25519Signature
 
+from node.bounded_json import JsonRefused, read_json
 from node.errors import ProofError
 from node.records import Address
 
@@ -137,8 +138,8 @@ def _load(data: bytes, what: str) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise ProofError(f"the {what} has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
     try:
-        document = json.loads(data.decode())
-    except (ValueError, RecursionError):
+        document = read_json(data, limit=MAX_BYTES)
+    except JsonRefused:
         raise ProofError(f"the {what} is not JSON") from None
     if not isinstance(document, dict):
         raise ProofError(f"the {what} is no JSON object")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from node.bounded_json import JsonRefused, read_json
 from node.chain.accounts import decode_job
 from node.chain.clusters import Cluster
 from node.chain.memo import memos
@@ -168,8 +169,8 @@ async def _result(case: _Case, cid: Cid) -> Mapping[str, Any] | None:
     if body is None:
         return None
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = read_json(body, limit=RESULT_LIMIT)
+    except JsonRefused:
         document = None
     shaped = (
         isinstance(document, dict)

@@ -39,8 +39,8 @@ async def client(port: DoublePort, place: Path) -> AsyncIterator[ControlClient]:
 
 
 async def test_socket_and_folder_are_private(port: DoublePort, place: Path) -> None:
-    assert stat.S_IMODE(place.stat().st_mode) == 0o660
-    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o750
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
 
 
 async def test_status_describes_agent_lanes_and_gpus(client: ControlClient) -> None:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from node.bounded_json import read_json
 from node.errors import AccountMalformed, JournalError
 from node.records import Address
 from node.retry import Clock
@@ -121,7 +122,8 @@ class ChainClock:
         if kept is None or now is None or self._anchor is not None:
             return
         try:
-            last = _Kept(**json.loads(kept))
+            last = _Kept(**read_json(kept, limit=1 << 16))
+            last = _Kept(str(last.boot), float(last.seconds), float(last.chain))
         except (ValueError, TypeError):
             return
         if last.boot == now.boot and now.seconds >= last.seconds:

@@ -8,10 +8,10 @@ Document: the job account's fields (`address`, `definition_cid`, `result_cid`, `
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from node.api.documents import plain
+from node.bounded_json import JsonRefused, read_json
 from node.cli import amounts, output
 from node.cli.job.outcome import show_result
 from node.errors import GpunodeError, JobError
@@ -84,6 +84,6 @@ def show(known: dict[str, Any]) -> None:
 
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return read_json(body, limit=len(body))
+    except JsonRefused:
         raise JobError("the result is not JSON") from None
