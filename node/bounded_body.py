@@ -54,6 +54,11 @@ async def read_body(response: httpx.Response, limit: int) -> bytes:
 
     Raises BodyRefused, and httpx's errors.
     """
+    if response.is_stream_consumed:
+        # Whoever made the answer had read it whole already.
+        if len(response.content) > limit:
+            raise BodyRefused(f"more than {limit:,} bytes")
+        return response.content
     unfold = _unfolding(response.headers.get("content-encoding", ""))
     kept = bytearray()
     async for piece in response.aiter_raw():

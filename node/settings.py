@@ -119,6 +119,8 @@ class PolicySettings(Section):
     allow_images: tuple[str, ...] = ()
     """Shell-style patterns of image names; empty: every image."""
     deny_images: tuple[str, ...] = ()
+    private_registries: tuple[str, ...] = ()
+    """Registries in a private network that jobs may name, as `host` or `host:port`; others there are refused."""
     allow_posters: tuple[str, ...] = ()
     """Addresses; empty: every poster."""
     deny_posters: tuple[str, ...] = ()

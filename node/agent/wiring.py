@@ -50,6 +50,7 @@ from node.container.egress.guard import Guard
 from node.container.egress.networks import JobNetworks
 from node.container.engine import Engine
 from node.container.manifest import Manifests
+from node.container.origin import Origins, exempt_registries, local_registries
 from node.container.runner import OperationRunner
 from node.container.space import SpaceLedger
 from node.content.library import Library, open_library
@@ -66,6 +67,7 @@ from node.market.context import MarketContext
 from node.market.effects import effect_of_row
 from node.market.register import RegisterResult
 from node.market.settle import settled_run
+from node.public_network import either
 from node.records import Address, OutboxRow, SubjectHealth
 from node.retry import Clock, SystemClock
 from node.settings import LaneSettings, RpcSettings, Settings
@@ -97,6 +99,7 @@ class Host:
     runner: OperationRunner
     cache: ImageCache
     space: SpaceLedger
+    origins: Origins
     facts: HostFacts
     check: HostCheck
     guard: Guard
@@ -192,7 +195,10 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     work = OpenWork(journal, [lane.name for lane in settings.lanes])
     disk = EngineDisk(engine, paths.data)
     cache = image_cache(engine, disk, journal, work, settings.limits, clock)
-    manifests = Manifests()
+    exempt = exempt_registries(settings.policy.private_registries)
+    if cluster.name == "localnet":
+        exempt = either(exempt, local_registries)
+    manifests = Manifests(exempt=exempt)
     stack.push_async_callback(manifests.aclose)
     runner = OperationRunner(
         engine,
@@ -218,6 +224,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         runner=runner,
         cache=cache,
         space=space_ledger(engine, disk, cache, work, manifests, settings.limits),
+        origins=Origins(exempt),
         facts=facts,
         check=check,
         health=await open_health(settings, engine, rpc, gpus.inventory, journal, ballast, clock, escapes, guard),
@@ -258,6 +265,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
             host.space.reserve,
             gpus.current,
             runtimes.refusal,
+            host.origins.trouble,
         ),
         samples=settings.locations.data / "samples",
         clock=host.clock,

@@ -19,12 +19,13 @@ import httpx
 from node.bounded_body import ACCEPTED, read_body
 from node.bounded_json import read_json
 from node.container.reference import is_reference, split_reference
-from node.loopback import DIRECT, is_loopback
+from node.loopback import is_loopback
+from node.public_network import Exempt, PublicTransport, nothing_exempt
 
 PATIENCE = 15.0
 """Seconds for all that is asked about one image."""
 _LIMIT = 4 * 1024 * 1024
-_DEFAULT_REGISTRY = "registry-1.docker.io"
+DEFAULT_REGISTRY = "registry-1.docker.io"
 _ACCEPT = ", ".join(
     (
         "application/vnd.oci.image.index.v1+json",
@@ -38,16 +39,19 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "
 
 
 class Manifests:
-    """Asks registries. `client`: one of the caller's, for tests."""
+    """Asks registries. `exempt`: which may be in a private network; `client`: one of the caller's, for tests."""
 
-    def __init__(self, client: httpx.AsyncClient | None = None) -> None:
-        self._client = client or httpx.AsyncClient(timeout=PATIENCE, mounts=DIRECT, follow_redirects=False)
+    def __init__(self, client: httpx.AsyncClient | None = None, exempt: Exempt = nothing_exempt) -> None:
+        # Who names an image chooses whom this host speaks to.
+        self._client = client or httpx.AsyncClient(
+            timeout=PATIENCE, transport=PublicTransport(exempt=exempt), follow_redirects=False, trust_env=False
+        )
 
     async def compressed_bytes(self, reference: str) -> int | None:
         """Bytes of the image's layers as they travel, for this host's kind of processor; None: not told."""
         if not is_reference(reference):
             return None
-        base, repository, version = _place(reference)
+        base, repository, version = place_of(reference)
         try:
             async with asyncio.timeout(PATIENCE):
                 source = _Source(self._client, base, repository)
@@ -55,7 +59,16 @@ class Manifests:
                 if isinstance(manifest.get("manifests"), list):
                     manifest = await source.manifest(_for_this_host(manifest["manifests"]))
                 return _sum(manifest)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, LookupError, TypeError, AttributeError):
+        except (
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            httpx.StreamError,
+            TimeoutError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+        ):
             return None
 
     async def aclose(self) -> None:
@@ -105,7 +118,7 @@ class _Source:
             return response.status_code, response.headers, await read_body(response, _LIMIT)
 
 
-def _place(reference: str) -> tuple[str, str, str]:
+def place_of(reference: str) -> tuple[str, str, str]:
     """Address of the registry, repository there, tag or digest."""
     repository, version = split_reference(reference)
     head, slash, rest = repository.partition("/")
@@ -114,7 +127,7 @@ def _place(reference: str) -> tuple[str, str, str]:
     else:
         host = "docker.io"
     if host in ("docker.io", "index.docker.io"):
-        host = _DEFAULT_REGISTRY
+        host = DEFAULT_REGISTRY
         repository = repository if "/" in repository else f"library/{repository}"
     scheme = "http" if is_loopback(f"http://{host}") else "https"
     return f"{scheme}://{host}", repository, version

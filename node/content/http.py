@@ -12,6 +12,7 @@ import httpx
 
 from node.errors import ContentError, ContentTooLarge, ContentUnavailable, StoreRejected
 from node.loopback import DIRECT
+from node.public_network import PublicTransport
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds one whole exchange may take."""
@@ -36,7 +37,16 @@ class ContentHttp:
     httpx's own time-outs restart with each byte, so a server that dribbles would hold a request for ever.
     """
 
-    def __init__(self, client: httpx.AsyncClient | None = None, *, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient | None = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        strangers: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`strangers`: how hosts are reached that only a redirect named; by default if they are public."""
+        self._strangers = strangers
+        self._elsewhere: httpx.AsyncClient | None = None
         self._client = client
         self._owned = client is None
         self._timeout = timeout
@@ -46,11 +56,21 @@ class ContentHttp:
         if self._owned and self._client is not None:
             await self._client.aclose()
             self._client = None
+        if self._elsewhere is not None:
+            await self._elsewhere.aclose()
+            self._elsewhere = None
 
     def _ready_client(self) -> httpx.AsyncClient:
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=self._timeout, mounts=DIRECT)
         return self._client
+
+    def _for_strangers(self) -> httpx.AsyncClient:
+        """For hosts that a redirect named: no settings of ours say that they may be in a private network."""
+        if self._elsewhere is None:
+            transport = self._strangers or PublicTransport()
+            self._elsewhere = httpx.AsyncClient(timeout=self._timeout, transport=transport, trust_env=False)
+        return self._elsewhere
 
     async def fetch(
         self,
@@ -78,17 +98,19 @@ class ContentHttp:
     ) -> None:
         """Hand the body of a 2xx answer to `take`, piece by piece, at most `limit` bytes.
 
-        A few redirects of a GET are followed: on the same server, or to an https address, whose certificate keeps a
-        stranger from pointing at a server of this host's own network.
+        A few redirects of a GET are followed: on the same server, or to an https address of the public internet, so
+        that a stranger cannot point at a server of this host's own network.
         Raises ContentTooLarge past the limit, RefusedRequest for another status, else ContentUnavailable.
         """
         # Compressed answers could unfold to any size before a limit sees them.
         sent: Mapping[str, str] = {"accept": "*/*", **(headers or {}), "accept-encoding": "identity"}
         async with self._limited(url):
             target = httpx.URL(url, params=params) if params else httpx.URL(url)
+            named = target.netloc
             for _ in range(MAX_REDIRECTS + 1):
                 request = self._request(method, target, headers=sent)
-                async with self._sent(request) as response:
+                client = self._ready_client() if target.netloc == named else self._for_strangers()
+                async with self._sent(request, client) as response:
                     if method == "GET" and response.status_code in _REDIRECTS:
                         target, sent = _redirected(request, response.headers.get("location", ""), url)
                         continue
@@ -150,8 +172,10 @@ class ContentHttp:
         return self._ready_client().build_request(method, url, **arguments)
 
     @asynccontextmanager
-    async def _sent(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
-        response = await self._ready_client().send(request, stream=True, follow_redirects=False)
+    async def _sent(
+        self, request: httpx.Request, client: httpx.AsyncClient | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        response = await (client or self._ready_client()).send(request, stream=True, follow_redirects=False)
         try:
             yield response
         finally:

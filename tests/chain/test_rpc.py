@@ -215,7 +215,7 @@ async def test_an_airdrop_is_never_asked_for_twice() -> None:
 
 async def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "RESPONSE_LIMIT", 1000)
-    with pytest.raises(RpcUnavailable, match="1000"):
+    with pytest.raises(RpcUnavailable, match="1,000"):
         await client(lambda _request: httpx.Response(200, content=b"x" * 2000)).get_slot()
 
 

@@ -18,6 +18,10 @@ from node.retry import Clock
 GIB = 1024**3
 
 
+async def _anywhere(_images: Sequence[str]) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """What the host must have before a job is accepted."""
@@ -32,6 +36,8 @@ class Readiness:
     """The lane's GPUs as they are now; raises GpuError or LaneDegraded when they cannot serve."""
     runtimes: Callable[[Plan, tuple[Gpu, ...]], Awaitable[str]]
     """Whether the runtimes of a plan can give it these GPUs: empty, or why not."""
+    origins: Callable[[Sequence[str]], Awaitable[str]] = _anywhere
+    """Looks at where these images come from; empty, or why they may not be fetched."""
 
 
 async def admit(
@@ -56,7 +62,11 @@ async def admit(
     if trouble:
         return Refusal(job.address, trouble)
     images = tuple(dict.fromkeys(operation.container.image for operation in plan.operations))
-    trouble = await _disk_trouble(readiness) or await readiness.reserve(monitor.assignment.run.address, images)
+    trouble = (
+        await readiness.origins(images)
+        or await _disk_trouble(readiness)
+        or await readiness.reserve(monitor.assignment.run.address, images)
+    )
     if trouble:
         return Refusal(job.address, trouble)
     given = {uuid for operation in plan.operations for uuid in operation.container.gpu_uuids}
