@@ -102,13 +102,14 @@ class SecondEngine:
 
 @contextmanager
 def second_engine(
-    folder: Path, *, path_folder: Path | None = None, options: Sequence[str] = ()
+    folder: Path, *, path_folder: Path | None = None, options: Sequence[str] = (), wrapper: Sequence[str] = ()
 ) -> Iterator[SecondEngine]:
-    """A running engine with its own data and socket below `folder`, and `path_folder` first on its PATH.
+    """A running engine with its own data and socket below `folder`, and `path_folder` first on its PATH; `wrapper`
+    comes before the command.
 
     Raises images.NoEngine where one cannot be run.
     """
-    engine = SecondEngine(folder, path_folder, options)
+    engine = SecondEngine(folder, path_folder, options, wrapper=wrapper)
     try:
         engine.start()
         yield engine
