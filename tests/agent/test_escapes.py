@@ -96,6 +96,7 @@ def test_what_an_escape_needs_is_what_containers_have_not() -> None:
     assert not {"Binds", "Mounts", "VolumesFrom"} & config.keys()  # shared-volume
     assert config["Privileged"] is False
     assert config["NetworkMode"].startswith("gpn")  # host-network
+    assert not [name for name in dir(DockerEngine) if "archive" in name or "copy" in name]  # archive-copy
     assert {"CHOWN"} <= set(config["CapAdd"]) <= {
         "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID",
     }  # fmt: skip
@@ -269,9 +270,23 @@ def test_a_package_that_the_list_does_not_know_tells_by_its_changelog() -> None:
 def test_what_needs_more_than_a_job_has_is_told_and_does_not_block() -> None:
     (judgement,) = judged(installed("runc", "1.2.7"))
     assert judgement.blocking == ()
-    assert {entry.id for entry in judgement.out_of_reach} == {"CVE-2025-31133", "CVE-2025-52565", "CVE-2025-52881"}
-    (judgement,) = judged(installed("runc", "1.2.8"))
+    assert {entry.id for entry in judgement.out_of_reach} == {
+        "CVE-2025-31133",
+        "CVE-2025-52565",
+        "CVE-2025-52881",
+        "CVE-2026-41579",
+    }
+    (judgement,) = judged(installed("runc", "1.3.6"))
     assert judgement.out_of_reach == ()
+    (judgement,) = judged(installed("docker", "28.5.2"))
+    assert (judgement.blocking, len(judgement.out_of_reach)) == ((), 3)
+
+
+@pytest.mark.parametrize(
+    ("version", "open_to"), [("2.1.0", {"CVE-2025-47290"}), ("2.1.1", set()), ("1.6.20", set()), ("2.3.5", set())]
+)
+def test_containerd(version: str, open_to: set[str]) -> None:
+    assert blocking(installed("containerd", version)) == open_to
 
 
 def test_what_is_not_known_does_not_block() -> None:
@@ -373,7 +388,7 @@ async def test_a_toolkit_whose_programs_do_not_answer_is_known_by_its_package(ho
 
 async def test_without_a_real_gpu_neither_driver_nor_toolkit_is_looked_at(host: Host) -> None:
     host.program("nvidia-ctk", CTK.format("1.16.0"))
-    assert set(await find(host, ENGINE, GPU)) == {"runc", "containerd"}
+    assert set(await find(host, ENGINE, GPU)) == {"runc", "containerd", "docker"}
 
 
 @pytest.mark.parametrize(
@@ -443,7 +458,7 @@ async def test_runc_that_the_engine_does_not_name_is_asked_itself(host: Host) ->
 async def test_an_engine_that_does_not_name_its_parts(host: Host) -> None:
     for name in ("runc", "containerd"):
         host.program(name, "exit 1")
-    found = await find(host, replace(ENGINE, parts=()))
+    found = await find(host, replace(ENGINE, parts=(), version=""))
     assert {each.version for each in found.values()} == {None}
 
 

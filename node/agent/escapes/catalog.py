@@ -43,6 +43,8 @@ Need = Literal[
     "cri",
     "virtual-gpu",
     "toolkit-options",
+    "archive-copy",
+    "other-engine",
 ]
 
 GIVEN: frozenset[Need] = frozenset()

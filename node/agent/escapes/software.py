@@ -167,8 +167,9 @@ async def survey(
     if "runc" in runtimes:
         asks.append(_of_engine(Component.RUNC, "runc", engine, machine))
     asks.append(_of_engine(Component.CONTAINERD, "containerd", engine, machine))
+    docker = Installed(Component.DOCKER, _version(engine.version), "the engine")
     real = [gpu for gpu in gpus if gpu.provider == "nvidia"]
-    found = [await ask for ask in asks]
+    found = [*[await ask for ask in asks], docker]
     if real:
         found += [_driver(real), await _toolkit(machine)]
     return tuple(found)
