@@ -26,6 +26,7 @@ class Owner(StrEnum):
 
 OwnerOf = Callable[[int], Owner]
 
+MIG_LAYOUT = "mig_layout"
 SETTINGS = {
     "graphics_clock": ("the graphics clock for applications", "MHz", "nvidia-smi -rac"),
     "memory_clock": ("the memory clock for applications", "MHz", "nvidia-smi -rac"),
@@ -36,7 +37,7 @@ SETTINGS = {
     "persistence": ("persistence mode", "", "nvidia-smi -pm"),
     "ecc_mode": ("the ECC mode", "", ""),
     "mig_mode": ("the MIG mode", "", ""),
-    "mig_devices": ("the number of MIG devices", "", ""),
+    MIG_LAYOUT: ("the division into MIG devices", "", "nvidia-smi mig"),
 }
 """What it is called, its unit, the command that sets it."""
 COUNTERS = {
@@ -148,8 +149,11 @@ def _settings(before: GpuState, after: GpuState) -> Iterator[Defect]:
         if then is None or now is None or then == now:
             continue
         how = f" ({command})" if command else ""
+        # The layout's number means nothing to people.
+        values = "another than before the job" if name == MIG_LAYOUT else f"{now} {unit}".rstrip()
+        was = "" if name == MIG_LAYOUT else f", and was {then} before the job"
         yield Defect(
-            f"{title} of {after.uuid} is {now} {unit}".rstrip() + f", and was {then} before the job",
+            f"{title} of {after.uuid} is {values}{was}",
             f"set it back{how}; if it was you who changed it: gpunode resume",
             lasting=True,
         )

@@ -21,6 +21,7 @@ import os
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any, TextIO
 
@@ -119,7 +120,7 @@ class Driver:
             "persistence": lambda: nvml.nvmlDeviceGetPersistenceMode(device),
             "ecc_mode": lambda: nvml.nvmlDeviceGetEccMode(device)[0],
             "mig_mode": lambda: nvml.nvmlDeviceGetMigMode(device)[0],
-            "mig_devices": lambda: self._mig_devices(device),
+            "mig_layout": lambda: self._mig_layout(device),
         }
         counters = {
             # Uncorrected errors, since the driver was loaded and in all (NVML_VOLATILE_ECC, NVML_AGGREGATE_ECC).
@@ -151,18 +152,18 @@ class Driver:
                 found[int(process.pid)] = None if process.usedGpuMemory is None else int(process.usedGpuMemory)
         return [{"pid": pid, "used": used} for pid, used in sorted(found.items())]
 
-    def _mig_devices(self, device: Any) -> int:
-        """How many partitions there are."""
+    def _mig_layout(self, device: Any) -> int:
+        """A number that stands for how the GPU is divided: of its partitions' UUIDs, 0 for none."""
         nvml = self._nvml
-        count = 0
+        found = []
         for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(device)):
             try:
-                nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, index)
-                count += 1
+                partition = nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, index)
+                found.append(_text(nvml.nvmlDeviceGetUUID(partition)))
             except nvml.NVMLError as error:
                 if _code(error) in (GPU_IS_LOST, RESET_REQUIRED):
                     raise
-        return count
+        return zlib.crc32("\n".join(sorted(found)).encode()) if found else 0
 
     def _recovery_action(self, device: Any) -> int:
         """What the driver asks for: 0 nothing, 1 a reset of the GPU, 2 a reboot, more: see NVML."""

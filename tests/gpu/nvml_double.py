@@ -69,7 +69,7 @@ def _play(value: Any) -> Any:
 def _read(device: int, name: str) -> Any:
     _load()
     values = _script["devices"][device].get(name, {"error": 3})
-    if not isinstance(values, list):
+    if name == "mig_devices" or not isinstance(values, list):
         return _play(values)
     position = _reads.get((device, name), 0)
     _reads[(device, name)] = position + 1
@@ -100,6 +100,8 @@ def nvmlDeviceGetHandleByUUID(uuid: str) -> int:  # noqa: N802
 
 
 def nvmlDeviceGetUUID(device: int) -> str:  # noqa: N802
+    if device >= 1000:
+        return str(_script["devices"][device % 1000]["mig_devices"][device // 1000 - 1])
     return str(_read(device, "uuid"))
 
 
@@ -180,9 +182,9 @@ def nvmlDeviceGetMaxMigDeviceCount(device: int) -> int:  # noqa: N802
 
 
 def nvmlDeviceGetMigDeviceHandleByIndex(device: int, index: int) -> int:  # noqa: N802
-    if index >= _read(device, "mig_devices"):
+    if index >= len(_read(device, "mig_devices")):
         raise NVMLError(6)
-    return 1000 + index
+    return (index + 1) * 1000 + device
 
 
 def nvmlDeviceGetTotalEccErrors(device: int, kind: int, counter: int) -> int:  # noqa: N802

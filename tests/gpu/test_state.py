@@ -59,7 +59,7 @@ async def test_everything_that_a_data_centre_gpu_tells(make: Make) -> None:
         "persistence": 1,
         "ecc_mode": 1,
         "mig_mode": 0,
-        "mig_devices": 0,
+        "mig_layout": 0,
     }
     assert state.counters == {"ecc_volatile": 0, "ecc_aggregate": 2}
     assert state.faults == {"retirement_pending": 0, "remap_pending": 0, "remap_failure": 0, "recovery_action": 0}
@@ -74,9 +74,17 @@ async def test_what_a_gaming_gpu_does_not_offer_is_absent(make: Make) -> None:
     assert parse_text(state.text()) == state
 
 
-async def test_partitions_are_counted(make: Make) -> None:
-    (state,) = await make(device(**FULL | {"mig_mode": 1, "mig_devices": 3})).states((A,))
-    assert (state.settings["mig_mode"], state.settings["mig_devices"]) == (1, 3)
+async def test_another_division_is_another_number(make: Make) -> None:
+    provider = make(device(**FULL | {"mig_mode": 1, "mig_devices": ["MIG-1", "MIG-2"]}))
+    (first,) = await provider.states((A,))
+    assert first.settings["mig_mode"] == 1
+    assert first.settings["mig_layout"] > 0
+    happen(mig_devices=["MIG-2", "MIG-1"])
+    (same,) = await provider.states((A,))
+    happen(mig_devices=["MIG-1", "MIG-3"])
+    (other,) = await provider.states((A,))
+    assert first.settings == same.settings
+    assert first.settings["mig_layout"] != other.settings["mig_layout"]
 
 
 async def test_reported_errors_are_counted_by_gpu_and_life(make: Make) -> None:
