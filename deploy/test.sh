@@ -36,6 +36,8 @@ step "lint" "$bin/ruff" check .
 step "format" "$bin/ruff" format --check .
 step "types" "$bin/mypy"
 step "borders" "$bin/lint-imports"
+step "security lint" "$bin/bandit" --quiet --configfile pyproject.toml --recursive node
+step "packages" "$bin/python" deploy/audit.py
 # Both cores work. A file's tests stay together: some share an engine of their own, or its answers to a whole machine.
 step "tests" "$bin/pytest" -q --durations=10 -n 2 --dist loadfile -m "not docker and not interop and not realchain" "$@"
 step "tests with the engine and the official clients" \

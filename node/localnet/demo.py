@@ -311,7 +311,9 @@ def _control_socket(folder: Path) -> Iterator[Path]:
     if len(os.fsencode(inside)) <= LONGEST_SOCKET:
         yield inside
         return
-    with tempfile.TemporaryDirectory(prefix="gpunode-", dir="/tmp") as short:
+    # Made with mode 0700 and under a name of its own; a socket's path must be short.
+    shortest = "/tmp"  # nosec B108
+    with tempfile.TemporaryDirectory(prefix="gpunode-", dir=shortest) as short:
         yield Path(short) / "control.sock"
 
 
