@@ -77,7 +77,8 @@ def read_lock(text: str) -> list[Pin]:
             requirement = Requirement(stated)
         except InvalidRequirement as error:
             raise ValueError(f"{stated[:80]!r} is no pin: {error}") from None
-        (exact,) = list(requirement.specifier) or [None]
+        specifiers = list(requirement.specifier)
+        exact = specifiers[0] if len(specifiers) == 1 else None
         if exact is None or exact.operator != "==" or "*" in exact.version or requirement.url:
             raise ValueError(f"{stated[:80]!r} is not pinned to one version")
         applies = requirement.marker is None or requirement.marker.evaluate()

@@ -312,7 +312,7 @@ def _control_socket(folder: Path) -> Iterator[Path]:
         yield inside
         return
     # Made with mode 0700 and under a name of its own; a socket's path must be short.
-    shortest = "/tmp"  # nosec B108
+    shortest = "/tmp"  # noqa: S108  # nosec B108
     with tempfile.TemporaryDirectory(prefix="gpunode-", dir=shortest) as short:
         yield Path(short) / "control.sock"
 

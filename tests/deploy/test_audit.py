@@ -86,7 +86,8 @@ def test_changed_files_are_noticed(audit: Any, tmp_path: Path) -> None:
     (info,) = source.parent.glob("idna-*.dist-info")
     shutil.copytree(info, tmp_path / info.name)
     copy = PathDistribution(tmp_path / info.name)
-    assert list(audit.tampered([copy])) == []
+    # Its command is not copied along.
+    assert [each for each in audit.tampered([copy]) if "bin/" not in each] == []
     (tmp_path / "idna" / "core.py").write_text("import os\n")
     (tmp_path / "idna" / "codec.py").unlink()
     found = list(audit.tampered([copy]))
