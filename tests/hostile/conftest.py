@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,9 +11,10 @@ import docker
 import pytest
 
 from node.container.docker import DockerEngine
+from tests.container.topology import Topology, topology
 from tests.e2e import images
-from tests.e2e.second_engine import second_engine
 from tests.hostile.arena import Arena
+from tests.hostile.gvisor import runtime_options
 from tests.hostile.host import Host
 from tests.hostile.program import attack_program
 
@@ -29,18 +29,22 @@ def program() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def socket() -> Iterator[Path | None]:
-    """The engine's socket; None for the machine's own engine."""
-    runsc = shutil.which("runsc")
-    options = ("--add-runtime", f"runsc={runsc}") if runsc else ()
+def town() -> Iterator[Topology | None]:
+    """A home network with an engine in it; None where there cannot be one."""
     with tempfile.TemporaryDirectory(prefix="gpnh", ignore_cleanup_errors=True) as name:
         try:
-            with second_engine(Path(name), options=options) as engine:
-                yield engine.socket
+            with topology(Path(name), options=runtime_options(Path(name))) as place:
+                yield place
                 return
         except images.NoEngine:
             pass
     yield None
+
+
+@pytest.fixture(scope="session")
+def socket(town: Topology | None) -> Path | None:
+    """The engine's socket; None for the machine's own engine."""
+    return town.socket if town is not None else None
 
 
 @pytest.fixture(scope="session")
