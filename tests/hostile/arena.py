@@ -20,7 +20,7 @@ from node.records import EndCause, OperationState, PlannedOperation
 from node.retry import Retry
 from tests.container.operations import LIMITS, operation
 from tests.hostile import host
-from tests.hostile.images import Entry, hostile_image
+from tests.hostile.images import Entry, hostile_image, layered_image
 
 SOON = 40.0
 """Seconds in which any attack here must be over, its container's removal included."""
@@ -45,6 +45,8 @@ class Attack:
     """The longest time, in seconds, for which the agent's loop was held up."""
     growth: int = 0
     """Bytes by which the agent's process grew, at the most."""
+    least_free: int = 1 << 62
+    """The least bytes free that were seen on the disk to be watched."""
 
     @property
     def ended(self) -> OperationState:
@@ -60,6 +62,10 @@ class Attack:
         """Attempt -> `ok` or an error's name, for attacks that report so."""
         pairs = (line.rpartition(": ") for line in self.said().splitlines())
         return {name: answer for name, _, answer in pairs if name}
+
+    async def tick(self) -> None:
+        """Wait as long as between two looks at it."""
+        await asyncio.sleep(LOOK_SECONDS)
 
     async def until_said(self, text: str, seconds: float = 15.0) -> None:
         """Wait until it has written that."""
@@ -88,6 +94,10 @@ class Arena:
         """Name of an image with these things in it."""
         return hostile_image(self.client, self.program, entries, changes)
 
+    def configured(self, **config: Any) -> str:
+        """Name of an image whose configuration has these members, as no Dockerfile need have them."""
+        return layered_image(self.client, self.program, 1, config)
+
     def operation(self, *words: str, image: str | None = None, **spec: Any) -> PlannedOperation:
         """One operation that runs `attack WORDS`, or with `command=` something else."""
         limits = replace(LIMITS, **spec.pop("limits", {}))
@@ -103,8 +113,10 @@ class Arena:
         return attack
 
     @asynccontextmanager
-    async def fighting(self, *words: str, stop: StopSignal | None = None, **spec: Any) -> AsyncIterator[Attack]:
-        """The same, with the block run meanwhile."""
+    async def fighting(
+        self, *words: str, stop: StopSignal | None = None, watch: Path | None = None, **spec: Any
+    ) -> AsyncIterator[Attack]:
+        """The same, with the block run meanwhile. `watch`: a folder on whose disk the free space is noted."""
         op = self.operation(*words, **spec)
         runner = OperationRunner(
             self.engine, self.data, stop_grace=1.0, pull_retry=Retry(attempts=1, total=2.0, first=0.1)
@@ -125,7 +137,7 @@ class Arena:
                 started.set()
 
         async with asyncio.timeout(SOON), asyncio.TaskGroup() as group:
-            watching = group.create_task(self._watch(attack))
+            watching = group.create_task(self._watch(attack, watch))
             running = group.create_task(run())
             await started.wait()
             await self._find(attack)
@@ -138,7 +150,7 @@ class Arena:
         """Tell it to end once it has written that; seconds until the engine has no running container of it."""
         await attack.until_said(said)
         begin = time.monotonic()
-        stop.set(EndCause.STOPPED)
+        stop.request(EndCause.STOPPED)
         while attack.state is None:
             await asyncio.sleep(LOOK_SECONDS)
         return time.monotonic() - begin
@@ -154,13 +166,15 @@ class Arena:
                 return
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _watch(self, attack: Attack) -> None:
+    async def _watch(self, attack: Attack, disk: Path | None) -> None:
         base = host.resident_bytes()
         while True:
             before = time.monotonic()
             await asyncio.sleep(LOOK_SECONDS)
             attack.lag = max(attack.lag, time.monotonic() - before - LOOK_SECONDS)
             attack.growth = max(attack.growth, host.resident_bytes() - base)
+            if disk is not None:
+                attack.least_free = min(attack.least_free, host.free_bytes(disk))
             if attack.group is not None:
                 attack.tasks = max(attack.tasks, attack.group.tasks())
                 attack.memory = max(attack.memory, attack.group.memory())

@@ -46,11 +46,26 @@ class Host:
 
 def processes_of(container: str) -> list[int]:
     """Process ids, as the host counts them, of all that is in this container's control group."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and container in _text(folder / "cgroup"):
-            found.append(int(folder.name))
-    return found
+    return sorted(pid for pid in all_processes() if container in _text(Path(f"/proc/{pid}/cgroup")))
+
+
+def all_processes() -> list[int]:
+    """Every process id of the host."""
+    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+
+
+def namespace(pid: int | str, kind: str) -> int:
+    """The number of a process's namespace (`user`, `mnt`, `net`, …); 0 for a process that has ended."""
+    try:
+        return Path(f"/proc/{pid}/ns/{kind}").stat().st_ino
+    except OSError:
+        return 0
+
+
+def environment(pid: int) -> dict[str, str]:
+    """A process's variables, as it was started with."""
+    pairs = (entry.partition("=") for entry in _text(Path(f"/proc/{pid}/environ")).split("\0"))
+    return {name: value for name, _, value in pairs if name}
 
 
 def status(pid: int) -> dict[str, str]:

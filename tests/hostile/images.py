@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
 import os
+import subprocess
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 import docker.errors
@@ -39,7 +42,7 @@ def hostile_image(
         *(Entry(path, kind=tarfile.DIRTYPE, mode=mode) for path, mode in (("bin", 0o755), ("tmp", 0o1777))),
         Entry("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n", 0o644),
         Entry("bin/busybox", images.busybox_path().read_bytes()),
-        Entry("bin/sh", kind=tarfile.SYMTYPE, link="busybox"),
+        *(Entry(f"bin/{name}", kind=tarfile.SYMTYPE, link="busybox") for name in _applets()),
         Entry("bin/attack", program),
     ]
     taken = {entry.path for entry in entries}
@@ -53,9 +56,13 @@ def hostile_image(
     return tag
 
 
-def layered_image(client: docker.APIClient, program: bytes, layers: int) -> str:
-    """Name of an image of so many layers, each of which covers the last one's file; loaded as `docker save` has it."""
-    tag = f"gpunode-test/layers-{layers}:{hashlib.sha256(program).hexdigest()[:16]}"
+def layered_image(
+    client: docker.APIClient, program: bytes, layers: int, settings: Mapping[str, Any] | None = None
+) -> str:
+    """Name of an image of so many layers, each of which covers the last one's file, with any `settings` in its
+    configuration; loaded as `docker save` writes it."""
+    recipe = hashlib.sha256(program + json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    tag = f"gpunode-test/layers-{layers}:{recipe}"
     names, digests = [], []
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -70,7 +77,7 @@ def layered_image(client: docker.APIClient, program: bytes, layers: int) -> str:
         config = {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Cmd": ["/bin/attack"]},
+            "config": {"Cmd": ["/bin/attack"], **(settings or {})},
             "rootfs": {"type": "layers", "diff_ids": digests},
             "history": [{"created_by": "x"} for _ in range(layers)],
         }
@@ -91,6 +98,12 @@ def host_disk() -> tuple[int, int]:
     """Major and minor number of the device that holds this machine's root file system."""
     number = Path("/").stat().st_dev
     return os.major(number), os.minor(number)
+
+
+@functools.cache
+def _applets() -> tuple[str, ...]:
+    listed = subprocess.run((images.busybox_path(), "--list"), capture_output=True, text=True, check=True).stdout
+    return tuple(sorted({*listed.split()} - {"busybox"}))
 
 
 def _archive(entries: Sequence[Entry]) -> bytes:

@@ -111,7 +111,8 @@ async def test_entropy(arena: Arena) -> None:
 async def test_zombies(arena: Arena) -> None:
     attack = await arena.fight("zombies", "1000")
     assert attack.tasks <= LIMITS.pids + RUNTIME_TASKS
-    assert attack.ended.status is OperationStatus.SUCCESS
+    # gVisor has no zombies of the host: its own kernel ends when it may have no more threads.
+    assert attack.ended.status is OperationStatus.SUCCESS or arena.runtime == "runsc"
 
 
 def _tasks(pid: int) -> list[int]:
