@@ -144,7 +144,7 @@ class Arena:
             yield attack
             await running
             watching.cancel()
-        self._assert_gone(attack)
+        await self._gone(attack)
 
     async def stop_after(self, attack: Attack, stop: StopSignal, said: str) -> float:
         """Tell it to end once it has written that; seconds until the engine has no running container of it."""
@@ -161,7 +161,7 @@ class Arena:
             view = await self.engine.inspect(attack.id)
             pid = int(view.state.get("Pid") or 0) if view is not None else 0
             if pid:
-                attack.group = host.Group(pid)
+                attack.group = host.Group(pid, attack.id)
                 attack.pid = pid
                 return
             await asyncio.sleep(LOOK_SECONDS)
@@ -179,7 +179,11 @@ class Arena:
                 attack.tasks = max(attack.tasks, attack.group.tasks())
                 attack.memory = max(attack.memory, attack.group.memory())
 
-    def _assert_gone(self, attack: Attack) -> None:
+    async def _gone(self, attack: Attack) -> None:
+        # The kernel takes its time to let go of a group that has used much.
+        until = time.monotonic() + 10
+        while attack.group is not None and attack.group.is_there() and time.monotonic() < until:
+            await asyncio.sleep(LOOK_SECONDS)
         filters = {"label": f"gpunode.node={self.node}"}
         assert self.client.containers(all=True, filters=filters) == []
         assert self.client.networks(filters=filters) == []

@@ -83,11 +83,13 @@ def by_name(container: str, prefix: str) -> list[dict[str, str]]:
 class Group:
     """The control group of a container, in either version of control groups."""
 
-    def __init__(self, pid: int) -> None:
-        """`pid`: any process in it."""
+    def __init__(self, pid: int, container: str) -> None:
+        """`pid`: any process in it. Groups that are not named for the container are not its own."""
         self._folders: dict[str, Path] = {}
         for line in _text(Path(f"/proc/{pid}/cgroup")).splitlines():
             _, controllers, path = line.split(":", 2)
+            if container not in path:
+                continue
             for controller in controllers.split(","):
                 self._folders[controller] = CGROUPS / controller / path.lstrip("/")
             if not controllers:

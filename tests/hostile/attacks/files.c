@@ -168,6 +168,7 @@ static int many_files(int argc, char **argv) {
     if (argc < 3) return 64;
     long most = number(argc, argv, 2, 10000), made = 0;
     char path[256];
+    mkdir(argv[1], 0755);
     for (; made < most; made++) {
         if (made % 1000 == 0) {
             snprintf(path, sizeof path, "%s/%ld", argv[1], made / 1000);
