@@ -75,4 +75,5 @@ async def arena(
         client.remove_container(row["Id"], force=True, v=True)
     for network in client.networks(filters=filters):
         client.remove_network(network["Id"])
+    place.clear()
     before.assert_unchanged()

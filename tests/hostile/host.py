@@ -54,6 +54,11 @@ def all_processes() -> list[int]:
     return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
 
 
+def named_for(container: str) -> list[int]:
+    """Processes whose command line names the container: the engine's own beside it."""
+    return [pid for pid in all_processes() if container in _text(Path(f"/proc/{pid}/cmdline"))]
+
+
 def namespace(pid: int | str, kind: str) -> int:
     """The number of a process's namespace (`user`, `mnt`, `net`, …); 0 for a process that has ended."""
     try:

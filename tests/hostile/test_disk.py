@@ -29,40 +29,44 @@ def data_root(arena: Arena) -> Path:
 
 @pytest.mark.brief
 async def test_disk_fill_of_the_root_file_system(arena: Arena) -> None:
-    await _fill(arena, "file-fill", "/fill", TAKEN, "60")
+    await _fill(arena, "file-fill", "/fill", TAKEN, "8")
 
 
 async def test_disk_fill_with_deleted_files(arena: Arena) -> None:
-    fill = "i=0; while [ $i -lt 48 ]; do dd if=/dev/zero bs=1M count=64 >&3; i=$((i+1)); done; sleep 60"
+    fill = "i=0; while [ $i -lt 48 ]; do dd if=/dev/zero bs=1M count=64 >&3; i=$((i+1)); done; sleep 8"
     script = f"exec 3>/tmp/x; rm /tmp/x; {fill}"
     await _fill(arena, command=("/bin/sh", "-c", script))
 
 
 async def test_disk_fill_in_many_files(arena: Arena) -> None:
-    script = "i=0; while [ $i -lt 60 ]; do dd if=/dev/zero of=/tmp/$i bs=1M count=50; i=$((i+1)); done; sleep 60"
+    script = "i=0; while [ $i -lt 60 ]; do dd if=/dev/zero of=/tmp/$i bs=1M count=50; i=$((i+1)); done; sleep 8"
     await _fill(arena, command=("/bin/sh", "-c", script))
 
 
 async def test_disk_fill_of_an_anonymous_volume(arena: Arena) -> None:
     image = arena.image(changes=('VOLUME ["/bulk"]',))
-    await _fill(arena, "file-fill", "/bulk/fill", TAKEN, "60", image=image)
+    await _fill(arena, "file-fill", "/bulk/fill", TAKEN, "8", image=image)
     assert arena.client.volumes()["Volumes"] in ([], None), "the volume goes with its container"
 
 
 async def test_disk_fill_through_the_files_that_the_engine_mounts(arena: Arena) -> None:
-    await _fill(arena, "file-fill", "/etc/hosts", TAKEN, "60")
+    await _fill(arena, "file-fill", "/etc/hosts", TAKEN, "8")
 
 
 async def test_sparse_file_that_becomes_real(arena: Arena) -> None:
-    await _fill(arena, "sparse", "/tmp/sparse", "1024", TAKEN, "60")
+    await _fill(arena, "sparse", "/tmp/sparse", "1024", TAKEN, "8")
 
 
 @pytest.mark.brief
 async def test_inode_fill(arena: Arena) -> None:
     free = host.free_inodes(data_root(arena))
-    attack = await arena.fight("many-files", "/tmp/many", "200000", "60", limits={"inodes": 5000})
+    attack = await arena.fight(
+        "many-files", "/tmp/many", "200000", "8", limits={"inodes": 5000}, watch=data_root(arena)
+    )
     assert attack.ended.status is OperationStatus.FAILED
-    assert any("limit" in error.message for error in attack.ended.errors)
+    # gVisor holds open every file that the job made, and runs into a limit of its own first.
+    assert any("limit" in error.message for error in attack.ended.errors) or arena.runtime == "runsc"
+    assert free - attack.least_free_inodes < 150_000
     assert free - host.free_inodes(data_root(arena)) < 2000, "given back"
 
 
