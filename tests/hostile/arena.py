@@ -189,7 +189,8 @@ class Arena:
         until = time.monotonic() + 10
         while attack.group is not None and attack.group.is_there() and time.monotonic() < until:
             await asyncio.sleep(LOOK_SECONDS)
-        filters = {"label": f"gpunode.node={self.node}"}
+        job = dict(attack.operation.container.labels)["gpunode.job"]
+        filters = {"label": f"gpunode.job={job}"}
         assert self.client.containers(all=True, filters=filters) == []
         assert self.client.networks(filters=filters) == []
         if attack.id and not self._may_leave_sandbox(attack):

@@ -18,6 +18,13 @@ from tests.hostile.gvisor import runtime_options
 from tests.hostile.host import Host
 from tests.hostile.program import attack_program
 
+RULES = """
+from node.container.egress.ruleset import Rules
+from node.settings_network import NetworkSettings
+print(Rules.of(NetworkSettings()).script())
+"""
+"""Prints the packet filter as the agent loads it on the host where this runs."""
+
 
 @pytest.fixture(scope="session")
 def program() -> bytes:
@@ -34,6 +41,7 @@ def town() -> Iterator[Topology | None]:
     with tempfile.TemporaryDirectory(prefix="gpnh", ignore_cleanup_errors=True) as name:
         try:
             with topology(Path(name), options=runtime_options(Path(name))) as place:
+                place.host.filter(place.host.python(RULES))
                 yield place
                 return
         except images.NoEngine:

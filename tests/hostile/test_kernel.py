@@ -50,9 +50,8 @@ async def test_system_files(arena: Arena) -> None:
     attack = await arena.fight("system-files", look=look)
     if arena.runtime == "runc":
         opened = {name for name, answer in attack.answers().items() if answer == "ok"}
-        assert opened <= {"mkdir cgroup2", "/proc/timer_list", "/proc/kcore", "/proc/kallsyms", "/proc/1/mem"}, (
-            "hidden by /dev/null"
-        )
+        # What is there is an empty device, an empty file system, or the job's own.
+        assert opened <= {"mkdir cgroup2", "/proc/timer_list", "/proc/kcore", "/proc/kallsyms", "/proc/1/mem"}
 
 
 @pytest.mark.brief

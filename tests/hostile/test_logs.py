@@ -73,7 +73,7 @@ async def test_operators_terminal_is_not_obeyed(arena: Arena) -> None:
 
 async def test_log_pipe_held_by_children(arena: Arena) -> None:
     """The job ends while its daemons hold its output: the log ends too, and they do."""
-    attack = await arena.fight("daemons", "20")
+    attack = await arena.fight("daemons", "20", limits={"pids": 2048})
     assert "main ends" in attack.said()
     assert attack.ended.exit_code == 0
     assert host.processes_of(attack.id) == []

@@ -17,6 +17,7 @@
 static int reach(int argc, char **argv) {
     if (argc < 3) return 64;
     const char *token = argv[1];
+    signal(SIGPIPE, SIG_IGN);
     struct pollfd waiting[512];
     int many = 0;
     for (int i = 2; i < argc && many < 500; i++) {
