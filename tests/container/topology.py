@@ -69,6 +69,8 @@ PUBLIC_NAMES = {"web.example": WEB_SERVER, "rebind.example": HOME_SERVER, "metad
 """What the public resolvers say; two of the names lead home (DNS rebinding)."""
 HOME_NAMES = {"nas.home.test": HOME_SERVER, "web.example": WEB_SERVER}
 """What the home's resolver says."""
+HOST_NAMES = {"host.home.test": HOST_ADDRESS}
+"""What a resolver on the host itself says, such as many hosts run."""
 SEARCH_DOMAIN = "home.test"
 
 WITNESS_SECONDS = 20.0
@@ -86,9 +88,9 @@ class Space:
         """The command line that runs `words` in this namespace."""
         return ["nsenter", f"--net=/run/netns/{self.name}", *words]
 
-    def run(self, *words: str, text: str | None = None, check: bool = True) -> str:
+    def run(self, *words: str, text: str | None = None, check: bool = True, folder: Path | None = None) -> str:
         """Run a command in it to its end; its output. Raises AssertionError where it fails and `check` is set."""
-        done = subprocess.run(self.command(*words), input=text, capture_output=True, text=True, check=False)
+        done = subprocess.run(self.command(*words), input=text, capture_output=True, text=True, check=False, cwd=folder)
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(words)}: {done.stderr.strip()}")
         return done.stdout
@@ -161,7 +163,7 @@ def topology(folder: Path, *, options: Sequence[str] = (), path_folder: Path | N
             _ip("netns", "add", space.name)
             stack.callback(_delete, space)
         _lay_cables(host, home, internet)
-        _start_witness(stack, host, {})
+        _start_witness(stack, host, HOST_NAMES)
         _start_witness(stack, home, HOME_NAMES)
         _start_witness(stack, internet, PUBLIC_NAMES)
         engine = SecondEngine(folder, path_folder, options, space=host.name, wrapper=_own_resolver(folder))

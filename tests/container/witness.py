@@ -43,9 +43,11 @@ class Witness:
         try:
             writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             await writer.drain()
-            writer.close()
-        except OSError:
+            # Heard to its end: closing on words that are still under way would cut the visitor off.
+            await asyncio.wait_for(reader.read(), 2.0)
+        except (TimeoutError, OSError):
             pass
+        writer.close()
 
     def resolve(self, query: bytes) -> bytes:
         """The answer to one DNS query: an A record, no such name, or nothing of the asked type."""
