@@ -135,6 +135,7 @@ ensure_packages() {
     find_python >/dev/null || missing+=(python3.11 python3.11-venv)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
     command -v busybox >/dev/null || missing+=(busybox-static)
+    command -v nft >/dev/null || missing+=(nftables)
     if [ "$(engine_state)" = down ] && [ -z "${DOCKER_HOST:-}" ]; then
         command -v dockerd >/dev/null || missing+=(docker.io)
         command -v iptables >/dev/null || missing+=(iptables)

@@ -17,6 +17,7 @@ import httpx
 from solders.keypair import Keypair
 
 from node.agent.doctor_isolation import isolation_findings
+from node.agent.doctor_network import network_finding
 from node.agent.escapes.report import examine_escapes
 from node.agent.finding import Finding
 from node.agent.health.chain_clock import ChainClock
@@ -73,6 +74,7 @@ class _Doctor:
     async def look(self) -> None:
         await self._row("container engine", self._engine)
         self.findings += await isolation_findings(self._settings)
+        self.findings.append(await network_finding(self._settings))
         await self._row("GPU", self._gpu)
         self.findings += await examine_escapes(self._settings, self._gpus or ())
         await self._row("disk", self._disk)

@@ -9,7 +9,7 @@ from node.agent.health.probes import Probe
 from node.agent.health.verdict import WELL, Look
 from node.container import gvisor
 from node.container.engine import EngineInfo
-from node.container.traits import is_confined
+from node.container.traits import is_confined, security_option
 from node.errors import ContainerError, EngineUnavailable, LaneDegraded
 from node.records import DRIVER_CAPABILITIES, Gpu, HealthState, IsolationProfile, Plan, Relaxation
 from node.settings import Settings
@@ -27,6 +27,11 @@ def hindrance(settings: Settings, info: EngineInfo) -> LaneDegraded | None:
                 f"the container engine has no runtime {runtime!r} (it has: {', '.join(info.runtimes)})",
                 hint=f"add it to the engine's daemon.json and restart the engine, or set {setting}",
             )
+    if settings.network.filter == "required" and security_option(info, "rootless") is not None:
+        return LaneDegraded(
+            "the container engine is rootless: its bridges are where the packet filter does not see them",
+            hint="use the system's engine (engine.socket), or network.filter: off where only your own jobs run",
+        )
     if not is_confined(info) and not settings.engine.allow_unconfined:
         return LaneDegraded(
             "the container engine does not filter system calls (seccomp): a job would have the whole kernel before it",
@@ -96,6 +101,7 @@ def relaxations(settings: Settings) -> tuple[Relaxation, ...]:
     accepted = ", ".join(settings.security.accept)
     more = ", ".join(each for each in settings.gpu.capabilities if each not in DRIVER_CAPABILITIES)
     found = [
+        (settings.network.filter == "off", "network.filter", "jobs reach whatever this host reaches, its LAN too"),
         (engine.allow_unconfined, "engine.allow_unconfined", "jobs run even where no system call is filtered"),
         (not limits.disk_most_bytes, "limits.disk_most", "a job may write until the disk has only disk_free left"),
         (not limits.inodes, "limits.inodes", "a job may make any number of files"),

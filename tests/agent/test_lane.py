@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.errors import FundsMissing, GpuError, JournalError, LaneDegraded, RpcUnavailable
+from node.errors import FilterError, FundsMissing, GpuError, JournalError, LaneDegraded, RpcUnavailable
 from node.journal.database import Database
 from node.records import LanePhase, SettleKind, Signature, Stage
 from tests.agent.doubles import NODE
@@ -60,6 +60,17 @@ async def test_missing_funds_degrade_the_lane_until_they_are_there(world: World)
         await world.phase(lane, LanePhase.QUEUED, limit=100)
         events = [event for event in await world.journal.events() if event.level == "error"]
         assert len(events) >= 1
+
+
+async def test_no_queue_without_the_packet_filter(world: World) -> None:
+    """Looked at before each join: what was there at the start may be gone after a job."""
+    world.fence_error = FilterError("the packet filter is gone", hint="gpunode firewall install")
+    async with world.lane() as lane:
+        await world.phase(lane, LanePhase.DEGRADED)
+        assert lane.status.reason == "the packet filter is gone (gpunode firewall install)"
+        assert NODE not in world.chain.queue
+        world.fence_error = None
+        await world.phase(lane, LanePhase.QUEUED, limit=100)
 
 
 async def test_resume_looks_again_at_once(world: World) -> None:

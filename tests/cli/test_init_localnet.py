@@ -55,3 +55,18 @@ def test_on_a_public_cluster_the_store_of_results_is_asked_for(shell: Shell) -> 
     assert answer.status == 0
     assert "content.stores" in answer.out
     assert "faucet" not in answer.out
+
+
+def test_a_packet_filter_that_cannot_be_had_is_switched_off_by_name(
+    shell: Shell, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written where everybody can read it, with the reason, and on a localnet only."""
+    monkeypatch.setattr("node.container.egress.ability.why_not", lambda: "this user may not see the packet filter")
+    file = shell.init("--rpc", chain.rpc_url)
+    assert load_settings(file, environment={}).network.filter == "off"
+    assert "this user may not see the packet filter" in file.read_text()
+    monkeypatch.setattr("node.container.egress.ability.why_not", lambda: "")
+    assert load_settings(shell.init("--rpc", chain.rpc_url, "--force"), environment={}).network.filter == "required"
+    public = shell.init("--cluster", "devnet", "--market", MARKET, "--force")
+    assert load_settings(public, environment={}).network.filter == "required"
+    assert "RELAXED" not in public.read_text()
