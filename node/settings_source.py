@@ -7,6 +7,7 @@ Environment: `GPUNODE_` and the keys joined by two underscores, values as YAML: 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from node.errors import SettingsError
 from node.settings import LaneSettings, Settings
+from node.settings_yaml import LIMIT, YamlRefused, read_yaml
 
 ENVIRONMENT_PREFIX = "GPUNODE_"
 
@@ -54,7 +56,7 @@ def load_settings(
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = _text(file)
     except FileNotFoundError:
         raise SettingsError(
             f"{file}: no such settings file", hint="write one with `gpunode init`, or name it with --settings"
@@ -62,7 +64,9 @@ def _read_file(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: cannot be read: {error}", hint="check the file and its permissions") from None
     try:
-        tree = yaml.safe_load(text)
+        tree = read_yaml(text)
+    except YamlRefused as refused:
+        raise SettingsError(f"{file}: {refused}", hint="compare with node.example.yaml") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
@@ -78,6 +82,14 @@ def _read_file(file: Path) -> dict[str, Any]:
     return {key: value for key, value in tree.items() if value is not None}
 
 
+def _text(file: Path) -> str:
+    with file.open("rb") as opened:
+        if os.fstat(opened.fileno()).st_mode & stat.S_IWOTH:
+            # Whoever can write it can name another payout, or another engine.
+            raise SettingsError(f"{file}: everybody may write to it", hint=f"chmod o-w {file}")
+        return opened.read(LIMIT + 1).decode("utf-8")
+
+
 def _environment_values(environment: Mapping[str, str]) -> list[tuple[list[str], Any]]:
     found = []
     for name, text in sorted(environment.items()):
@@ -88,7 +100,7 @@ def _environment_values(environment: Mapping[str, str]) -> list[tuple[list[str],
             # Other variables of this prefix (GPUNODE_SETTINGS, test switches) are no settings.
             continue
         try:
-            found.append((keys, yaml.safe_load(text)))
+            found.append((keys, read_yaml(text)))
         except yaml.YAMLError:
             found.append((keys, text))
     return found

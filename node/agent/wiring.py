@@ -27,6 +27,7 @@ from node.agent.port import RunningAgent
 from node.agent.pruning import Pruning
 from node.agent.readiness import HostCheck, LaneCheck, LaneGpus
 from node.agent.registrar import Registrar
+from node.agent.sealing import require_own
 from node.agent.stages.admit import Readiness
 from node.agent.supervisor import Supervisor
 from node.api.control import ControlServer
@@ -126,6 +127,7 @@ async def run_agent(settings: Settings) -> None:
     """
     async with AsyncExitStack() as stack:
         wallets = {lane.name: open_wallet(lane) for lane in settings.lanes}
+        require_own(settings.locations.data)
         stack.enter_context(claim(settings.locations.journal))
         host = await open_host(settings, stack)
         lanes = [make_lane(host, lane, wallets[lane.name]) for lane in settings.lanes]
