@@ -12,7 +12,7 @@ from node.container.egress.names import ListedNames
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Guard:
     """Sees to the table. Asked at the start, before a lane joins, before a container starts, and now and then."""
 
