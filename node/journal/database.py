@@ -140,7 +140,7 @@ def _guarded(path: Path, work: Callable[[], T]) -> T:
         raise
     except (sqlite3.Error, OSError, OverflowError) as error:
         raise _explain(path, error) from None
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         # A cell holds what no version of ours writes there.
         raise JournalError(
             f"{path}: the journal is damaged ({type(error).__name__})",

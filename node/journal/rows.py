@@ -188,5 +188,6 @@ def _signature(value: str | None) -> Signature | None:
 
 
 def _number(value: object) -> float:
-    assert isinstance(value, int | float)
+    if not isinstance(value, int | float):
+        raise TypeError("a cell that holds no number")
     return float(value)

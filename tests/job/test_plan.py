@@ -1,6 +1,7 @@
 """Plans, literals and policy."""
 
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -309,3 +310,27 @@ def test_policy(settings: dict[str, Any], refused: str | None) -> None:
 )
 def test_full_image_name(image: str, full: str) -> None:
     assert full_image_name(image) == full
+
+
+def test_a_short_definition_cannot_become_a_long_one() -> None:
+    """A value named many times, in texts and in lists: refused before it is written out."""
+    values = GlobalValues(
+        job="j", host="h", project="p", variables={"big": "x" * 100_000, "list": f'["{"y" * 90_000}"]'}
+    )
+    for args in (
+        {"cmd": "%%global.variables.big%%" * 1000},
+        {"cmd": ["%%global.variables.big%%"] * 1000},
+        {"cmd": ["%%global.variables.list%%"] * 1000},
+        {"env": {str(n): "%%global.variables.big%%" for n in range(1000)}},
+    ):
+        began = time.monotonic()
+        with pytest.raises(JobRefused, match="filled in"):
+            interpolate(args, values)
+        assert time.monotonic() - began < 2
+    assert len(interpolate({"cmd": "%%global.variables.big%%" * 20}, values)["cmd"]) == 2_000_000
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "[" * 500 + "]" * 500, "[NaN]", "[1e999]", "[" + "9" * 10_000 + "]"])
+def test_a_hostile_list_is_a_text(value: str) -> None:
+    values = GlobalValues(job="j", host="h", project="p", variables={"v": value})
+    assert interpolate({"cmd": ["%%global.variables.v%%"]}, values) == {"cmd": [value]}
