@@ -16,7 +16,7 @@ from node.retry import Clock, sleep_or
 
 LOOK_SECONDS = 30.0
 """How often a container that is waited for is also looked at."""
-DRAIN_SECONDS = 30.0
+DRAIN_SECONDS = 20.0
 """How long the log's end may take after the container's; then it is read once more from the engine's copy."""
 
 log = logging.getLogger(__name__)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from node.container.engine import Engine, LogFrame
 from node.container.log import LogKeeper
 
+COLLECT_SECONDS = 40.0
+"""How long reading what a container has left behind may take."""
 MAX_WAITING = 1024
 """Frames (of at most 16 KiB with Docker) that may wait while others are written; then reading pauses."""
 
@@ -22,9 +24,17 @@ async def follow(engine: Engine, container: str, keeper: LogKeeper) -> None:
     await _keep(engine, container, keeper, live=True)
 
 
-async def collect(engine: Engine, container: str, keeper: LogKeeper) -> None:
-    """Keep what the engine has recorded so far and the keeper has not. Errors as in `follow`."""
-    await _keep(engine, container, keeper, live=False)
+async def collect(engine: Engine, container: str, keeper: LogKeeper, seconds: float = COLLECT_SECONDS) -> None:
+    """Keep what the engine has recorded so far and the keeper has not. Errors as in `follow`.
+
+    What takes longer than `seconds` is cut, and says so: a job that has filled its log to the brim must not hold the
+    lane for minutes after its end.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await _keep(engine, container, keeper, live=False)
+    except TimeoutError:
+        await asyncio.to_thread(keeper.cut, f"the rest could not be read within {seconds:g} s of the job's end.")
 
 
 async def _keep(engine: Engine, container: str, keeper: LogKeeper, *, live: bool) -> None:

@@ -46,6 +46,8 @@ is gone on with by its times, which costs less."""
 _NOTE_ROOM = 256
 """Bytes kept free for the note that the log was cut."""
 
+LOST_NOTE = "The log was cut here: the engine threw away what followed before it could be read.\n"
+
 _ESCAPED_BY_ENGINE = re.compile("[<>&\t\b\f\u2028\u2029\ufffd]")
 
 EntryType = Literal["stdout", "stderr", "nodeerr"]
@@ -90,6 +92,8 @@ class LogKeeper:
         self.failure = ""
         self.is_of_one_container = False
         self._entries = 0
+        self._first: tuple[StreamName, str] | None = None
+        self._awaits_kept = False
         self._skip = 0
         self._is_ordered = True
         self._limit = limit_bytes
@@ -116,6 +120,7 @@ class LogKeeper:
         """
         with self._lock:
             self._skip, self._repeats = 0, {}
+            self._awaits_kept = self._entries > 0
             if self.is_of_one_container and (self._length <= WHOLE_BYTES or not self._is_ordered):
                 self._skip = self._entries
                 return None
@@ -131,9 +136,21 @@ class LogKeeper:
             for frame in frames:
                 if self.truncated:
                     break
-                if frame.data and not self._is_repeat(frame):
+                if not frame.data:
+                    continue
+                if self._has_gap_before(frame):
+                    batch += _notice(LOST_NOTE, frame.timestamp)
+                    self.truncated = True
+                elif not self._is_repeat(frame):
                     self._keep(frame, batch)
             self._write(bytes(batch))
+
+    def cut(self, reason: str) -> None:
+        """End the log here, and say why."""
+        with self._lock:
+            if not self.truncated:
+                self._write(_notice(f"The log was cut here: {reason}\n", self._last_timestamp))
+                self.truncated = True
 
     def digest(self, name: str) -> LogDigest:
         """Sync the file and say what it hashes to; `name` is its path below the data folder."""
@@ -160,7 +177,7 @@ class LogKeeper:
         line = entry.line()
         cost = len(line) + _engine_surplus(entry.log)
         if self._spent + cost + _NOTE_ROOM > self._limit:
-            batch += _cut_note(self._limit, frame.timestamp)
+            batch += _notice(f"The log was cut here: it is limited to {self._limit} bytes.\n", frame.timestamp)
             self.truncated = True
             return
         batch += line
@@ -169,6 +186,7 @@ class LogKeeper:
 
     def _note(self, stream: StreamName, timestamp: str) -> None:
         self._entries += 1
+        self._first = self._first or (stream, timestamp)
         self._last_timestamp = timestamp
         key = order_key(timestamp)
         mark = self._marks.get(stream)
@@ -178,6 +196,16 @@ class LogKeeper:
             mark.count += 1
         else:
             self._marks[stream] = _Mark(key, 1)
+
+    def _has_gap_before(self, frame: LogFrame) -> bool:
+        """Whether a stream that was taken up again begins behind what is kept: the engine threw away what was not read
+        in time, as it does with a log that has grown too large while nobody followed."""
+        if not self._awaits_kept:
+            return False
+        self._awaits_kept = False
+        if self._skip:
+            return (frame.stream, frame.timestamp) != self._first
+        return order_key(frame.timestamp) > max(mark.key for mark in self._repeats.values())
 
     def _is_repeat(self, frame: LogFrame) -> bool:
         if self._skip:
@@ -317,5 +345,5 @@ def _engine_surplus(text: str) -> int:
     return sum(5 if mark in "<>&" else 4 if mark < " " else 3 for mark in _ESCAPED_BY_ENGINE.findall(text))
 
 
-def _cut_note(limit: int, timestamp: str) -> bytes:
-    return LogEntry("nodeerr", f"The log was cut here: it is limited to {limit} bytes.\n", timestamp[:40]).line()
+def _notice(text: str, timestamp: str) -> bytes:
+    return LogEntry("nodeerr", text, timestamp[:40]).line()

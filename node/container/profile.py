@@ -183,6 +183,8 @@ def _capabilities(profile: IsolationProfile) -> tuple[str, ...]:
 
 
 def _log_options(log_bytes: int) -> dict[str, str]:
-    # A little over the job's budget, so that our own cut comes first and the follower never meets a rotation. One file:
-    # beyond the budget nothing of it is read any more, and a second one would be as much disk again.
-    return {"max-size": str(log_bytes + _LOG_SLACK_BYTES), "max-file": "1"}
+    # A little over the job's budget, so that our own cut comes within the first file. Two of them, though nothing of
+    # the second is read: with one the engine would empty it under a follower who is behind, and what is lost would not
+    # show; a file that is moved away stays whole for who has it open. "Blocking", the default: the engine writes before
+    # the job may go on, so that a job that floods waits for the engine, and no line is dropped in silence.
+    return {"max-size": str(log_bytes + _LOG_SLACK_BYTES), "max-file": "2", "mode": "blocking"}
