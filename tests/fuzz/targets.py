@@ -1,0 +1,10 @@
+"""All targets by name."""
+
+from __future__ import annotations
+
+from tests.fuzz import targets_chain, targets_content, targets_edges, targets_job
+
+TARGETS = {
+    target.name: target
+    for target in (*targets_job.TARGETS, *targets_chain.TARGETS, *targets_content.TARGETS, *targets_edges.TARGETS)
+}
