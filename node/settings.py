@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 
 from node.countries import COUNTRY_CODES
 from node.paths import Paths, default_paths
+from node.records import Egress
 from node.settings_gpu import GpuSettings
 from node.settings_isolation import EngineSettings, IsolationRule, LimitSettings
 from node.settings_network import NetworkSettings
@@ -246,6 +247,13 @@ class Settings(Section):
     security: SecuritySettings = SecuritySettings()
     paths: PathSettings = Field(default_factory=PathSettings)
     lanes: tuple[LaneSettings, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _lists(self) -> Settings:
+        listed = any(rule.egress is Egress.LIST for rule in self.policy.isolation)
+        if listed and self.network.filter == "off":
+            raise ValueError("policy.isolation: egress: list is the packet filter's work, and network.filter is off")
+        return self
 
     @model_validator(mode="after")
     def _lanes(self) -> Settings:

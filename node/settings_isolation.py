@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from node.records import IsolationProfile, Limits
+from node.records import Egress, IsolationProfile, Limits
 from node.settings_section import Section, Size, parse_size
 
 Runtime = Literal["runc", "runsc"]
@@ -25,6 +25,8 @@ class IsolationRule(Section):
     """None: `engine.profile`."""
     runtime: Runtime | None = None
     """None: `engine.runtime`."""
+    egress: Egress | None = None
+    """None: `network.egress`."""
 
 
 class EngineSettings(Section):

@@ -11,7 +11,7 @@ from node.container import gvisor
 from node.container.engine import EngineInfo
 from node.container.traits import is_confined, security_option
 from node.errors import ContainerError, EngineUnavailable, LaneDegraded
-from node.records import DRIVER_CAPABILITIES, Gpu, HealthState, IsolationProfile, Plan, Relaxation
+from node.records import DRIVER_CAPABILITIES, Egress, Gpu, HealthState, IsolationProfile, Plan, Relaxation
 from node.settings import Settings
 
 
@@ -115,6 +115,8 @@ def relaxations(settings: Settings) -> tuple[Relaxation, ...]:
         name = f"policy.isolation.{number}"
         weaker = rule.profile is IsolationProfile.STANDARD and engine.profile is IsolationProfile.SEALED
         found.append((weaker, f"{name}.profile", f"capabilities are given back to jobs of {whose}"))
+        wider = rule.egress is Egress.OPEN and settings.network.egress is not Egress.OPEN
+        found.append((wider, f"{name}.egress", f"jobs of {whose} reach the whole internet"))
         bare = rule.runtime == "runc" and engine.runtime == gvisor.RUNTIME
         found.append((bare, f"{name}.runtime", f"jobs of {whose} run on the host's own kernel"))
     return tuple(Relaxation(setting, meaning) for active, setting, meaning in found if active)

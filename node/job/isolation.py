@@ -11,7 +11,7 @@ from node.settings_isolation import IsolationRule
 
 
 def keep(plan: Plan, poster: Address, rules: Sequence[IsolationRule]) -> Plan:
-    """The plan with profile and runtime as the first rule says that fits; per operation, for each has its image."""
+    """The plan with profile, runtime and egress as the first rule that fits says; per operation: each has its image."""
     return replace(
         plan,
         operations=tuple(
@@ -26,5 +26,10 @@ def _kept(spec: ContainerSpec, poster: Address, rules: Sequence[IsolationRule]) 
             continue
         if rule.images and not image_matches(spec.image, rule.images):
             continue
-        return replace(spec, profile=rule.profile or spec.profile, runtime=rule.runtime or spec.runtime)
+        return replace(
+            spec,
+            profile=rule.profile or spec.profile,
+            runtime=rule.runtime or spec.runtime,
+            egress=rule.egress or spec.egress,
+        )
     return spec

@@ -175,3 +175,18 @@ def test_what_is_let_go_is_named() -> None:
         "policy.isolation.1.runtime",
     ]
     assert "mine/*" in relaxations(tree)[3].meaning
+
+
+def test_a_network_that_is_let_go_is_named() -> None:
+    tree = settings(network={"filter": "off"})
+    assert [each.setting for each in relaxations(tree)] == ["network.filter"]
+    wider = {"network": {"egress": "none"}, "policy": {"isolation": [{"posters": ["me"], "egress": "open"}]}}
+    assert [each.setting for each in relaxations(settings(**wider))] == ["policy.isolation.0.egress"]
+
+
+def test_a_rootless_engine_is_out_of_the_packet_filters_sight() -> None:
+    found = hindrance(settings(), replace(INFO, security_options=("name=seccomp,profile=builtin", "name=rootless")))
+    assert found is not None
+    assert "rootless" in found.message
+    off = settings(network={"filter": "off"})
+    assert hindrance(off, replace(INFO, security_options=("name=seccomp,profile=builtin", "name=rootless"))) is None

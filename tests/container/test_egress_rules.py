@@ -15,6 +15,7 @@ from node.container.egress.ruleset import Rules
 from node.errors import FilterError
 from node.job.plan import network_name
 from node.records import Address, Egress, NetworkUse
+from node.settings import Settings
 from node.settings_network import NetworkSettings, parse_place
 
 ROUTES = """Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT
@@ -143,3 +144,15 @@ def test_settings_that_could_not_work_are_refused() -> None:
         NetworkSettings.model_validate({"filter": "off", "resolvers": [resolver]})
     with pytest.raises(ValidationError):
         NetworkSettings.model_validate({"resolvers": ["dns.example"]})
+
+
+def test_a_rule_that_only_the_packet_filter_could_keep() -> None:
+    tree = {
+        "cluster": "localnet",
+        "host": {"country": "NL"},
+        "lanes": [{"wallet": "w.json", "market": "11111111111111111111111111111111"}],
+        "policy": {"isolation": [{"egress": "list"}]},
+    }
+    Settings.model_validate(tree)
+    with pytest.raises(ValidationError, match=r"policy\.isolation"):
+        Settings.model_validate(tree | {"network": {"filter": "off"}})

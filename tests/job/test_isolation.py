@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from node.job.isolation import keep
-from node.records import Address, IsolationProfile, Plan
+from node.records import Address, Egress, IsolationProfile, Plan
 from node.settings_isolation import IsolationRule
 from tests.container.operations import operation
 
@@ -43,3 +43,10 @@ def test_a_rule_for_everybody_and_both_conditions() -> None:
     assert kept(BOB, "x1", both)[0] is SEALED
     assert kept(BOB, "y", both)[0] is STANDARD
     assert kept(ALICE, "x1", both)[0] is STANDARD
+
+
+def test_what_somebodys_jobs_may_reach() -> None:
+    plan = Plan(Address("job"), "net", (operation("x", "node", "x"),))
+    rules = [IsolationRule.model_validate({"posters": ["bob"], "egress": "none"})]
+    assert keep(plan, BOB, rules).operations[0].container.egress is Egress.NONE
+    assert keep(plan, ALICE, rules).operations[0].container.egress is Egress.OPEN
