@@ -29,8 +29,8 @@ async def isolation_findings(settings: Settings) -> list[Finding]:
     if not active:
         return [*rows, Finding("relaxations", True, "none")]
     fix = "take it out of the settings for what the agent does by itself"
-    # Which known escapes are accepted is said with the escapes.
-    told = [each for each in active if each.setting != "security.accept"]
+    # Said by rows of their own: with the known escapes, and with the packet filter.
+    told = [each for each in active if each.setting not in ("security.accept", "network.filter")]
     return [*rows, *(Finding(f"relaxation {each.setting}", None, each.meaning, fix) for each in told)]
 
 

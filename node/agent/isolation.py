@@ -108,8 +108,6 @@ def relaxations(settings: Settings) -> tuple[Relaxation, ...]:
         (bool(accepted), "security.accept", f"jobs are taken even where this host is open to {accepted}"),
         (bool(more), "gpu.capabilities", f"jobs with a GPU see more of its driver than they need to compute: {more}"),
     ]
-    accepted = ", ".join(settings.security.accept)
-    found.append((bool(accepted), "security.accept", f"jobs run although this host may be open to {accepted}"))
     for number, rule in enumerate(settings.policy.isolation):
         whose = ", ".join((*rule.posters, *rule.images)) or "everybody"
         name = f"policy.isolation.{number}"
