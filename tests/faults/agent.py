@@ -38,6 +38,7 @@ class Witness:
         self._lock = threading.Lock()
         self._number = 0
         self._passed = 0
+        """How often the mark of that order was passed."""
 
     def __call__(self, mark: Mark, when: When) -> None:
         with self._lock:
@@ -54,11 +55,13 @@ class Witness:
         order = self._post.order
         if order is None:
             return None
-        if order.number != self._number:
-            self._number, self._passed = order.number, 0
         if (order.position.mark, order.position.when) != (mark, when):
             return None
-        self._passed += 1
+        if order.number == self._number:
+            self._passed += 1
+        else:
+            # The first that this life hears of it: earlier lives have passed the mark as well.
+            self._number, self._passed = order.number, self._post.times(order)
         return order if self._passed == order.position.occurrence else None
 
     def _hold(self) -> None:

@@ -31,10 +31,13 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the agent does at a position, counted from when the order is given; orders are told apart by `number`."""
+    """What the agent does at a position, counted from when the order is given, in whichever life; orders are told
+    apart by `number`."""
 
     number: int
     position: Position
+    since: int
+    """Bytes of the trace when it was given."""
     deed: Literal["kill", "hold"] = "kill"
 
 
@@ -53,7 +56,7 @@ class Post:
         """Arm the agent. An order stands until it was carried out or taken back, through restarts too."""
         self._number += 1
         written = self._armed.with_suffix(".new")
-        written.write_text(json.dumps(asdict(Order(self._number, position, deed))))
+        written.write_text(json.dumps(asdict(Order(self._number, position, self.length, deed))))
         written.replace(self._armed)
 
     def take_back(self) -> bool:
@@ -88,6 +91,11 @@ class Post:
 
     # --- the agent's end
 
+    def times(self, order: Order) -> int:
+        """How often its mark was passed since it was given, in all lives."""
+        line = f"{order.position.when} {order.position.mark}"
+        return self.trace.read_bytes()[order.since :].decode().splitlines().count(line)
+
     @property
     def order(self) -> Order | None:
         """What stands."""
@@ -96,7 +104,8 @@ class Post:
         except FileNotFoundError:
             return None
         at = known["position"]
-        return Order(known["number"], Position(Mark(at["mark"]), at["when"], at["occurrence"]), known["deed"])
+        position = Position(Mark(at["mark"]), at["when"], at["occurrence"])
+        return Order(known["number"], position, known["since"], known["deed"])
 
     def hold(self) -> None:
         """Say that the position is reached; `is_held` until somebody releases it."""
