@@ -291,7 +291,8 @@ def test_ipv6_is_closed_wherever_it_comes_from(scene: Scene) -> None:
 def test_no_way_out_at_all(scene: Scene) -> None:
     scene.gpunode("firewall", "install")
     made, _ = scene.job(
-        f"{knock(map_.WEB_SERVER, *AT_HOME)}; timeout 4 nslookup -type=a web.example; echo you are in a job | nc -l -p 4444",
+        f"{knock(map_.WEB_SERVER, *AT_HOME)}; timeout 4 nslookup -type=a web.example; "
+        "echo you are in a job | nc -l -p 4444",
         egress=Egress.NONE,
         wait=False,
     )
