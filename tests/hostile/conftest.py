@@ -66,7 +66,7 @@ def client(socket: Path | None) -> Iterator[docker.APIClient]:
     client.close()
 
 
-@pytest.fixture(params=["runc", "runsc"])
+@pytest.fixture(params=["runc", pytest.param("runsc", marks=pytest.mark.gvisor)])
 async def arena(
     request: pytest.FixtureRequest, socket: Path | None, client: docker.APIClient, program: bytes, tmp_path: Path
 ) -> AsyncIterator[Arena]:

@@ -42,8 +42,7 @@ def bystander() -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-@pytest.mark.brief
-@pytest.mark.parametrize("how", ["deaf", "stopped"])
+@pytest.mark.parametrize("how", [pytest.param("deaf", marks=pytest.mark.brief), "stopped"])
 async def test_a_job_that_ignores_the_word_to_stop(arena: Arena, how: str) -> None:
     stop = StopSignal()
     async with arena.fighting(how, stop=stop) as attack:

@@ -32,8 +32,7 @@ async def test_thread_bomb(arena: Arena) -> None:
     assert 10 < attack.tasks <= LIMITS.pids + RUNTIME_TASKS
 
 
-@pytest.mark.brief
-@pytest.mark.parametrize("how", ["memory", "memfd", "sysv", "buffers"])
+@pytest.mark.parametrize("how", [pytest.param("memory", marks=pytest.mark.brief), "memfd", "sysv", "buffers"])
 async def test_memory_fill(arena: Arena, how: str) -> None:
     swap = _swap_free()
     attack = await arena.fight(how, "1024" if how != "buffers" else "400")
