@@ -35,9 +35,12 @@ class Mutator:
         document = _parsed(start) if random.random() < 0.7 else None
         if document is not None:
             other = _parsed(random.choice(corpus))
+            ascii_only, made = random.random() < 0.5, b""
             for _ in range(random.choice((1, 1, 2, 3, 8))):
                 document = self._tree(document, other)
-            made = json.dumps(document, ensure_ascii=random.random() < 0.5).encode("utf-8", "surrogatepass")
+                made = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+                if len(made) > MOST_BYTES:
+                    break
             return made[:MOST_BYTES] if random.random() < 0.95 else self._bytes(made, corpus)[:MOST_BYTES]
         made = start
         for _ in range(random.choice((1, 1, 2, 4, 16))):
@@ -98,7 +101,7 @@ class Mutator:
                 case 0:
                     return document[:at] + document[at + 1 :]
                 case 1:
-                    return document[:at] + [document[at]] * random.choice((2, 3, 50)) + document[at + 1 :]
+                    return document[:at] + [document[at]] * random.choice((2, 3, 30)) + document[at + 1 :]
                 case _:
                     return [*document[:at], self._tree(document[at], other), *document[at + 1 :]]
         return self._value(document, other)
