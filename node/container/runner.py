@@ -237,6 +237,10 @@ class _Run:
             event = "container-runtime-error"
             container = await self._engine.create(self._spec)
         except EngineRejected as error:
+            if self._refusals < MAX_REFUSALS and await self._engine.image(self._spec.image) is None:
+                # Taken away since it was looked for, by whoever tidies up on this host: it is pulled again.
+                self._refusals += 1
+                return None
             entry = ending.operation_error(event, error)
             await self._record(ending.ended_by_error(self._state, entry, self._now()))
             return None

@@ -7,6 +7,7 @@ import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,6 +218,26 @@ async def test_network_and_container_refusals_are_named(bench: Bench, op: Planne
     state = await bench.run(op)
     assert state.errors == (OperationError("container-runtime-error", "bad spec", 409),)
     assert state.exit_code == 2
+
+
+async def test_an_image_that_somebody_takes_away_is_pulled_again(bench: Bench) -> None:
+    op = operation("far/away:1", "node", "true")
+    bench.engine.fail["create"] = [EngineRejected("No such image: far/away:1", status=404)]
+    make_network = bench.engine.ensure_network
+
+    async def tidied(*given: Any) -> None:
+        # As an operator's own tidying does, or another agent on the same engine.
+        if bench.engine.fail["create"]:
+            del bench.engine.images["far/away:1"]
+        await make_network(*given)
+
+    bench.engine.ensure_network = tidied  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bench.run(op))
+        await bench.until_started()
+        await bench.engine.exit(bench.engine.only().id, 0)
+    assert (running.result().status, running.result().errors) == (OperationStatus.SUCCESS, ())
+    assert (bench.engine.pulls, running.result().starts) == (["far/away:1"] * 2, 1)
 
 
 async def test_a_container_that_does_not_start(bench: Bench, op: PlannedOperation) -> None:
