@@ -9,6 +9,7 @@ from node.agent.finding import Finding
 from node.agent.isolation import hindrance, relaxations
 from node.container.docker import DockerEngine
 from node.container.engine import EngineInfo
+from node.container.gvisor import RUNTIME
 from node.container.traits import has_quota, security_option
 from node.errors import ContainerError
 from node.settings import Settings
@@ -22,7 +23,7 @@ async def isolation_findings(settings: Settings) -> list[Finding]:
     except ContainerError:
         rows = [Finding("isolation", None, "not looked at: the container engine does not answer")]
     else:
-        rows = [_isolation(settings, info), _disk(settings, info)]
+        rows = [_isolation(settings, info), _disk(settings, info), *_nodes(settings, info)]
     finally:
         await engine.aclose()
     active = relaxations(settings)
@@ -69,6 +70,20 @@ def _disk(settings: Settings, info: EngineInfo) -> Finding:
         f"seen by this user",
         "run the agent as root (the system's service does), or put the engine's data on XFS with pquota",
     )
+
+
+def _nodes(settings: Settings, info: EngineInfo) -> list[Finding]:
+    runtimes = {settings.engine.runtime, *(rule.runtime for rule in settings.policy.isolation)}
+    if RUNTIME not in runtimes or _sees_layers(info):
+        return []
+    return [
+        Finding(
+            "device nodes of images",
+            None,
+            f"this user cannot look for them, and some releases of {RUNTIME} open them as the host's devices",
+            "run the agent as root, or only images that you know",
+        )
+    ]
 
 
 def _sees_layers(info: EngineInfo) -> bool:

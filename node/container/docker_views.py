@@ -39,6 +39,7 @@ def container_view(raw: dict[str, Any]) -> ContainerView:
         command=_words(config.get("Cmd")),
         started_at=str(state.get("StartedAt", "")),
         created_at=str(raw.get("Created", "")),
+        layers=tuple(filter(None, str(_storage(raw).get("LowerDir") or "").split(":"))),
         writable=_writable(raw),
     )
 
@@ -52,8 +53,13 @@ def runtime_commands(raw: dict[str, Any]) -> tuple[tuple[str, tuple[str, ...]], 
     )
 
 
+def _storage(raw: dict[str, Any]) -> dict[str, Any]:
+    """Where the storage driver keeps it; nothing with drivers that keep it elsewhere than in folders."""
+    return (raw.get("GraphDriver") or {}).get("Data") or {}
+
+
 def _writable(raw: dict[str, Any]) -> tuple[str, ...]:
-    layer = ((raw.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+    layer = _storage(raw).get("UpperDir")
     if not layer:
         return ()  # a store that keeps layers elsewhere: the engine itself must say how much there is
     # The name files lie beside the container's layer and may be written to by it.

@@ -112,6 +112,8 @@ class ContainerView:
     command: tuple[str, ...] | None
     started_at: str
     created_at: str
+    layers: tuple[str, ...] = ()
+    """Folders of its image's layers on the host's disk, as the engine names them."""
     writable: tuple[str, ...] = ()
     """Folders and files of the host's disk that it can write: its own layer, its volumes, its name files. As the
     engine names them; they need not be visible to this user."""

@@ -29,6 +29,7 @@ from node.container.engine import (
 from node.container.follower import collect
 from node.container.images import PULL_RETRY, Images, PlainImages
 from node.container.log import LogKeeper
+from node.container.nodes import refuse_nodes
 from node.container.provision import provide
 from node.container.stop import StopSignal
 from node.errors import ContainerError, EngineRejected, EngineUnavailable, GpunodeError
@@ -256,6 +257,7 @@ class _Run:
         await self._runner.networks.clear_to_start()
         await self._record(replace(self._state, container_id=container.id, starts=self._state.starts + 1))
         try:
+            await refuse_nodes(container, self._spec.runtime)
             await self._engine.start(container.id)
         except EngineRejected as error:
             if error.status != 404 or await self._engine.inspect(container.id) is not None:
@@ -268,7 +270,7 @@ class _Run:
         state = replace(self._state, errors=(*self._state.errors, entry))
         view = await self._engine.inspect(container.id) or container
         # The engine leaves a container that it could not start "created", with the exit code in its state.
-        view = replace(view, exit_code=int(view.state.get("ExitCode", 0)))
+        view = replace(view, exit_code=int(view.state.get("ExitCode", 0)) or ending.NODE_SIDE_EXIT)
         await self._record(ending.ended_with_container(state, view, None, self._now()))
 
     # --- a container that has started -----------------------------------------------------------------------

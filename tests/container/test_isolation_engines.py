@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import shutil
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -198,6 +200,28 @@ async def test_the_sandbox_itself_is_confined(gvisor: Set) -> None:
         client.remove_container(container, force=True, v=True)
         client.close()
         await engine.aclose()
+
+
+async def test_an_image_with_device_nodes_is_not_started(gvisor: Set, tmp_path: Path) -> None:
+    """Some releases open them as the host's devices, which no control group of gVisor's forbids."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        node = tarfile.TarInfo("somewhere/deep/harmless-name")
+        node.type, node.devmajor, node.devminor, node.mode = tarfile.CHRTYPE, 1, 11, 0o666
+        tar.addfile(node)
+    client = images.connect(f"unix://{gvisor.engine.socket}")
+    client.import_image_from_data(archive.getvalue(), repository="with-node", tag="1")
+    client.close()
+    op = operation("with-node:1", "engines", ["/x"], runtime="runsc")
+    state = await run(gvisor, tmp_path, op)
+    assert (state.status, state.exit_code) == (OperationStatus.FAILED, 2)
+    assert ["device node '/somewhere/deep/harmless-name'" in error.message for error in state.errors] == [True]
+    assert state.engine_state is not None
+    assert state.engine_state["Status"] == "created"  # never ran
+    kept = await run(
+        gvisor, tmp_path, replace(op, container=replace(op.container, runtime="runc", name=f"{op.container.name}x"))
+    )
+    assert not any("device node" in error.message for error in kept.errors)
 
 
 async def test_a_gpu_is_refused_by_a_build_that_does_not_know_nvproxy(gvisor: Set) -> None:
