@@ -27,6 +27,8 @@ class NetworkSettings(Section):
     """Public networks that no job may reach, besides those that this host is in or has routes to."""
     resolvers: tuple[str, ...] = Field(default=("9.9.9.9", "1.1.1.1"), min_length=1, max_length=3)
     """Public name servers (IPv4) that jobs ask."""
+    connections: int = Field(default=8192, gt=0, le=1_000_000)
+    """Connections to the outside that a job may have at once: this host's table of connections serves others too."""
 
     @field_validator("filter", mode="before")
     @classmethod

@@ -368,6 +368,22 @@ def test_a_network_that_the_operator_closes(scene: Scene) -> None:
     assert said.count("you are in internet") == 1
 
 
+def test_a_job_that_opens_connections_without_end(scene: Scene) -> None:
+    """The host's table of connections is everybody's: a job gets its share, and gets it again when it has let go."""
+    script = (
+        f"i=0; while [ $i -lt 30 ]; do (sleep 6 | nc -w 3 {map_.WEB_SERVER} 4444 >/dev/null 2>&1) & i=$((i+1)); done; "
+        f"wait; echo again $(echo again | nc -w 3 {map_.WEB_SERVER} 80 | tail -n 1)"
+    )
+    scene.gpunode("firewall", "install", network={"connections": 10})
+    _, said = scene.job(script)
+    assert "again you are in internet" in said
+    assert len([visit for visit in scene.place.internet.visitors() if visit["port"] == "4444"]) == 10
+    scene.place.internet.forget_visitors()
+    scene.gpunode("firewall", "install")
+    scene.job(script)
+    assert len([visit for visit in scene.place.internet.visitors() if visit["port"] == "4444"]) == 30
+
+
 def test_it_outlives_its_maker(scene: Scene) -> None:
     """Whoever loaded it is killed; it stays."""
     code = (

@@ -28,6 +28,7 @@ TABLE = "gpunode"
 VERSION = 1
 """Of the rules' form; the table's comment names it."""
 
+FLOWS_SET = "flows"
 NAMED_SET, NAMED_PORTS_SET = "named", "named_ports"
 """Sets that take the addresses of listed names, as they are found."""
 
@@ -41,6 +42,8 @@ class Rules:
     allow: tuple[tuple[Network, int | None], ...] = ()
     """Network and port (None: any)."""
     resolvers: tuple[str, ...] = ()
+    connections: int = 8192
+    """Of one job at once."""
 
     @classmethod
     def of(cls, settings: NetworkSettings) -> Self:
@@ -51,6 +54,7 @@ class Rules:
             deny=without(merged(Network(text) for text in settings.deny), closed_networks()),
             allow=tuple((place, port) for place, port in places if isinstance(place, Network)),
             resolvers=settings.resolvers,
+            connections=settings.connections,
         )
 
     @property
@@ -74,7 +78,11 @@ class Rules:
     def _from_job(self) -> str:
         own = without(merged([*self.neighbours, *self.deny]), closed_networks())
         beside = [f"\t\tip daddr {_set(own)} drop"] if own else []
-        return "\n".join([_FROM_JOB_START + _set(closed_networks()) + " drop", *beside, _FROM_JOB_END])
+        # Counted by the kernel per bridge; a packet that is dropped leaves nothing in the host's table of connections.
+        crowd = f"\t\tct state new add @{FLOWS_SET} {{ iifname ct count over {self.connections} }} drop"
+        return "\n".join(
+            [_FROM_JOB_START + _set(closed_networks()) + " drop", *beside, _FROM_JOB_END, crowd, _FROM_JOB_VERDICT]
+        )
 
     def _listed(self) -> str:
         lines = ["\tchain listed {"]
@@ -93,6 +101,11 @@ class Rules:
 
 
 _SETS = f"""\
+	set {FLOWS_SET} {{
+		type ifname
+		size 4096
+		flags dynamic
+	}}
 	set {NAMED_SET} {{
 		type ipv4_addr
 		flags timeout
@@ -136,9 +149,11 @@ _FROM_JOB_START = f"""\
 		oifname "{JOB_PREFIX}*" drop comment "another job"
 		ip daddr """
 
-_FROM_JOB_END = f"""\
-		meta l4proto != {{ icmp, tcp, udp }} drop comment "tunnels and the like"
-		icmp type != {{ echo-reply, destination-unreachable, echo-request, time-exceeded, parameter-problem }} drop
+_FROM_JOB_END = """\
+		meta l4proto != { icmp, tcp, udp } drop comment "tunnels and the like"
+		icmp type != { echo-reply, destination-unreachable, echo-request, time-exceeded, parameter-problem } drop"""
+
+_FROM_JOB_VERDICT = f"""\
 		iifname "{LISTED_PREFIX}*" goto listed
 		accept
 	}}"""
