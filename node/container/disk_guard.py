@@ -73,9 +73,9 @@ class DiskGuard:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk-guard")
 
     async def __call__(self, container: str, limits: Limits) -> OperationError:
-        """Return when this container must be stopped; for ever if it has no limits. Raises nothing."""
+        """Return when this container must be stopped; for ever if nothing bounds it. Raises nothing."""
         watch = _Watch(self._engine, self._clock, self._pool, self._terms, container, limits)
-        while limits.disk_bytes is not None or limits.inodes is not None:
+        while limits.disk_bytes is not None or limits.inodes is not None or self._terms.floor:
             try:
                 broken = await watch.look()
             except ContainerError as error:
