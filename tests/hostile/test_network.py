@@ -94,7 +94,9 @@ async def test_dns_rebinding(arena: Arena, home: Topology) -> None:
 
 @pytest.mark.brief
 async def test_dns_of_the_home(arena: Arena, home: Topology) -> None:
-    script = f"nslookup nas.home.test; nslookup nas; nslookup nas.home.test {topology.ROUTER}; echo over"
+    script = (
+        f"timeout 3 nslookup nas.home.test; timeout 3 nslookup nas; timeout 2 nslookup nas.home.test {topology.ROUTER}"
+    )
     attack = await arena.fight(command=("/bin/sh", "-c", script), resolvers=topology.RESOLVERS)
     assert home.outsiders() == [], "the home's resolver was asked nothing"
     assert topology.HOME_SERVER not in attack.said()
@@ -107,7 +109,7 @@ async def test_network_of_another_job(arena: Arena, home: Topology) -> None:
     async with arena.fighting(**victim_op) as victim:
         (network,) = arena.client.inspect_container(victim.id)["NetworkSettings"]["Networks"].values()
         address, gateway = network["IPAddress"], network["Gateway"]
-        names = f"nslookup victim; nslookup {victim.id[:12]}"
+        names = f"timeout 3 nslookup victim; timeout 3 nslookup {victim.id[:12]}"
         script = f"/bin/attack connect {token} {address}:4444 {gateway}:4444; {names}"
         attack = await arena.fight(command=("/bin/sh", "-c", script), resolvers=topology.RESOLVERS)
         assert "reached 0 of 2" in attack.said()
@@ -116,7 +118,6 @@ async def test_network_of_another_job(arena: Arena, home: Topology) -> None:
     assert home.outsiders() == []
 
 
-@pytest.mark.brief
 async def test_raw_and_packet_sockets(arena: Arena, home: Topology) -> None:
     """Forged sources and frames: none is seen on any card of the host."""
     token = secrets.token_hex(8)
@@ -132,7 +133,6 @@ async def test_raw_and_packet_sockets(arena: Arena, home: Topology) -> None:
         assert out == b""
 
 
-@pytest.mark.brief
 async def test_ipv6_neighbours(arena: Arena, home: Topology) -> None:
     own = (topology.HOST6, "2a00:77::2", "::1", "ff02::1%eth0")
     places = (topology.HOME6, topology.HOME6_GLOBAL, "fd00:ec2::254", *own)
@@ -164,10 +164,9 @@ async def test_flood_of_neighbours(arena: Arena, home: Topology) -> None:
     await arena.fight(command=("/bin/sh", "-c", script), look=look)
 
 
-@pytest.mark.brief
 async def test_no_egress_at_all(arena: Arena, home: Topology) -> None:
     targets = [f"{host}:80" for host in (topology.WEB_SERVER, topology.HOME_SERVER, topology.HOST_ADDRESS, "9.9.9.9")]
-    names = "nslookup web.example; nslookup web.example 9.9.9.9"
+    names = "timeout 3 nslookup web.example; timeout 3 nslookup web.example 9.9.9.9"
     script = f"/bin/attack connect token {' '.join(targets)}; {names}; echo over"
     await arena.fight(command=("/bin/sh", "-c", script), egress=Egress.NONE, resolvers=topology.RESOLVERS)
     assert home.outsiders() == []
@@ -197,7 +196,7 @@ def _published(arena: Arena) -> Iterator[tuple[str, int]]:
 
 
 async def _sniff(home: Topology, mark: str) -> asyncio.subprocess.Process:
-    words = home.host.command(sys.executable, "-c", SNIFFER, mark, "4")
+    words = home.host.command(sys.executable, "-c", SNIFFER, mark, "2.5")
     sniffer = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
     assert sniffer.stdout is not None
     assert await sniffer.stdout.readline() == b"ready\n"
