@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from node.records import Egress
+from node.settings_network import NetworkSettings
 from tests.container import topology
 from tests.container.topology import Topology
 from tests.hostile.arena import Arena, Attack
@@ -141,10 +142,12 @@ async def test_ipv6_neighbours(arena: Arena, home: Topology) -> None:
 
 
 async def test_flood_of_connections(arena: Arena, home: Topology) -> None:
-    """Thirty thousand flows: the host's own connections still come about."""
+    """Thirty thousand flows: a bounded part of the host's table is theirs, and its own connections come about."""
+    before = _connections(home)
 
     async def look(attack: Attack) -> None:
         await attack.until_said("flows")
+        assert await asyncio.to_thread(_connections, home) - before <= NetworkSettings().connections + 200
         said = await asyncio.to_thread(home.host.python, CALL, topology.HOME_SERVER)
         assert said == "connected\n"
 
@@ -179,6 +182,11 @@ async def _reach_only_the_internet(arena: Arena, home: Topology, targets: list[s
     assert home.outsiders() == []
     assert "reached 1 of" in attack.said(), "the internet, and nothing else"
     assert [visit for visit in home.internet.visitors() if visit["said"] == token]
+
+
+def _connections(home: Topology) -> int:
+    """Entries in the host's table of connections."""
+    return int(home.host.run("cat", "/proc/sys/net/netfilter/nf_conntrack_count"))
 
 
 @contextmanager
