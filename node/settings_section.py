@@ -22,17 +22,23 @@ _UNITS = {
 
 def parse_size(value: Size) -> int:
     """Bytes of a number or of a text such as `512 MiB` or `8GiB`; raises ValueError."""
+    wrong = "must be a number of bytes or a size such as 512 MiB or 8 GiB"
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
-    unit = text[len(digits) :].strip()
-    if unit not in _UNITS:
-        raise ValueError("must be a number of bytes or a size such as 512 MiB or 8 GiB")
-    try:
-        return int(float(digits) * _UNITS[unit])
-    except ValueError:
-        raise ValueError("must be a number of bytes or a size such as 512 MiB or 8 GiB") from None
+        size = value
+    else:
+        text = str(value).strip().lower()
+        digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+        unit = text[len(digits) :].strip()
+        if unit not in _UNITS:
+            raise ValueError(wrong)
+        try:
+            size = int(float(digits) * _UNITS[unit])
+        except (ValueError, OverflowError):
+            raise ValueError(wrong) from None
+    if not 0 <= size < 1 << 63:
+        # The engine takes a negative one for "no limit".
+        raise ValueError(wrong)
+    return size
 
 
 class Section(BaseModel):

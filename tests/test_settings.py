@@ -118,3 +118,9 @@ def test_lanes_may_not_share_a_key() -> None:
 def test_sizes(number: int) -> None:
     assert parse_size(f"{number} GiB") == parse_size(f"{number}gib") == number * GIB
     assert parse_size(number) == parse_size(str(number)) == number
+
+
+@pytest.mark.parametrize("value", ["-1", -1, "9" * 400, "1e308 GiB", "nan", "inf", "8 bits", 1 << 63, True])
+def test_sizes_that_are_none(value: object) -> None:
+    with pytest.raises(ValueError, match="must be a number of bytes"):
+        parse_size(value)  # type: ignore[arg-type]
