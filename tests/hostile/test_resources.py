@@ -24,13 +24,17 @@ RUNTIME_TASKS = 64
 @pytest.mark.brief
 async def test_fork_bomb(arena: Arena) -> None:
     attack = await arena.fight("fork-bomb", "2000", "2")
-    assert 10 < attack.tasks <= LIMITS.pids + RUNTIME_TASKS
+    assert attack.tasks <= LIMITS.pids + RUNTIME_TASKS
+    # gVisor may be over before it was looked at: its kernel ends when it may have no more threads.
+    assert attack.tasks > 10 or arena.runtime == "runsc"
     assert attack.lag < 1.0
 
 
 async def test_thread_bomb(arena: Arena) -> None:
     attack = await arena.fight("thread-bomb", "2000")
-    assert 10 < attack.tasks <= LIMITS.pids + RUNTIME_TASKS
+    assert attack.tasks <= LIMITS.pids + RUNTIME_TASKS
+    # gVisor may be over before it was looked at: its kernel ends when it may have no more threads.
+    assert attack.tasks > 10 or arena.runtime == "runsc"
 
 
 @pytest.mark.parametrize("how", [pytest.param("memory", marks=pytest.mark.brief), "memfd", "sysv", "buffers"])
