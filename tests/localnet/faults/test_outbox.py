@@ -103,10 +103,12 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         wallet = Wallet.create(tmp_path / "wallet.json")
         net.endow(wallet.address, sol=1)
         net.advance(80)  # an endpoint that lags knows of the gift all the same
-        policy = SpendingPolicy(net.cluster, {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS})
+        receiver = Address(str(Keypair().pubkey()))
+        kinds = {**NODE_KINDS, **POSTER_KINDS, **OWNER_KINDS}
+        policy = SpendingPolicy(net.cluster, kinds, receivers=frozenset({receiver}))
         store = MemoryStore()
         outbox = Outbox(rpc, wallet.signer(policy), store, FeePolicy(floor=0, cap=0), Hasty(), pace=Pace())
-        yield Desk(net, rpc, wallet, outbox, store, Address(str(Keypair().pubkey())))
+        yield Desk(net, rpc, wallet, outbox, store, receiver)
 
 
 EXPIRE = {"kind": "expire", "after": 0.3}
