@@ -14,6 +14,10 @@ from node.container.traits import has_quota, security_option
 from node.errors import ContainerError
 from node.settings import Settings
 
+_FILTERS_VSOCK = 23
+_FILTERS_ALL = 25
+"""Docker releases from which the default filter stops vsock, and io_uring as well."""
+
 
 async def isolation_findings(settings: Settings) -> list[Finding]:
     """The rows; changes nothing."""
@@ -23,7 +27,7 @@ async def isolation_findings(settings: Settings) -> list[Finding]:
     except ContainerError:
         rows = [Finding("isolation", None, "not looked at: the container engine does not answer")]
     else:
-        rows = [_isolation(settings, info), _disk(settings, info), *_nodes(settings, info)]
+        rows = [_isolation(settings, info), *system_calls(info), _disk(settings, info), *_nodes(settings, info)]
     finally:
         await engine.aclose()
     active = relaxations(settings)
@@ -53,6 +57,23 @@ def _isolation(settings: Settings, info: EngineInfo) -> Finding:
     if found is not None:
         return Finding("isolation", False, f"{found.message}; {seen}", found.hint)
     return Finding("isolation", True, seen)
+
+
+def system_calls(info: EngineInfo) -> list[Finding]:
+    """What the system call filter of an old engine lets through (Docker's release notes of 23.0 and 25.0)."""
+    first = info.version.split(".")[0]
+    major = int(first) if first.isdecimal() else _FILTERS_ALL
+    if info.name != "docker" or major >= _FILTERS_ALL or security_option(info, "seccomp") is None:
+        return []
+    calls = "io_uring" if major >= _FILTERS_VSOCK else "io_uring and sockets to the host's virtual machines (vsock)"
+    return [
+        Finding(
+            "system calls",
+            None,
+            f"the filter of engine {info.version} lets {calls} through",
+            f"upgrade the engine to {_FILTERS_ALL} or later; under engine.runtime: {RUNTIME} neither reaches the host",
+        )
+    ]
 
 
 def _disk(settings: Settings, info: EngineInfo) -> Finding:

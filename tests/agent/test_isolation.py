@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from node.agent.doctor_isolation import system_calls
 from node.agent.health.verdict import WELL
 from node.agent.isolation import GpuRuntimes, IsolationProbe, hindrance, relaxations
 from node.container.engine import EngineInfo
@@ -190,3 +191,25 @@ def test_a_rootless_engine_is_out_of_the_packet_filters_sight() -> None:
     assert "rootless" in found.message
     off = settings(network={"filter": "off"})
     assert hindrance(off, replace(INFO, security_options=("name=seccomp,profile=builtin", "name=rootless"))) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "let_through"),
+    [
+        ("20.10.24+dfsg1", "io_uring and sockets to the host's virtual machines"),
+        ("24.0.7", "io_uring through"),
+        ("25.0.0", ""),
+        ("29.1", ""),
+        ("dev", ""),
+    ],
+)
+def test_the_doctor_says_what_an_old_engine_s_filter_lets_through(version: str, let_through: str) -> None:
+    rows = system_calls(replace(INFO, version=version))
+    assert bool(rows) is bool(let_through)
+    for row in rows:
+        assert (row.ok, let_through in row.seen) == (None, True)
+        assert row.fix
+
+
+def test_without_any_filter_another_row_says_so() -> None:
+    assert system_calls(replace(INFO, version="20.10.24", security_options=())) == []
