@@ -39,16 +39,17 @@ step "borders" "$bin/lint-imports"
 step "security lint" "$bin/bandit" --quiet --configfile pyproject.toml --recursive node
 step "packages" "$bin/python" deploy/audit.py
 # Both cores work. A file's tests stay together: some share an engine of their own, or its answers to a whole machine.
-step "tests" "$bin/pytest" -q --durations=10 -n 2 --dist loadfile -m "not docker and not interop and not realchain" "$@"
+step "tests" "$bin/pytest" -q --durations=10 -n 2 --dist loadfile -m "not docker and not interop and not realchain and not long" "$@"
 step "tests with the engine and the official clients" \
-    "$bin/pytest" -q --durations=20 -n 3 --dist loadfile -m "(docker or interop) and not realchain and (not hostile or (brief and not gvisor))" "$@"
+    "$bin/pytest" -q --durations=20 -n 4 --dist loadfile \
+    -m "(docker or interop) and not realchain and not long and (not hostile or (brief and not gvisor))" "$@"
 # A slice only; all of it takes much longer: pytest -m realchain. The folder spares the collection of everything else.
 step "a slice of the tests on a real node" \
     "$bin/pytest" -q --durations=5 -m "realchain and brief" "${@:-tests/realchain}"
 # All of it takes an hour and more: python -m tests.faults.matrix, python -m tests.faults.soak. Another seed, other cases.
 if [ -z "${NARROWED:-}" ]; then
     step "a slice of the fault matrices" "$bin/python" -W ignore -m tests.faults.matrix --slice --seed "${GPUNODE_FAULTS_SEED:-7}"
-    step "a slice of the soak" "$bin/python" -W ignore -m tests.faults.soak --jobs 6 --seed "${GPUNODE_FAULTS_SEED:-7}"
+    step "a slice of the soak" "$bin/python" -W ignore -m tests.faults.soak --jobs 3 --seed "${GPUNODE_FAULTS_SEED:-7}"
 fi
 
 printf '\n'

@@ -81,6 +81,7 @@ def test_jobs_do_not_meet_and_one_jobs_containers_do(scene: Scene) -> None:
         assert "in a job" in scene.place.host.run("sh", "-c", f"echo probe | busybox nc -w 2 {address} 4444 || true")
 
 
+@pytest.mark.long
 def test_a_port_that_the_host_publishes(scene: Scene) -> None:
     """The engine redirects it before any filter sees the packet: judged by where it was sent in the first place."""
     service = scene.client.create_container(
@@ -167,6 +168,7 @@ def test_ipv6_is_closed_wherever_it_comes_from(scene: Scene) -> None:
     assert scene.place.outsiders() == []
 
 
+@pytest.mark.long
 def test_no_way_out_at_all(scene: Scene) -> None:
     scene.gpunode("firewall", "install")
     made, _ = scene.job(
@@ -186,6 +188,7 @@ def test_no_way_out_at_all(scene: Scene) -> None:
     assert scene.place.internet.visitors() == []
 
 
+@pytest.mark.long
 def test_no_way_out_by_the_packet_filter_alone(scene: Scene) -> None:
     """The engine's `internal` is one wall, the bridge's name another."""
     scene.gpunode("firewall", "install")
@@ -216,6 +219,7 @@ def test_listed_places_only(scene: Scene) -> None:
     assert came == {(map_.WEB_SERVER, "4444"), ("1.1.1.1", "80")}
 
 
+@pytest.mark.long
 def test_listed_names(scene: Scene) -> None:
     """Their addresses are in the table while they are seen, and only public ones."""
     code = (
@@ -247,6 +251,7 @@ def test_a_network_that_the_operator_closes(scene: Scene) -> None:
     assert said.count("you are in internet") == 1
 
 
+@pytest.mark.long
 def test_a_job_that_opens_connections_without_end(scene: Scene) -> None:
     """The host's table of connections is everybody's: a job gets its share, and gets it again when it has let go."""
     script = (

@@ -119,6 +119,7 @@ def _localnet(place: Topology, folder: Path) -> Iterator[dict[str, Any]]:
             process.stdout.close()
 
 
+@pytest.mark.long
 def test_an_agent_that_may_not_see_to_it_does_not_queue(agent: HomeAgent) -> None:
     with agent.running(prefix=UNPRIVILEGED):
         agent.until("degraded", lambda: agent.lane().get("phase") == "degraded")

@@ -37,7 +37,7 @@ MIB = 1024**2
 MAPPED = 231_072
 """The host's number for a mapped container's root."""
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.long]
 
 
 @dataclass

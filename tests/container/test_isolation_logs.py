@@ -190,6 +190,7 @@ async def test_a_flood_is_cut_and_the_agent_stays_small_and_quick(
     assert "limited to" in last["log"]
 
 
+@pytest.mark.long
 @pytest.mark.docker
 async def test_a_flood_that_is_not_read_to_its_end_in_time_holds_nobody(
     docker_engine: DockerEngine,

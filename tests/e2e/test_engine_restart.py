@@ -42,6 +42,7 @@ async def place(tmp_path: Path, own_engine: SecondEngine) -> AsyncIterator[Marke
     indirect=["own_engine"],
     ids=["containers live on", "containers end with it"],
 )
+@pytest.mark.long
 async def test_one_start_one_settlement_and_the_queue_again(
     own_engine: SecondEngine, exit_codes: set[int], place: MarketPlace
 ) -> None:

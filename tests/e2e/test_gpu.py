@@ -84,6 +84,7 @@ async def test_a_job_gets_its_gpu_and_must_leave_it_as_it_was(place: MarketPlace
         await until(lambda: queued(agent))
 
 
+@pytest.mark.long
 async def test_a_driver_with_a_known_escape_keeps_the_lane_out(place: MarketPlace, gpu_engine: GpuEngine) -> None:
     driver(place, "580.126.09")
     async with place.agent() as agent:

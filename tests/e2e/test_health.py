@@ -26,6 +26,7 @@ async def states(agent: ControlClient) -> dict[str, str]:
     return {each["subject"]: each["state"] for each in (await agent.status())["health"]}
 
 
+@pytest.mark.long
 async def test_all_is_well_then_a_gpu_is_lost_under_a_job_and_comes_back(
     place: MarketPlace, busybox_image: str, docker_client: docker.APIClient
 ) -> None:

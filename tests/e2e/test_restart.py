@@ -61,7 +61,9 @@ async def test_a_restart_goes_on_with_the_running_container(place: MarketPlace, 
     assert operation["exitCode"] == 0
 
 
-@pytest.mark.parametrize("moment", ["working", "ended", "queued"])
+@pytest.mark.parametrize(
+    "moment", ["working", *(pytest.param(each, marks=pytest.mark.long) for each in ("ended", "queued"))]
+)
 async def test_kill_9_loses_nothing(place: MarketPlace, busybox_image: str, moment: str) -> None:
     script = "for i in 1 2 3 4; do echo line $i; sleep 1; done"
     async with place.agent_process() as agent:

@@ -37,7 +37,6 @@ async def verified(place: MarketPlace, job: Address) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.brief
 async def test_the_main_job_on_a_real_node(
     validator_binary: str, tmp_path: Path, busybox_image: str, docker_client: docker.APIClient
 ) -> None:
