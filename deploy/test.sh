@@ -38,7 +38,8 @@ step "types" "$bin/mypy"
 step "borders" "$bin/lint-imports"
 step "security lint" "$bin/bandit" --quiet --configfile pyproject.toml --recursive node
 step "packages" "$bin/python" deploy/audit.py
-# Many tests wait, so four at a time keep two cores busy. A file's tests stay together: some share an engine of their own, or its answers to a whole machine.
+# Many tests wait, so four at a time keep two cores busy. A file's tests stay together: some share an engine of their
+# own, or its answers to a whole machine. What is marked `long` runs by pytest -m long.
 step "tests" "$bin/pytest" -q --durations=10 -n 4 --dist loadfile -m "not docker and not interop and not realchain and not long" "$@"
 step "tests with the engine and the official clients" \
     "$bin/pytest" -q --durations=20 -n 4 --dist loadfile \
