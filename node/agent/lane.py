@@ -242,7 +242,7 @@ class Lane:
             await self._check()
         await self._resumed.wait()
         standing = await self._current(await self._market.standing())
-        if await self._check_owned(standing, row):
+        if self._wake.is_set() or await self._check_owned(standing, row):
             return
         assignment = None
         if standing.runs:
@@ -260,12 +260,14 @@ class Lane:
             await self._work(assignment, group)
 
     async def _current(self, standing: Standing) -> Standing:
-        """The standing less runs that the journal knows: those whose pay is on its way, and those that are settled and
-        that an endpoint which lags still shows."""
+        """The standing less runs that the journal knows: their pay is on its way, or an endpoint lags."""
         runs = [run for run in standing.runs if not await self._is_known(run.address)]
         return replace(standing, runs=tuple(runs))
 
     async def _is_known(self, run: Address) -> bool:
+        """Whether the journal has the run. One given up as lost that a fork has brought back is for the next turn."""
+        if await self._journal.reopen_lost(run, "the run that was given up as lost is there again: settled again"):
+            self._wake.set()
         return bool(await self._journal.job(run))
 
     async def _check(self) -> None:
@@ -280,8 +282,7 @@ class Lane:
         self._checked = True
 
     async def _check_owned(self, standing: Standing, row: LaneRow) -> bool:
-        """Refuse to go on with a run or queue place that somebody else asked for with our key; True where such was
-        taken over."""
+        """Refuse to go on with a run or queue place that others asked for; True where it was taken over."""
         adopting, self._adopting = self._adopting, False
         what = _foreign(standing, asked=row.queued_since is not None)
         if not what:
@@ -326,7 +327,6 @@ class Lane:
         await self._journal.set_queued(self.name, None)
         if self._ending:
             if self._bench.trail:
-                # For pay that is on its way, and no longer than it is waited for.
                 await self._clock.sleep(1.0)
             return
         if row.wish == "drain":

@@ -28,6 +28,7 @@ from node.records import (
     OperationState,
     Outcome,
     Refusal,
+    SettleKind,
     Settlement,
     Stage,
 )
@@ -268,6 +269,12 @@ class Journal(JournalReader):
             return True
 
         return await self._database.write(Mark.JOURNAL_REOPEN, work)
+
+    async def reopen_lost(self, run: Address, reason: str) -> bool:
+        """As `reopen`, only where the run was given up as lost."""
+        find = "SELECT 1 FROM settlements WHERE run = ? AND kind = ?"
+        lost = await self._database.read(lambda db: db.execute(find, (run, SettleKind.LOST.value)).fetchone())
+        return lost is not None and await self.reopen(run, reason)
 
     # --- its size ---
 

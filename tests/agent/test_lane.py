@@ -41,6 +41,29 @@ async def test_a_job_is_worked_on_and_the_lane_joins_again(world: World) -> None
     assert len(world.market.registered) == 1
 
 
+async def test_a_run_given_up_as_lost_that_a_fork_brings_back_is_settled(world: World) -> None:
+    async with world.lane() as lane:
+        await world.phase(lane, LanePhase.QUEUED)
+        a = world.chain.assign(1, definition=world.content.offer(b"image"))
+        await world.clock.until(lambda: bool(world.engine.running))
+        world.chain.take_away(a)
+        world.engine.exit(0)
+        await world.phase(lane, LanePhase.QUEUED, limit=60)
+        (lost,) = await world.journal.jobs()
+        assert lost.settlement is not None
+        assert lost.settlement.kind is SettleKind.LOST
+        # The very transaction that a fork had dropped has landed again, and the queue place is gone with it.
+        world.chain.queue.clear()
+        world.chain.runs[a.run.address] = a
+        world.chain.change()
+        await world.clock.until(lambda: "finish" in world.chain.sent, limit=120)
+        await world.phase(lane, LanePhase.QUEUED, limit=60)
+        (found,) = await world.journal.jobs()
+        assert found.settlement is not None
+        assert (found.settlement.kind, found.result_cid) == (SettleKind.FINISH, lost.result_cid)
+        assert world.engine.starts == 1
+
+
 async def test_a_waiting_job_is_taken_by_joining(world: World) -> None:
     a = world.chain.assign(1, definition=world.content.offer(b"image"))
     world.chain.runs.clear()
