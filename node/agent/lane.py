@@ -261,10 +261,10 @@ class Lane:
 
     async def _current(self, standing: Standing) -> Standing:
         """The standing less runs that the journal knows: their pay is on its way, or an endpoint lags."""
-        runs = [run for run in standing.runs if not await self._is_known(run.address)]
+        runs = [run for run in standing.runs if not await self._recognise(run.address)]
         return replace(standing, runs=tuple(runs))
 
-    async def _is_known(self, run: Address) -> bool:
+    async def _recognise(self, run: Address) -> bool:
         """Whether the journal has the run. One given up as lost that a fork has brought back is for the next turn."""
         if await self._journal.reopen_lost(run, "the run that was given up as lost is there again: settled again"):
             self._wake.set()
@@ -365,7 +365,7 @@ class Lane:
         async for event in events:
             match event:
                 case Assigned(assignment):
-                    if not await self._is_known(assignment.run.address):
+                    if not await self._recognise(assignment.run.address):
                         return assignment
                 case Queued(position, length):
                     await self._board.show(
