@@ -18,8 +18,12 @@ def dresses(key: Keypair) -> Iterator[tuple[str, bytes]]:
     seed = whole[:32]
     yield "raw", seed
     yield "raw reversed", seed[::-1]
-    for text in (seed.hex(), seed.hex().upper(), seed.hex(" "), seed.hex(":"), repr(seed)[2:-1], str(list(seed))[1:-1]):
+    # Which quotes `repr` puts around bytes, and so whether it escapes a `'` inside, depends on what else is written.
+    bare = repr(b'"' + seed)[3:-1].replace("\\'", "'")
+    for text in (seed.hex(), seed.hex().upper(), seed.hex(" "), seed.hex(":"), str(list(seed))[1:-1]):
         yield text[:12], text.encode()
+    yield "repr", bare.encode()
+    yield "repr, quotes escaped", bare.replace("'", "\\'").encode()
     yield "JSON", json.dumps(list(seed), separators=(",", ":"))[1:-1].encode()
     yield "base58 of the pair", str(key).encode()
     yield "base58 of the seed", b58encode(seed).encode()
