@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NewType
 
+from node.plan_records import NO_RESTART, FolderMount, Resource, RestartRule, Service, VolumeMount
+
 Address = NewType("Address", str)
 """A Solana account address, base58."""
 Cid = NewType("Cid", str)
@@ -271,6 +273,9 @@ class ContainerSpec:
     egress: Egress = Egress.OPEN
     resolvers: tuple[str, ...] = ()
     """Name servers that it asks; empty: the engine's."""
+    volumes: tuple[VolumeMount, ...] = ()
+    folders: tuple[FolderMount, ...] = ()
+    """Of remote data; known once those have been fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +288,20 @@ class PlannedOperation:
     container: ContainerSpec
     results: tuple[tuple[str, Any], ...] = ()
     """Name -> regex text, or a mapping with `regex` and `logType`, as the definition has it."""
+    pending: tuple[str, ...] = ()
+    """Literals that only other operations' outputs can fill in; until then the container is a sketch."""
+    volume: str = ""
+    """The volume that this operation makes (engine's name), instead of running a container; empty: it runs one."""
+    depends_on: tuple[str, ...] = ()
+    """Ids of operations of its group that are ready before it starts."""
+    stop_with_dependencies: bool = False
+    timeout: int | None = None
+    """Seconds of run time, counted from the container's start; None: the job's."""
+    restart: RestartRule = NO_RESTART
+    services: tuple[Service, ...] = ()
+    resources: tuple[Resource, ...] = ()
+    has_login: bool = False
+    """Its image is pulled with a login of its own, and removed afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
