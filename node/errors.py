@@ -35,6 +35,8 @@ GpunodeError
 ├── ProofError                 a receipt, host card or bundle is malformed or does not verify
 ├── JournalError               the journal cannot be opened, read or written
 ├── ControlError               the control socket: no agent, or it refused
+├── OwnerRefused               what a job's owner asks is not possible now
+│   └── NotWaiting             the job waits for no definition, or nobody's collecting its result
 ├── LocalnetError              the embedded chain
 └── LaneDegraded               a lane cannot serve; its reason is for a person to act on
 """
@@ -249,6 +251,15 @@ class JournalError(GpunodeError):
 
 class ControlError(GpunodeError):
     """The control socket: no agent answers there, or it refused."""
+
+
+class OwnerRefused(GpunodeError):
+    """What a job's owner asks is not possible now. The message is the network's word for it, where it has one:
+    `GROUP_NOT_FOUND`, `GROUP_NOT_ACTIVE`, `OPERATION_NOT_FOUND`, `OPERATION_STOPPING`, `OPERATION_RESTARTING`."""
+
+
+class NotWaiting(OwnerRefused):
+    """A definition was sent, or a result asked for, and the job does not wait for it."""
 
 
 class LocalnetError(GpunodeError):

@@ -1,0 +1,1 @@
+"""What the owner of a job may ask of the host that runs it: HTTP, event streams and WebSocket."""
