@@ -26,6 +26,8 @@ GpunodeError
 │   └── StoreRejected          a store refused an upload or answered another CID
 ├── JobError                   a job's definition or policy
 │   ├── DefinitionInvalid      the definition breaks the schema; carries the list of errors
+│   ├── PlanInvalid            its operations depend on each other in a way that cannot be run
+│   ├── LiteralUnresolved      a literal stands for nothing, or for what does not fit its place
 │   └── JobRefused             valid, but this host will not run it; says why
 ├── ContainerError             the container engine
 │   ├── EngineUnavailable      the engine does not answer; worth trying again
@@ -203,6 +205,18 @@ class DefinitionInvalid(JobError):
     def __init__(self, message: str, *, violations: Sequence[Violation], hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.violations = tuple(violations)
+
+
+class PlanInvalid(JobError):
+    """The operations depend on each other in a way that cannot be run; `messages` says how, one text per fault."""
+
+    def __init__(self, messages: Sequence[str], *, hint: str = "") -> None:
+        super().__init__(f"the operations cannot be put in order: {'; '.join(messages)}", hint=hint)
+        self.messages = tuple(messages)
+
+
+class LiteralUnresolved(JobError):
+    """A literal of an operation stands for nothing, or for what does not fit its place; the operation fails by it."""
 
 
 class JobRefused(JobError):

@@ -285,7 +285,8 @@ class PlannedOperation:
     index: int
     id: str
     group: str
-    container: ContainerSpec
+    container: ContainerSpec | None
+    """None: it makes a volume."""
     results: tuple[tuple[str, Any], ...] = ()
     """Name -> regex text, or a mapping with `regex` and `logType`, as the definition has it."""
     pending: tuple[str, ...] = ()
@@ -303,6 +304,13 @@ class PlannedOperation:
     has_login: bool = False
     """Its image is pulled with a login of its own, and removed afterwards."""
 
+    @property
+    def spec(self) -> ContainerSpec:
+        """The container, for who knows that there is one."""
+        if self.container is None:
+            raise ValueError(f"operation {self.id} runs no container")
+        return self.container
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -315,6 +323,11 @@ class Plan:
     """What of the definition was left out, and why."""
     gpus: tuple[Gpu, ...] = ()
     """Those the containers are given, as their provider reported them when the job was admitted."""
+
+    @property
+    def containers(self) -> tuple[ContainerSpec, ...]:
+        """Of the operations that run one, in order."""
+        return tuple(operation.container for operation in self.operations if operation.container is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class OpenWork:
             for job in await self._journal.open_jobs(lane):
                 if job.stage in _BEFORE_THE_END:
                     plan = await self._journal.stage_record(job.run, Stage.ADMIT)
-                    work[job.run] = [each.container.image for each in plan.operations] if isinstance(plan, Plan) else []
+                    work[job.run] = [each.image for each in plan.containers] if isinstance(plan, Plan) else []
         return work
 
     async def images(self) -> frozenset[str]:

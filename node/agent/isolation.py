@@ -82,16 +82,16 @@ class GpuRuntimes:
 
     async def refusal(self, plan: Plan, gpus: tuple[Gpu, ...]) -> str:
         """Why a plan cannot run with these GPUs; empty: it can. An engine that does not answer is no reason."""
-        for operation in plan.operations:
-            mine = tuple(gpu for gpu in gpus if gpu.uuid in operation.container.gpu_uuids)
+        for container in plan.containers:
+            mine = tuple(gpu for gpu in gpus if gpu.uuid in container.gpu_uuids)
             try:
-                trouble = await self.trouble(operation.container.runtime, mine)
+                trouble = await self.trouble(container.runtime, mine)
             except EngineUnavailable:
                 continue
             except ContainerError as error:
                 trouble = error.message
             if trouble:
-                return f"the job is to run on {operation.container.runtime} with a GPU: {trouble}"
+                return f"the job is to run on {container.runtime} with a GPU: {trouble}"
         return ""
 
 

@@ -106,7 +106,7 @@ class OperationRunner:
 
     def log_name(self, operation: PlannedOperation) -> str:
         """The operation's log file, relative to the data folder."""
-        return f"logs/{re.sub(r'[^A-Za-z0-9_.-]', '_', operation.container.name)[:200]}.jsonl"
+        return f"logs/{re.sub(r'[^A-Za-z0-9_.-]', '_', operation.spec.name)[:200]}.jsonl"
 
 
 class _Run:
@@ -125,7 +125,7 @@ class _Run:
         self._engine = runner.engine
         self._clock = runner.clock
         self._operation = operation
-        self._spec = operation.container
+        self._spec = operation.spec
         self._fresh = previous is None
         self._state = previous or ending.initial_state(operation)
         self._on_change = on_change

@@ -15,7 +15,10 @@ def keep(plan: Plan, poster: Address, rules: Sequence[IsolationRule]) -> Plan:
     return replace(
         plan,
         operations=tuple(
-            replace(operation, container=_kept(operation.container, poster, rules)) for operation in plan.operations
+            operation
+            if operation.container is None
+            else replace(operation, container=_kept(operation.container, poster, rules))
+            for operation in plan.operations
         ),
     )
 

@@ -27,8 +27,8 @@ def admit(plan: Plan, job: Job, policy: PolicySettings) -> None:
             f"the job may run {job.timeout} s; this host allows {policy.longest} s",
             hint="policy.longest sets the longest time.",
         )
-    for operation in plan.operations:
-        _check_image(operation.container.image, policy)
+    for container in plan.containers:
+        _check_image(container.image, policy)
 
 
 def _check_poster(job: Job, policy: PolicySettings) -> None:

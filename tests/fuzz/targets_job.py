@@ -40,7 +40,7 @@ def definition(body: bytes) -> None:
         lane="main",
     )
     for operation in plan.operations:
-        request = create_request(operation.container)
+        request = create_request(operation.spec)
         json.dumps(request).encode()
         host = request["HostConfig"]
         assert host["Privileged"] is False
@@ -51,7 +51,7 @@ def definition(body: bytes) -> None:
         assert [pair for pair in request["Env"] if pair.startswith("NVIDIA_VISIBLE_DEVICES=")] == [
             "NVIDIA_VISIBLE_DEVICES=void"
         ]
-        labels = dict(operation.container.labels)
+        labels = dict(operation.spec.labels)
         assert labels["gpunode.job"] == JOB
 
 

@@ -61,7 +61,7 @@ async def admit(
     trouble = await readiness.runtimes(plan, gpus)
     if trouble:
         return Refusal(job.address, trouble)
-    images = tuple(dict.fromkeys(operation.container.image for operation in plan.operations))
+    images = tuple(dict.fromkeys(container.image for container in plan.containers))
     trouble = (
         await readiness.origins(images)
         or await _disk_trouble(readiness)
@@ -69,7 +69,7 @@ async def admit(
     )
     if trouble:
         return Refusal(job.address, trouble)
-    given = {uuid for operation in plan.operations for uuid in operation.container.gpu_uuids}
+    given = {uuid for container in plan.containers for uuid in container.gpu_uuids}
     return replace(plan, gpus=tuple(gpu for gpu in gpus if gpu.uuid in given))
 
 

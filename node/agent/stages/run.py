@@ -43,7 +43,7 @@ async def run(
     async def on_change(state: OperationState) -> None:
         await journal.save_operation(address, state)
 
-    uuids = tuple(sorted({uuid for operation in plan.operations for uuid in operation.container.gpu_uuids}))
+    uuids = tuple(sorted({uuid for container in plan.containers for uuid in container.gpu_uuids}))
     async with AsyncExitStack() as stack:
         # A meter that starts in the middle would state less than was used; no reading is the honest one.
         meter = await _start(stack, meters, uuids, samples) if uuids and not begun else None
