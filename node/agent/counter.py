@@ -67,7 +67,7 @@ class MarketCounter:
     async def standing(self) -> Standing:
         """Where the lane stands now."""
         now = await join.place(self.context, self.market)
-        return Standing(now.runs, now.position)
+        return Standing(now.runs, now.position, await join.is_leaving(self.context))
 
     async def assignment(self, run: Run) -> Assignment:
         """The record of a run of our key."""

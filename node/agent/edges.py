@@ -39,6 +39,8 @@ class Standing:
 
     runs: tuple[Run, ...]
     position: int | None
+    leaving: bool = False
+    """The key left the queue, and a fork may still take that back."""
 
 
 class LaneMarket(Protocol):

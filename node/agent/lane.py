@@ -284,7 +284,7 @@ class Lane:
     async def _check_owned(self, standing: Standing, row: LaneRow) -> bool:
         """Refuse to go on with a run or queue place that others asked for; True where it was taken over."""
         adopting, self._adopting = self._adopting, False
-        what = _foreign(standing, asked=row.queued_since is not None)
+        what = _foreign(standing, asked=row.queued_since is not None or standing.leaving)
         if not what:
             return False
         if not adopting:

@@ -66,6 +66,7 @@ from node.journal.pruning import Keep
 from node.market import funds
 from node.market.context import MarketContext
 from node.market.effects import effect_of_row
+from node.market.join import MOVES
 from node.market.register import RegisterResult
 from node.market.settle import settled_run
 from node.public_network import either
@@ -310,9 +311,13 @@ def _rpc(settings: RpcSettings, clock: Clock) -> Rpc:
 
 
 def _reopening(journal: Journal, reopened: asyncio.Event) -> Undone:
-    """Opens a settled job again when a fork took back the transaction that settled it."""
+    """Opens a settled job again when a fork took back the transaction that settled it, and keeps in mind that a key
+    whose way in or out of the queue was undone may be in it."""
 
     async def undone(row: OutboxRow) -> None:
+        if row.kind in MOVES:
+            await journal.set_queued(row.lane, time.time())
+            reopened.set()
         run = settled_run(row)
         if run is not None and await journal.reopen(run, f"a fork undid the {row.kind} {row.signature}: settled again"):
             reopened.set()

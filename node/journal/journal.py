@@ -241,6 +241,11 @@ class Journal(JournalReader):
                 ),
             )
             db.execute("UPDATE receipts SET settle_signature = ? WHERE run = ?", (settlement.signature, run))
+            if settlement.kind is SettleKind.LOST:
+                # A fork may have undone the giving of the job: the key is then back in the queue that it came from.
+                db.execute(
+                    "UPDATE lanes SET queued_since = ? WHERE name = (SELECT lane FROM jobs WHERE run = ?)", (now, run)
+                )
             db.execute("UPDATE jobs SET stage = ? WHERE run = ?", (Stage.DONE.value, run))
             _enter(db, run, Stage.DONE, now)
 

@@ -27,6 +27,10 @@ class JoinKind(StrEnum):
     ASSIGNED = "assigned"
 
 
+MOVES = frozenset({"work", "stop"})
+"""Kinds of transaction that bring a node into a queue or out of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class JoinResult:
     """What joining came to; `signature` is None where the node was there already."""
@@ -91,12 +95,21 @@ async def leave(context: MarketContext, market_address: Address) -> Signature | 
         return None
     stop = jobs.stop(context.cluster, market=market_address, node=context.node)
     try:
-        landed = await context.send(f"stop:{context.lane}:{context.node}", "stop", [stop])
+        landed = await context.send(_stop_key(context), "stop", [stop])
     except TransactionFailed as refused:
         if refused.error in ("NotInMarketQueue", "MarketInWrongState"):
             return None
         raise
     return landed.signature
+
+
+async def is_leaving(context: MarketContext) -> bool:
+    """Whether the node has left the queue, or is about to, and the chain has not finalized that."""
+    return await context.outbox.knows(_stop_key(context))
+
+
+def _stop_key(context: MarketContext) -> str:
+    return f"stop:{context.lane}:{context.node}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,11 @@ class Settler:
         if job is None:
             return "the job's account is closed (cleaned)"
         if job.result_cid is not None:
-            return None if job.result_cid == result else f"another result is on chain: {job.result_cid}"
+            if job.result_cid == result:
+                return None
+            # Forks can give a job to two runs of one node, one after the other; it is paid once.
+            whose = "the result of another run of this node" if job.node == self.context.node else "another result"
+            return f"{whose} is on chain: {job.result_cid}"
         if sight.run is not None:
             return None
         if job.state is JobState.DONE:

@@ -69,6 +69,8 @@ class FakeChain:
         self.stale: Assignment | None = None
         """A run that is gone and that a lagging endpoint still shows."""
         self.reopened = asyncio.Event()
+        self.leaving = False
+        """A `stop` has landed and is not final."""
         self._changed = asyncio.Event()
 
     def change(self) -> None:
@@ -149,7 +151,7 @@ class FakeMarket:
     def _standing(self) -> Standing:
         position = self.chain.queue.index(NODE) + 1 if NODE in self.chain.queue else None
         stale = () if self.chain.stale is None else (self.chain.stale.run,)
-        return Standing((*stale, *(a.run for a in self.chain.runs.values())), position)
+        return Standing((*stale, *(a.run for a in self.chain.runs.values())), position, self.chain.leaving)
 
     async def assignment(self, run: Run) -> Assignment:
         self._may_fail("assignment")

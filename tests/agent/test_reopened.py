@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.records import Assignment, LanePhase, SettleKind
+from tests.agent.doubles import NODE
 from tests.agent.world import World
 
 
@@ -74,3 +75,34 @@ async def test_a_restart_settles_it(world: World) -> None:
         await world.clock.until(lambda: world.chain.sent.count("finish") == 2)
         await world.phase(lane, LanePhase.QUEUED)
         assert await world.journal.open_jobs("main") == ()
+
+
+async def test_a_fork_that_takes_back_the_leaving_gives_nobody_elses_job(world: World) -> None:
+    async with world.lane() as lane:
+        await world.phase(lane, LanePhase.QUEUED)
+        await lane.pause(None)
+        await world.phase(lane, LanePhase.PAUSED)
+        world.chain.leaving = True
+        world.chain.queue.append(NODE)
+        world.chain.assign(1, definition=world.content.offer(b"image"))
+        await lane.pause(None)  # looks again
+        await world.clock.until(lambda: bool(world.engine.running))
+
+
+async def test_a_fork_that_takes_back_the_job_leaves_the_key_where_it_asked_to_be(world: World) -> None:
+    async with world.lane() as lane:
+        await world.phase(lane, LanePhase.QUEUED)
+        await lane.drain()
+        given = world.chain.assign(1, definition=world.content.offer(b"image"))
+        await world.clock.until(lambda: bool(world.engine.running))
+        # Neither the poster's `list` nor the run is there any more, and nobody ended anything.
+        world.chain.queue.append(NODE)
+        world.chain.take_away(given)
+        await world.clock.until(lambda: world.chain.sent == ["work", "stop"])
+        await world.phase(lane, LanePhase.DRAINING)
+        (summary,) = await world.journal.job(given.run.address)
+        assert summary.settlement is not None
+        assert summary.settlement.kind is SettleKind.LOST
+        row = await world.journal.lane("main")
+        assert row is not None
+        assert row.queued_since is None

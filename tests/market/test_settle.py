@@ -221,7 +221,7 @@ async def test_finish_pays_and_carries_the_memo(town: Town) -> None:
     assert (again.kind, again.signature, again.pay) == (SettleKind.ALREADY, settled.signature, settled.pay)
     other = await final(lambda: Settler(host).settle(given, OTHER, MEMO))
     assert (other.kind, other.signature) == (SettleKind.LOST, None)
-    assert "another result" in other.reason
+    assert "another run of this node" in other.reason
 
 
 async def test_finish_pays_any_account_that_payout_names(town: Town) -> None:
