@@ -14,6 +14,7 @@ from solders.pubkey import Pubkey
 from node.countries import COUNTRY_CODES
 from node.paths import Paths, default_paths
 from node.records import Egress
+from node.settings_api import ApiSettings
 from node.settings_gpu import GpuSettings
 from node.settings_isolation import EngineSettings, IsolationRule, LimitSettings
 from node.settings_network import NetworkSettings
@@ -238,6 +239,7 @@ class Settings(Section):
     gpu: GpuSettings = GpuSettings()
     engine: EngineSettings = EngineSettings()
     network: NetworkSettings = NetworkSettings()
+    api: ApiSettings = ApiSettings()
     limits: LimitSettings = LimitSettings()
     policy: PolicySettings = PolicySettings()
     stake: StakeSettings = StakeSettings()

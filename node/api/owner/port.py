@@ -232,6 +232,10 @@ class OwnerPort(Protocol):
         """As `stop_operation`, for all operations of a group."""
         ...
 
+    async def move_group(self, job: Address, group: str) -> None:
+        """End the current group's operations, and go on with this group. Raises OwnerRefused."""
+        ...
+
     async def deliver(self, job: Address, definition: bytes) -> None:
         """Take a confidential job's definition; durable when it returns. Raises NotWaiting."""
         ...
