@@ -33,6 +33,7 @@ GpunodeError
 │   ├── EngineUnavailable      the engine does not answer; worth trying again
 │   ├── EngineRejected         the engine refused a request
 │   └── ImagePullFailed        the image cannot be had
+├── ServiceError               an exposed service, its listener or its tunnel
 ├── GpuError                   a GPU, its driver or its provider
 ├── ProofError                 a receipt, host card or bundle is malformed or does not verify
 ├── JournalError               the journal cannot be opened, read or written
@@ -249,6 +250,10 @@ class ImagePullFailed(ContainerError):
 
 class FilterError(ContainerError):
     """The packet filter that keeps jobs away from the host's network cannot be seen, or is not in place."""
+
+
+class ServiceError(GpunodeError):
+    """An exposed service, the listener for it or the tunnel to it."""
 
 
 class GpuError(GpunodeError):

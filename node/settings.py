@@ -20,6 +20,7 @@ from node.settings_isolation import EngineSettings, IsolationRule, LimitSettings
 from node.settings_network import NetworkSettings
 from node.settings_section import Section, Size, parse_size
 from node.settings_security import SecuritySettings
+from node.settings_service import ServiceSettings
 
 
 class RpcSettings(Section):
@@ -240,6 +241,7 @@ class Settings(Section):
     engine: EngineSettings = EngineSettings()
     network: NetworkSettings = NetworkSettings()
     api: ApiSettings = ApiSettings()
+    service: ServiceSettings = ServiceSettings()
     limits: LimitSettings = LimitSettings()
     policy: PolicySettings = PolicySettings()
     stake: StakeSettings = StakeSettings()
@@ -255,6 +257,12 @@ class Settings(Section):
         listed = any(rule.egress is Egress.LIST for rule in self.policy.isolation)
         if listed and self.network.filter == "off":
             raise ValueError("policy.isolation: egress: list is the packet filter's work, and network.filter is off")
+        return self
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Settings:
+        if self.cluster != "localnet" and self.service.tunnel == "direct" and self.service.public is None:
+            raise ValueError("service.public: with tunnel: direct it must name where clients find this host")
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,1 @@
+"""Services that jobs expose: how strangers reach them, and whether they are well."""
