@@ -42,6 +42,7 @@ class Mark(StrEnum):
     CHAIN_SEND = "chain.send"
     ENGINE_PULL = "engine.pull"
     ENGINE_NETWORK = "engine.network"
+    ENGINE_VOLUME = "engine.volume"
     ENGINE_CREATE = "engine.create"
     ENGINE_START = "engine.start"
     ENGINE_STOP = "engine.stop"

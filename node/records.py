@@ -411,7 +411,20 @@ class OperationState:
     log: LogDigest | None = None
     starts: int = 0
     network: NetworkUse | None = None
-    """When its container had ended; None: not counted."""
+    """What crossed the border of the job's network and no other operation has counted, when its container had ended;
+    so all operations' together are the job's. None: not counted."""
+    began_ms: int | None = None
+    """When its container was first told to start: the beginning of its own timeout."""
+    restarts: int = 0
+    """How often its rule had the present container started again."""
+    earlier_starts: int = 0
+    """Of the starts, those before its owner last had it begin anew."""
+    earlier_errors: int = 0
+    """Of the errors, those before its owner last had it begin anew: they do not judge what it does now."""
+    stopped: bool = False
+    """It was told to stop by itself, apart from its job."""
+    timed_out: bool = False
+    """It was ended because its own timeout had passed."""
 
 
 class EndCause(StrEnum):

@@ -256,6 +256,10 @@ class Operations(Protocol):
         """Bring one operation to its end; adopt what an earlier life of the agent left running."""
         ...
 
+    async def clean_job(self, job: Address, network: str) -> None:
+        """Remove what a job that is over has left on the engine. Raises nothing."""
+        ...
+
 
 class Meter(Protocol):
     """Measures GPUs over a span of time."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from node.container.engine import Engine
 from node.container.follower import follow
 from node.container.log import LogKeeper
-from node.container.stop import StopSignal
+from node.container.stop import StopWord
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
 from node.records import EndCause
 from node.retry import Clock, sleep_or
@@ -19,29 +19,22 @@ LOOK_SECONDS = 30.0
 DRAIN_SECONDS = 20.0
 """How long the log's end may take after the container's; then it is read once more from the engine's copy."""
 
+Ender = Callable[[str], Awaitable[float]]
+"""Returns once a container must be ended, why being written down already, with the seconds between SIGTERM and SIGKILL
+that it is given. It raises nothing."""
+
 log = logging.getLogger(__name__)
 
 
 class Attendance:
     """Attends one operation's containers."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        clock: Clock,
-        stop: StopSignal,
-        grace: float,
-        on_progress: Callable[[str], None],
-        broken: Callable[[str], Awaitable[None]],
-    ) -> None:
-        """`grace`: seconds between SIGTERM and SIGKILL; `on_progress` takes one line for people; `broken` returns once
-        a container must be stopped for what it does to this host, and has then written down why. It raises nothing."""
+    def __init__(self, engine: Engine, clock: Clock, stop: StopWord, enders: Sequence[Ender]) -> None:
+        """`stop`: whose cause counts if it was given by the time of the exit."""
         self._engine = engine
         self._clock = clock
         self._stop = stop
-        self._grace = grace
-        self._on_progress = on_progress
-        self._broken = broken
+        self._enders = enders
 
     async def until_exit(self, container: str, keeper: LogKeeper) -> EndCause | None:
         """Wait until the container has ended, or is gone; the cause for which it was told to stop, if it was.
@@ -54,10 +47,7 @@ class Attendance:
         try:
             async with asyncio.TaskGroup() as group:
                 follower = group.create_task(self._follow(container, keeper, exited))
-                stoppers = [
-                    group.create_task(stopping(container))
-                    for stopping in (self._stop_when_told, self._stop_when_broken)
-                ]
+                stoppers = [group.create_task(self._end_when(ender, container)) for ender in self._enders]
                 await self._exit(container)
                 cause = self._stop.cause
                 exited.set()
@@ -95,15 +85,8 @@ class Attendance:
             if exited.is_set() or keeper.truncated or await sleep_or(self._clock, 1.0, exited):
                 return
 
-    async def _stop_when_told(self, container: str) -> None:
-        cause = await self._stop.wait()
-        self._on_progress(f"stopping ({cause.value})")
-        await self._end(container, self._grace)
-
-    async def _stop_when_broken(self, container: str) -> None:
-        await self._broken(container)
-        # No time to tidy up: each second of it could be gigabytes.
-        await self._end(container, 0.0)
+    async def _end_when(self, ender: Ender, container: str) -> None:
+        await self._end(container, await ender(container))
 
     async def _end(self, container: str, grace: float) -> None:
         while True:

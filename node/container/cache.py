@@ -17,6 +17,7 @@ from node.container.engine import Engine, ImageInfo
 from node.container.images import PULL_RETRY, pull_patiently
 from node.container.reference import familiar, is_named, split_reference
 from node.errors import EngineRejected
+from node.logins import DockerLogin
 from node.records import PulledImage
 from node.retry import Clock, Retry, SystemClock
 
@@ -88,7 +89,12 @@ class ImageCache:
                     await self._book.used(row.reference)
             return image
 
-    async def pull(self, reference: str, on_progress: Callable[[str], None]) -> ImageInfo:
+    async def release(self, reference: str) -> None:
+        """TODO"""
+
+    async def pull(
+        self, reference: str, on_progress: Callable[[str], None], login: DockerLogin | None = None
+    ) -> ImageInfo:
         """The image from its registry, once for all lanes that want it now. Errors as in `pull_patiently`."""
         async with self._pulls.setdefault(reference, asyncio.Lock()):
             image = await self.present(reference)
@@ -101,7 +107,7 @@ class ImageCache:
             ours = {row.id for row in await self._book.all()}
             before = {image.id for image in await self._engine.local_images()} - ours
             await self._book.begin(reference, before)
-            image = await pull_patiently(self._engine, reference, on_progress, self._retry, self._clock)
+            image = await pull_patiently(self._engine, reference, on_progress, self._retry, self._clock, login)
             await self._book_in(reference, image, before)
             return image
 

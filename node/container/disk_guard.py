@@ -18,7 +18,7 @@ from functools import partial
 from node.container.engine import ContainerView, Engine
 from node.container.written import NotVisible, Written, written
 from node.errors import ContainerError
-from node.records import Limits, OperationError
+from node.records import ContainerSpec, Limits, OperationError
 from node.retry import Clock
 
 LOOK_SECONDS = 1.0
@@ -38,7 +38,7 @@ OUT_OF_REACH = 1 << 62
 
 log = logging.getLogger(__name__)
 
-Guard = Callable[[str, Limits], Awaitable[OperationError]]
+Guard = Callable[[str, ContainerSpec], Awaitable[OperationError]]
 """Watches a running container; returns once it must be stopped, with the entry that says why in the result."""
 
 
@@ -72,8 +72,9 @@ class DiskGuard:
         # One measurement at a time, in a thread that nothing else of the agent waits for.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk-guard")
 
-    async def __call__(self, container: str, limits: Limits) -> OperationError:
+    async def __call__(self, container: str, spec: ContainerSpec) -> OperationError:
         """Return when this container must be stopped; for ever if nothing bounds it. Raises nothing."""
+        limits = spec.limits
         watch = _Watch(self._engine, self._clock, self._pool, self._terms, container, limits)
         while limits.disk_bytes is not None or limits.inodes is not None or self._terms.floor:
             try:

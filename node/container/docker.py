@@ -19,8 +19,17 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from node.container.docker_views import container_view, engine_part, image_info, runtime_commands
+from node.container.docker_stats import container_stats
+from node.container.docker_views import (
+    container_view,
+    engine_part,
+    image_info,
+    network_view,
+    runtime_commands,
+    volume_view,
+)
 from node.container.engine import (
+    ContainerStats,
     ContainerView,
     EngineEvent,
     EngineInfo,
@@ -31,12 +40,14 @@ from node.container.engine import (
     VolumeView,
 )
 from node.container.frames import FrameDecoder
+from node.container.mounts import is_volume_name
 from node.container.profile import create_request, network_request
 from node.container.pull import pull_image
 from node.container.reference import is_named, is_reference
 from node.container.traits import EngineTraits, traits_of
 from node.container.transport import EngineTransport, json_lines, rejection_hint, socket_path, unavailable
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
+from node.logins import DockerLogin
 from node.marks import Mark, marked
 from node.records import ContainerSpec, Egress
 
@@ -128,10 +139,12 @@ class DockerEngine:
             raise
         return True
 
-    async def pull(self, reference: str, on_progress: Callable[[PullProgress], None]) -> ImageInfo:
-        """Fetch an image from its registry; raises ImagePullFailed."""
+    async def pull(
+        self, reference: str, on_progress: Callable[[PullProgress], None], login: DockerLogin | None = None
+    ) -> ImageInfo:
+        """Fetch an image from its registry; raises ImagePullFailed, which tells nothing of the login."""
         with marked(Mark.ENGINE_PULL):
-            await pull_image(self._transport, self._prefix, reference, on_progress)
+            await pull_image(self._transport, self._prefix, reference, on_progress, login)
         image = await self.image(reference)
         if image is None:
             raise EngineRejected(
@@ -164,13 +177,25 @@ class DockerEngine:
         """Networks that carry all these labels (an empty value matches any)."""
         filters = {"label": _label_filter(labels)}
         raw = await self._call(lambda client: client.networks(filters=filters))
-        return tuple(NetworkView(str(n["Id"]), str(n["Name"]), dict(n.get("Labels") or {})) for n in raw)
+        return tuple(network_view(row) for row in raw)
 
     async def volumes(self, labels: Mapping[str, str]) -> tuple[VolumeView, ...]:
         """Volumes that carry all these labels (an empty value matches any)."""
         filters = {"label": _label_filter(labels)}
         raw = await self._call(lambda client: client.volumes(filters=filters))
-        return tuple(VolumeView(str(v["Name"]), dict(v.get("Labels") or {})) for v in raw.get("Volumes") or ())
+        return tuple(volume_view(row) for row in raw.get("Volumes") or ())
+
+    async def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make the volume unless it is there. One of that name without these labels is somebody else's: rejected."""
+        if not is_volume_name(name):
+            raise EngineRejected(f"{name!r} is no name for a volume", status=400)
+        with marked(Mark.ENGINE_VOLUME):
+            raw = await self._call(lambda client: client.create_volume(name, driver="local", labels=dict(labels)))
+        # An engine answers with the one that is there, whoever made it and of whatever kind.
+        if not labels.items() <= volume_view(raw).labels.items() or raw.get("Options"):
+            raise EngineRejected(
+                f"there is a volume {name} that is not this job's", status=409, hint="remove or rename it"
+            )
 
     async def remove_volume(self, name: str) -> bool:
         """Remove a volume; False if a container has it. Missing counts as removed."""
@@ -230,15 +255,29 @@ class DockerEngine:
             if error.status != 404:
                 raise
 
-    async def written(self, container: str) -> int:
-        """Bytes that it has written to its layer and its volumes, as the engine finds them by walking through."""
-        seen = await self._transport.get(f"{self._prefix}/containers/{container}/json", {"size": "1"})
-        names = {mount.get("Name") for mount in seen.get("Mounts") or () if mount.get("Type") == "volume"}
+    async def written(self, *containers: str) -> int:
+        """Bytes that they have written to their layers and their volumes, as the engine finds them by walking through;
+        each volume once. Folders of the host are not among them."""
+        total, names = 0, set[object]()
+        for container in containers:
+            seen = await self._transport.get(f"{self._prefix}/containers/{container}/json", {"size": "1"})
+            total += int(seen.get("SizeRw") or 0)
+            names |= {mount.get("Name") for mount in seen.get("Mounts") or () if mount.get("Type") == "volume"}
         if not names:
-            return int(seen.get("SizeRw") or 0)
+            return total
         disk = await self._transport.get(f"{self._prefix}/system/df", {"type": "volume"})
         rows = [row.get("UsageData") or {} for row in disk.get("Volumes") or () if row.get("Name") in names]
-        return int(seen.get("SizeRw") or 0) + sum(max(int(row.get("Size") or 0), 0) for row in rows)
+        return total + sum(max(int(row.get("Size") or 0), 0) for row in rows)
+
+    async def stats(self, container: str) -> ContainerStats | None:
+        """What a running container uses, measured for about a second; None where it does not run."""
+        try:
+            raw = await self._transport.get(f"{self._prefix}/containers/{container}/stats", {"stream": "0"})
+        except EngineRejected as error:
+            if error.status not in (404, 409):
+                raise
+            return None
+        return container_stats(raw)
 
     async def wait(self, container: str) -> int:
         """Wait, without limit, until it does not run; its exit code."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.container.engine import ContainerView, EnginePart, ImageInfo
+from node.container.engine import ContainerView, EnginePart, ImageInfo, NetworkView, VolumeView
+from node.container.profile import BRIDGE_NAME_OPTION
 
 
 def image_info(raw: dict[str, Any]) -> ImageInfo:
@@ -41,7 +42,25 @@ def container_view(raw: dict[str, Any]) -> ContainerView:
         created_at=str(raw.get("Created", "")),
         layers=tuple(filter(None, str(_storage(raw).get("LowerDir") or "").split(":"))),
         writable=_writable(raw),
+        mounted=tuple(str(mount["Source"]) for mount in raw.get("Mounts") or () if mount.get("Source")),
+        addresses=_addresses(raw) if running else (),
     )
+
+
+def _addresses(raw: dict[str, Any]) -> tuple[str, ...]:
+    networks = ((raw.get("NetworkSettings") or {}).get("Networks") or {}).values()
+    return tuple(str(network["IPAddress"]) for network in networks if network.get("IPAddress"))
+
+
+def network_view(raw: dict[str, Any]) -> NetworkView:
+    """A network, of a list's row or of what inspecting it says."""
+    bridge = str((raw.get("Options") or {}).get(BRIDGE_NAME_OPTION, ""))
+    return NetworkView(str(raw["Id"]), str(raw["Name"]), dict(raw.get("Labels") or {}), bridge)
+
+
+def volume_view(raw: dict[str, Any]) -> VolumeView:
+    """A volume, of a list's row or of the answer to its making."""
+    return VolumeView(str(raw["Name"]), dict(raw.get("Labels") or {}), str(raw.get("Mountpoint") or ""))
 
 
 def runtime_commands(raw: dict[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -64,8 +83,12 @@ def _writable(raw: dict[str, Any]) -> tuple[str, ...]:
         return ()  # a store that keeps layers elsewhere: the engine itself must say how much there is
     # The name files lie beside the container's layer and may be written to by it.
     files = [raw.get(key) for key in ("HostsPath", "HostnamePath", "ResolvConfPath")]
-    volumes = [mount.get("Source") for mount in raw.get("Mounts") or () if mount.get("Type") == "volume"]
-    return tuple(str(path) for path in (layer, *files, *volumes) if path)
+    mounts = [mount.get("Source") for mount in raw.get("Mounts") or () if _is_written(mount)]
+    return tuple(str(path) for path in (layer, *files, *mounts) if path)
+
+
+def _is_written(mount: dict[str, Any]) -> bool:
+    return mount.get("Type") == "volume" or (mount.get("Type") == "bind" and bool(mount.get("RW")))
 
 
 def _words(value: object) -> tuple[str, ...] | None:

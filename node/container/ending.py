@@ -69,15 +69,44 @@ def ended_with_container(
     errors = state.errors
     if view.state.get("OOMKilled") and exit_code != 0:
         errors = (*errors, OperationError("container-runtime-error", "The container was killed: out of memory."))
-    failed_here = cause is None and any(error.event == "container-runtime-error" for error in state.errors)
+    failed_here = cause is None and is_condemned(state)
     return replace(
         state,
         status=OperationStatus.FAILED if failed_here else status_of(exit_code, cause),
-        ended_ms=_milliseconds(str(view.state.get("FinishedAt", "")), now_ms),
+        ended_ms=ended_at(view, now_ms),
         exit_code=exit_code,
-        engine_state=view.state,
+        # The engine does not know of restarts that are not its own.
+        engine_state={**view.state, "RestartCount": int(view.state.get("RestartCount") or 0) + state.restarts},
         errors=errors,
     )
+
+
+def is_condemned(state: OperationState) -> bool:
+    """Whether what its container did to this host, or this host's engine to it, has failed the operation."""
+    return any(error.event == "container-runtime-error" for error in state.errors[state.earlier_errors :])
+
+
+def begun_anew(state: OperationState) -> OperationState:
+    """An operation, running or ended, that its owner has begin anew: with another container; what it has logged and
+    its errors stay."""
+    return replace(
+        state,
+        status=OperationStatus.RUNNING,
+        container_id=None,
+        ended_ms=None,
+        exit_code=None,
+        began_ms=None,
+        restarts=0,
+        earlier_starts=state.starts,
+        earlier_errors=len(state.errors),
+        stopped=False,
+        timed_out=False,
+    )
+
+
+def ended_at(view: ContainerView, now_ms: int) -> int:
+    """When a container ended, in Unix milliseconds; `now_ms` where its engine does not say."""
+    return _milliseconds(str(view.state.get("FinishedAt", "")), now_ms)
 
 
 def operation_error(event: str, error: ContainerError) -> OperationError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from node.container.reference import familiar, split_reference
+from node.logins import DockerLogin
 from node.records import ContainerSpec, Egress
 
 NODE_LABEL = "gpunode.node"
@@ -117,6 +118,25 @@ class ContainerView:
     writable: tuple[str, ...] = ()
     """Folders and files of the host's disk that it can write: its own layer, its volumes, its name files. As the
     engine names them; they need not be visible to this user."""
+    mounted: tuple[str, ...] = ()
+    """Folders of the host's disk that are mounted into it: volumes, and data of this host's cache."""
+    addresses: tuple[str, ...] = ()
+    """Its IP addresses on its networks, while it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStats:
+    """What a container uses now. Bytes unless said otherwise; the counters since its start."""
+
+    cpu_percent: float
+    """100: one processor."""
+    memory_usage: int
+    """Less what the kernel could take back at once."""
+    memory_limit: int
+    disk_read: int
+    disk_written: int
+    network_received: int
+    network_sent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +146,8 @@ class NetworkView:
     id: str
     name: str
     labels: dict[str, str]
+    bridge: str = ""
+    """The interface that it was made with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +156,8 @@ class VolumeView:
 
     name: str
     labels: dict[str, str]
+    folder: str = ""
+    """Where it is on the host's disk; it need not be visible to this user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +193,10 @@ class Engine(Protocol):
         """The local image of that name, or None."""
         ...
 
-    async def pull(self, reference: str, on_progress: Callable[[PullProgress], None]) -> ImageInfo:
-        """Fetch an image from its registry."""
+    async def pull(
+        self, reference: str, on_progress: Callable[[PullProgress], None], login: DockerLogin | None = None
+    ) -> ImageInfo:
+        """Fetch an image from its registry, logged in there as `login` says; no error tells any of that."""
         ...
 
     async def local_images(self) -> tuple[ImageInfo, ...]:
@@ -202,6 +228,10 @@ class Engine(Protocol):
         """Volumes that carry all these labels (an empty value matches any)."""
         ...
 
+    async def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make the volume unless it is there. One of that name without these labels is somebody else's: rejected."""
+        ...
+
     async def remove_volume(self, name: str) -> bool:
         """Remove a volume; False if a container has it. Missing counts as removed."""
         ...
@@ -226,8 +256,13 @@ class Engine(Protocol):
         """A container by id or name, or None."""
         ...
 
-    async def written(self, container: str) -> int:
-        """Bytes that it has written to its layer and its volumes, measured by the engine: slow where there is much."""
+    async def written(self, *containers: str) -> int:
+        """Bytes that they have written to their layers and their volumes, each volume once, measured by the engine:
+        slow where there is much."""
+        ...
+
+    async def stats(self, container: str) -> ContainerStats | None:
+        """What a running container uses, measured for about a second; None where it does not run."""
         ...
 
     async def find(self, labels: Mapping[str, str]) -> tuple[ContainerView, ...]:

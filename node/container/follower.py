@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from node.container.engine import Engine, LogFrame
-from node.container.log import LogKeeper
+from node.container.log import LogEntry, LogKeeper
 
 COLLECT_SECONDS = 40.0
 """How long reading what a container has left behind may take."""
 MAX_WAITING = 1024
 """Frames (of at most 16 KiB with Docker) that may wait while others are written; then reading pauses."""
+
+log = logging.getLogger(__name__)
 
 
 async def follow(engine: Engine, container: str, keeper: LogKeeper) -> None:
@@ -34,7 +37,8 @@ async def collect(engine: Engine, container: str, keeper: LogKeeper, seconds: fl
         async with asyncio.timeout(seconds):
             await _keep(engine, container, keeper, live=False)
     except TimeoutError:
-        await asyncio.to_thread(keeper.cut, f"the rest could not be read within {seconds:g} s of the job's end.")
+        kept = await asyncio.to_thread(keeper.cut, f"the rest could not be read within {seconds:g} s of the job's end.")
+        _tell(keeper, kept)
 
 
 async def _keep(engine: Engine, container: str, keeper: LogKeeper, *, live: bool) -> None:
@@ -54,6 +58,15 @@ async def _keep(engine: Engine, container: str, keeper: LogKeeper, *, live: bool
         await queue.empty()
 
 
+def _tell(keeper: LogKeeper, kept: Sequence[LogEntry]) -> None:
+    if keeper.on_entries is None or not kept:
+        return
+    try:
+        keeper.on_entries(kept)
+    except Exception:
+        log.exception("who listens to a log has failed")  # their affair: the log is kept all the same
+
+
 class _WriteQueue:
     """Frames on their way to the disk: encoded, hashed and written in a thread, one batch at a time.
 
@@ -64,7 +77,7 @@ class _WriteQueue:
     def __init__(self, keeper: LogKeeper) -> None:
         self._keeper = keeper
         self._waiting: list[LogFrame] = []
-        self._writing: asyncio.Future[None] | None = None
+        self._writing: asyncio.Future[tuple[LogEntry, ...]] | None = None
         self._error: BaseException | None = None
 
     async def put(self, frames: Sequence[LogFrame]) -> None:
@@ -97,11 +110,13 @@ class _WriteQueue:
             self._writing = asyncio.get_running_loop().run_in_executor(None, self._keeper.add, batch)
             self._writing.add_done_callback(self._written)
 
-    def _written(self, writing: asyncio.Future[None]) -> None:
+    def _written(self, writing: asyncio.Future[tuple[LogEntry, ...]]) -> None:
         self._writing = None
         self._error = None if writing.cancelled() else writing.exception()
         if self._error is not None:
             self._waiting.clear()
+        elif not writing.cancelled():
+            _tell(self._keeper, writing.result())
         self._write()
 
     def _check(self) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from node.container.engine import Engine, ImageInfo, PullProgress
 from node.errors import ImagePullFailed
+from node.logins import DockerLogin
 from node.retry import Clock, Retry
 
 PULL_RETRY = Retry(attempts=3, total=90.0, first=2.0)
@@ -16,11 +17,19 @@ class Images(Protocol):
     """Where the runner gets its images."""
 
     async def present(self, reference: str) -> ImageInfo | None:
-        """The image, if the host has it; it is a job's from then on."""
+        """The image, if the host has it and any job may; it is a job's from then on."""
         ...
 
-    async def pull(self, reference: str, on_progress: Callable[[str], None]) -> ImageInfo:
-        """The image from its registry. Errors as in `pull_patiently`."""
+    async def pull(
+        self, reference: str, on_progress: Callable[[str], None], login: DockerLogin | None = None
+    ) -> ImageInfo:
+        """The image from its registry. With a login the registry is asked even for an image that is here. Errors as in
+        `pull_patiently`."""
+        ...
+
+    async def release(self, reference: str) -> None:
+        """An operation that pulled the image with a login is over: it goes, if that brought it here. Raises
+        EngineUnavailable or EngineRejected."""
         ...
 
 
@@ -31,18 +40,35 @@ class PlainImages:
         self._engine = engine
         self._retry = retry
         self._clock = clock
+        self._borrowed: set[str] = set()
 
     async def present(self, reference: str) -> ImageInfo | None:
         """The image, if the host has it."""
         return await self._engine.image(reference)
 
-    async def pull(self, reference: str, on_progress: Callable[[str], None]) -> ImageInfo:
+    async def pull(
+        self, reference: str, on_progress: Callable[[str], None], login: DockerLogin | None = None
+    ) -> ImageInfo:
         """The image from its registry. Errors as in `pull_patiently`."""
-        return await pull_patiently(self._engine, reference, on_progress, self._retry, self._clock)
+        is_new = await self._engine.image(reference) is None
+        image = await pull_patiently(self._engine, reference, on_progress, self._retry, self._clock, login)
+        if login is not None and is_new:
+            self._borrowed.add(reference)
+        return image
+
+    async def release(self, reference: str) -> None:
+        """Remove an image that a login brought here."""
+        if reference in self._borrowed and await self._engine.remove_image(reference):
+            self._borrowed.discard(reference)
 
 
 async def pull_patiently(
-    engine: Engine, reference: str, on_progress: Callable[[str], None], retry: Retry, clock: Clock
+    engine: Engine,
+    reference: str,
+    on_progress: Callable[[str], None],
+    retry: Retry,
+    clock: Clock,
+    login: DockerLogin | None = None,
 ) -> ImageInfo:
     """Pull an image; registries that are down or busy are asked again. `on_progress` takes lines for people.
 
@@ -55,7 +81,7 @@ async def pull_patiently(
 
     async def once() -> ImageInfo:
         try:
-            return await engine.pull(reference, show)
+            return await engine.pull(reference, show, login)
         except ImagePullFailed as error:
             if _may_pass(error):
                 raise _PullAgain(error) from error

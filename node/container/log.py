@@ -19,7 +19,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring
@@ -91,6 +91,9 @@ class LogKeeper:
         self.truncated = False
         self.failure = ""
         self.is_of_one_container = False
+        self.on_entries: Callable[[Sequence[LogEntry]], None] | None = None
+        """Whom the follower tells of what was kept, in the event loop."""
+        self._turned_to = ""
         self._entries = 0
         self._first: tuple[StreamName, str] | None = None
         self._awaits_kept = False
@@ -121,7 +124,7 @@ class LogKeeper:
         with self._lock:
             self._skip, self._repeats = 0, {}
             self._awaits_kept = self._entries > 0
-            if self.is_of_one_container and (self._length <= WHOLE_BYTES or not self._is_ordered):
+            if (self.is_of_one_container or self._turned_to) and (self._length <= WHOLE_BYTES or not self._is_ordered):
                 self._skip = self._entries
                 return None
             self._repeats = {stream: _Mark(mark.key, mark.count) for stream, mark in self._marks.items()}
@@ -129,28 +132,43 @@ class LogKeeper:
                 return None
             return _earlier(min(mark.key for mark in self._marks.values()), RESUME_OVERLAP_SECONDS)
 
-    def add(self, frames: Sequence[LogFrame]) -> None:
-        """Keep a batch of frames, in order, less those that are kept already."""
+    def turn_to(self, created: str) -> None:
+        """From now on a container is followed that was made at that time (RFC 3339) with the operation begun anew:
+        what is kept from before is of others and stays, and nothing of it is expected again."""
         with self._lock:
-            batch = bytearray()
+            if created == self._turned_to:
+                return
+            self._turned_to = created
+            floor = order_key(created)
+            self._entries, self._first, self._marks, self._is_ordered = 0, None, {}, True
+            for entry in _entries(self.path, None):
+                if order_key(entry.timestamp) >= floor and entry.type != "nodeerr":
+                    self._note(entry.type, entry.timestamp)
+
+    def add(self, frames: Sequence[LogFrame]) -> tuple[LogEntry, ...]:
+        """Keep a batch of frames, in order, less those that are kept already; what was kept, if anybody listens."""
+        with self._lock:
+            batch, kept = bytearray(), list[LogEntry]()
             for frame in frames:
                 if self.truncated:
                     break
                 if not frame.data:
                     continue
                 if self._has_gap_before(frame):
-                    batch += _notice(LOST_NOTE, frame.timestamp)
-                    self.truncated = True
+                    self._note_cut(LOST_NOTE, frame.timestamp, batch, kept)
                 elif not self._is_repeat(frame):
-                    self._keep(frame, batch)
+                    self._keep(frame, batch, kept)
             self._write(bytes(batch))
+            return tuple(kept)
 
-    def cut(self, reason: str) -> None:
-        """End the log here, and say why."""
+    def cut(self, reason: str) -> tuple[LogEntry, ...]:
+        """End the log here, and say why; what was kept of that, if anybody listens."""
         with self._lock:
+            batch, kept = bytearray(), list[LogEntry]()
             if not self.truncated:
-                self._write(_notice(f"The log was cut here: {reason}\n", self._last_timestamp))
-                self.truncated = True
+                self._note_cut(f"The log was cut here: {reason}\n", self._last_timestamp, batch, kept)
+                self._write(bytes(batch))
+            return tuple(kept)
 
     def digest(self, name: str) -> LogDigest:
         """Sync the file and say what it hashes to; `name` is its path below the data folder."""
@@ -172,15 +190,25 @@ class LogKeeper:
         with self._lock:
             self._file.close()
 
-    def _keep(self, frame: LogFrame, batch: bytearray) -> None:
+    def _note_cut(self, text: str, timestamp: str, batch: bytearray, kept: list[LogEntry]) -> None:
+        entry = LogEntry("nodeerr", text, timestamp[:40])
+        batch += entry.line()
+        self.truncated = True
+        if self.on_entries is not None:
+            kept.append(entry)
+
+    def _keep(self, frame: LogFrame, batch: bytearray, kept: list[LogEntry]) -> None:
         entry = LogEntry(frame.stream, frame.data.decode("utf-8", "replace"), frame.timestamp)
         line = entry.line()
         cost = len(line) + _engine_surplus(entry.log)
         if self._spent + cost + _NOTE_ROOM > self._limit:
-            batch += _notice(f"The log was cut here: it is limited to {self._limit} bytes.\n", frame.timestamp)
-            self.truncated = True
+            self._note_cut(
+                f"The log was cut here: it is limited to {self._limit} bytes.\n", frame.timestamp, batch, kept
+            )
             return
         batch += line
+        if self.on_entries is not None:
+            kept.append(entry)
         self._spent += cost
         self._note(frame.stream, frame.timestamp)
 
@@ -343,7 +371,3 @@ def _engine_surplus(text: str) -> int:
     # Six bytes for each of these, which here take one (markup), two (escaped blanks) or three (the rest, among them
     # what was no UTF-8).
     return sum(5 if mark in "<>&" else 4 if mark < " " else 3 for mark in _ESCAPED_BY_ENGINE.findall(text))
-
-
-def _notice(text: str, timestamp: str) -> bytes:
-    return LogEntry("nodeerr", text, timestamp[:40]).line()

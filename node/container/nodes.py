@@ -23,11 +23,12 @@ REST_AFTER = 2000
 
 
 async def refuse_nodes(container: ContainerView, runtime: str) -> None:
-    """Raises EngineRejected if the container is to run on `runsc` and its image has device nodes, or cannot be looked
-    through. Where the engine's folders are hidden from this user nothing can be said; the doctor says that."""
+    """Raises EngineRejected if the container is to run on `runsc` and its image, or a volume that another operation's
+    image has filled, has device nodes or cannot be looked through. Where the engine's folders are hidden from this user
+    nothing can be said; the doctor says that."""
     if runtime != RUNTIME:
         return
-    trouble = await asyncio.to_thread(node_trouble, container.layers)
+    trouble = await asyncio.to_thread(node_trouble, (*container.layers, *container.mounted))
     if trouble:
         raise EngineRejected(
             f"The image is not run on {RUNTIME}: {trouble}.",

@@ -1,7 +1,7 @@
 """The isolation profile: a container spec turned into the engine's create request.
 
-What a job may do is decided here and nowhere else. Everything that is not given is denied: no host mounts, no
-host namespaces, no engine socket, no devices but the lane's GPUs.
+What a job may do is decided here and nowhere else. Everything that is not given is denied: no host
+mounts but the agent's own cache of remote data, no host namespaces, no engine socket, no devices but the lane's GPUs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 from node.container.egress.bridges import bridge_name
 from node.container.gpu import device_requests, driver_capabilities, gpu_environment, is_runtime_variable
+from node.container.mounts import mounts
 from node.container.traits import EngineTraits
 from node.gpu.simulated import SIMULATED_UUID_PREFIX
 from node.records import ContainerSpec, Egress, IsolationProfile, Limits
@@ -147,6 +148,9 @@ def _host_config(spec: ContainerSpec, traits: EngineTraits) -> dict[str, Any]:
     requests = device_requests(real_gpus(spec))
     if requests:
         config["DeviceRequests"] = requests
+    found = mounts(spec)
+    if found:
+        config["Mounts"] = found
     if traits.quota and limits.disk_bytes is not None:
         config["StorageOpt"] = {"size": str(limits.disk_bytes)}
     return config

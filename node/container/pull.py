@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from node.container.engine import PullProgress
 from node.container.reference import is_reference, split_reference
+from node.container.registry_auth import auth_headers, discreet
 from node.container.transport import EngineTransport, json_lines
 from node.errors import EngineRejected, EngineUnavailable, ImagePullFailed
+from node.logins import DockerLogin
 
 QUIET_LIMIT = 600.0
 """Seconds without any progress before a pull counts as failed (unpacking a large layer is silent for a while)."""
@@ -56,15 +58,36 @@ class PullTally:
 
 
 async def pull_image(
-    transport: EngineTransport, prefix: str, reference: str, on_progress: Callable[[PullProgress], None]
+    transport: EngineTransport,
+    prefix: str,
+    reference: str,
+    on_progress: Callable[[PullProgress], None],
+    login: DockerLogin | None = None,
 ) -> None:
     """Pull `reference` through the engine API under `prefix`; raises ImagePullFailed or EngineUnavailable."""
+    try:
+        await _pull(transport, prefix, reference, on_progress, auth_headers(login))
+    except ImagePullFailed as error:
+        if login is None:
+            raise
+        raise discreet(reference, error) from None
+
+
+async def _pull(
+    transport: EngineTransport,
+    prefix: str,
+    reference: str,
+    on_progress: Callable[[PullProgress], None],
+    headers: Mapping[str, str],
+) -> None:
     if not is_reference(reference):
         raise failed(reference, "invalid reference format", 400)
     repository, tag = split_reference(reference)
     params = {"fromImage": repository, "tag": tag}
     try:
-        async with transport.stream("POST", f"{prefix}/images/create", params, quiet=QUIET_LIMIT) as chunks:
+        async with transport.stream(
+            "POST", f"{prefix}/images/create", params, quiet=QUIET_LIMIT, headers=headers
+        ) as chunks:
             await _consume(reference, json_lines(chunks), on_progress)
     except EngineRejected as error:
         raise failed(reference, error.message, error.status) from error

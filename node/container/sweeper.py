@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from node.container.clearance import is_volume_of
 from node.container.engine import JOB_LABEL, NODE_LABEL, OPERATION_LABEL, Engine
 from node.errors import EngineRejected
 from node.job.plan import container_name, network_name
@@ -59,7 +60,7 @@ class _Found:
             case "network":
                 return self.name == network
             case _:
-                return self.name == network or self.name.startswith(f"{network}-")
+                return is_volume_of(self.job, self.name)
 
 
 class Sweeper:

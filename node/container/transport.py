@@ -101,12 +101,20 @@ class EngineTransport:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, params: Mapping[str, str], *, quiet: float | None
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        quiet: float | None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Body chunks of a long answer. `quiet`: seconds without a byte before it counts as lost, None for ever."""
         limit = httpx.Timeout(quiet, connect=10.0)
         with self._mapped():
-            async with self._client.stream(method, path, params=dict(params), timeout=limit) as response:
+            async with self._client.stream(
+                method, path, params=dict(params), headers=dict(headers or {}), timeout=limit
+            ) as response:
                 if response.status_code >= 300:
                     _raise_for(response.status_code, await _bounded(response))
                 yield response.aiter_raw()

@@ -339,6 +339,9 @@ class FakeOperations:
         self.clock = clock
         self.adopted = 0
 
+    async def clean_job(self, job: Address, network: str) -> None:
+        """Nothing of these is left anywhere."""
+
     async def run_operation(
         self,
         operation: PlannedOperation,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from node.container.engine import (
+    ContainerStats,
     ContainerView,
     EngineEvent,
     EngineInfo,
@@ -21,6 +22,7 @@ from node.container.engine import (
     VolumeView,
 )
 from node.errors import EngineRejected, EngineUnavailable, ImagePullFailed
+from node.logins import DockerLogin
 from node.records import ContainerSpec, Egress
 
 GONE = "no such container"
@@ -49,6 +51,7 @@ class FakeEngine:
         self.network_labels: dict[str, dict[str, str]] = {}
         self.images = {"image": ImageInfo("sha256:image", ("image@sha256:manifest",), 1)}
         self.pulls: list[str] = []
+        self.logins: list[DockerLogin | None] = []
         self.pull_errors: list[ImagePullFailed] = []
         self.pull_gate: asyncio.Event | None = None
         self.image_sizes: dict[str, int] = {}
@@ -91,9 +94,12 @@ class FakeEngine:
         self._enter("image")
         return self.images.get(reference)
 
-    async def pull(self, reference: str, on_progress: Callable[[PullProgress], None]) -> ImageInfo:
+    async def pull(
+        self, reference: str, on_progress: Callable[[PullProgress], None], login: DockerLogin | None = None
+    ) -> ImageInfo:
         self._enter("pull")
         self.pulls.append(reference)
+        self.logins.append(login)
         on_progress(PullProgress(reference, 1, 2, 500_000, 2_000_000))
         if self.pull_gate is not None:
             await self.pull_gate.wait()
@@ -120,6 +126,10 @@ class FakeEngine:
     async def volumes(self, labels: Mapping[str, str]) -> tuple[VolumeView, ...]:
         self._enter("volumes")
         return tuple(VolumeView(name, own) for name, own in self.volume_labels.items() if labels.items() <= own.items())
+
+    async def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        self._enter("ensure_volume")
+        self.volume_labels.setdefault(name, dict(labels))
 
     async def remove_volume(self, name: str) -> bool:
         self._enter("remove_volume")
@@ -171,9 +181,13 @@ class FakeEngine:
         box = self.containers.get(container)
         return None if box is None else _view(box)
 
-    async def written(self, container: str) -> int:
+    async def written(self, *containers: str) -> int:
         self._enter("written")
         return self.written_bytes
+
+    async def stats(self, container: str) -> ContainerStats | None:
+        self._enter("stats")
+        return None
 
     async def find(self, labels: Mapping[str, str]) -> tuple[ContainerView, ...]:
         self._enter("find")

@@ -190,7 +190,7 @@ async def test_above_the_promise_only_while_the_disk_has_room(
     container = await docker_engine.create(op.container)
     await docker_engine.start(container)
     guard = DiskGuard(docker_engine, SystemClock(), DiskTerms(promised=8 * MIB, floor=1 << 60))
-    entry = await guard(container, LIMITS)  # no limit of its own
+    entry = await guard(container, op.spec)  # no limit of its own
     assert "nearly full" in entry.message
     assert "8 MiB" in entry.message
 

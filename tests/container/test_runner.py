@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from node.container.course import MAX_STARTS
 from node.container.engine import LogFrame
 from node.container.log import LogKeeper, read_entries
-from node.container.runner import MAX_STARTS, OperationRunner
+from node.container.runner import OperationRunner
 from node.container.stop import StopSignal
 from node.errors import ContainerError, EngineRejected, EngineUnavailable, ImagePullFailed
 from node.records import EndCause, OperationError, OperationState, OperationStatus, PlannedOperation

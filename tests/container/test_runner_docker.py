@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from node.container.runner import OperationRunner
 from node.container.stop import StopSignal
 from node.content.merkle import MerkleHasher
 from node.records import (
+    Address,
     EndCause,
     IsolationProfile,
     OperationState,
@@ -54,8 +55,11 @@ class Bench:
         for hook in self.hooks:
             hook(state)
 
-    def run(self, op: PlannedOperation, previous: OperationState | None = None) -> Awaitable[OperationState]:
-        return self.runner.run_operation(op, previous, on_change=self.on_change, stop=self.stop)
+    async def run(self, op: PlannedOperation, previous: OperationState | None = None) -> OperationState:
+        """The operation as the whole of its job."""
+        state = await self.runner.run_operation(op, previous, on_change=self.on_change, stop=self.stop)
+        await self.runner.clean_job(Address(dict(op.spec.labels)["gpunode.job"]), op.spec.network)
+        return state
 
     def log(self, state: OperationState, stream: str = "stdout") -> str:
         assert state.log is not None
@@ -186,7 +190,7 @@ async def test_log_over_its_limit_is_cut_and_the_job_goes_on(bench: Bench) -> No
 async def test_stop_kills_what_ignores_sigterm(bench: Bench) -> None:
     op = bench.op("trap '' TERM; echo up; while :; do sleep 0.1; done")
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(_as_coroutine(bench.run(op)))
+        running = group.create_task(bench.run(op))
         await until(lambda: bool(bench.states) and bench.states[-1].starts == 1)
         await until_logged(bench, op)
         bench.stop.request(EndCause.EXPIRED)
@@ -251,7 +255,7 @@ async def test_capabilities_and_privileges_are_dropped(bench: Bench, profile: Is
 async def test_own_network_and_nothing_of_the_host(bench: Bench) -> None:
     op = bench.op("cat /etc/hosts; sleep 30", aliases=("api",))
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(_as_coroutine(bench.run(op)))
+        running = group.create_task(bench.run(op))
         await until_logged(bench, op)
         container = bench.states[-1].container_id
         raw = bench.client.inspect_container(container)
@@ -273,7 +277,7 @@ async def test_own_network_and_nothing_of_the_host(bench: Bench) -> None:
 async def test_a_running_container_is_adopted_with_its_whole_log(bench: Bench) -> None:
     op = bench.op("i=0; while [ $i -lt 20 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; exit 5")
     async with asyncio.TaskGroup() as group:
-        first = group.create_task(_as_coroutine(bench.run(op)))
+        first = group.create_task(bench.run(op))
         await until_logged(bench, op)
         first.cancel()
     interrupted = bench.states[-1]
@@ -289,7 +293,7 @@ async def test_a_running_container_is_adopted_with_its_whole_log(bench: Bench) -
 async def test_a_container_that_ended_unwatched_keeps_its_exit_code(bench: Bench) -> None:
     op = bench.op("echo up; sleep 0.5; echo done; exit 9")
     async with asyncio.TaskGroup() as group:
-        first = group.create_task(_as_coroutine(bench.run(op)))
+        first = group.create_task(bench.run(op))
         await until_logged(bench, op)
         first.cancel()
     await until(lambda: not bench.client.inspect_container(bench.states[-1].container_id)["State"]["Running"])
@@ -307,7 +311,7 @@ async def test_a_lost_container_is_made_again_and_then_given_up(bench: Bench) ->
     doomed: list[str] = []
     bench.hooks.append(lose)
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(_as_coroutine(bench.run(op)))
+        running = group.create_task(bench.run(op))
         for number in (1, 2):
             await until(lambda number=number: len(doomed) == number)  # type: ignore[misc]
             await until(lambda: bool(bench.client.inspect_container(doomed[-1])["State"]["Running"]))
@@ -372,10 +376,6 @@ async def test_a_container_that_cannot_be_made(bench: Bench) -> None:
     assert (error.event, error.code) == ("container-runtime-error", 400)
     assert "nosuch" in error.message
     assert leftovers(bench) == []
-
-
-async def _as_coroutine(awaitable: Awaitable[OperationState]) -> OperationState:
-    return await awaitable
 
 
 async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:

@@ -58,6 +58,7 @@ async def run(
             for operation in plan.operations
         ]
         energy = await _read(meter)
+    await operations.clean_job(plan.job, plan.network)
     done = all(state.starts and monitor.ended_before_stop(state.ended_ms or 0) for state in finished)
     if monitor.stop.cause is EndCause.HOST and monitor.quit_reason and not done:
         return Refusal(plan.job, monitor.quit_reason)

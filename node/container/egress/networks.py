@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from node.container.egress.bridges import bridge_name, has_interface, network_use
 from node.container.egress.guard import Guard
 from node.container.engine import Engine
 from node.errors import EngineRejected, EngineUnavailable, FilterError
 from node.records import ContainerSpec, NetworkUse
+
+NOTHING = NetworkUse(0, 0)
 
 
 class JobNetworks:
@@ -19,6 +21,7 @@ class JobNetworks:
         """`guard`: by default there is no packet filter to see to."""
         self._engine = engine
         self._guard = guard or Guard(None)
+        self._told: dict[str, NetworkUse] = {}
 
     async def make(self, spec: ContainerSpec, labels: Mapping[str, str]) -> None:
         """Make the network of this container unless it is there.
@@ -43,5 +46,22 @@ class JobNetworks:
             raise EngineUnavailable(f"no container starts: {error.message}", hint=error.hint) from None
 
     async def use(self, spec: ContainerSpec) -> NetworkUse | None:
-        """What has crossed the border of the job's network so far; None where that is not known."""
-        return await asyncio.to_thread(network_use, bridge_name(spec.network, spec.egress))
+        """What has crossed the border of the job's network and was not told yet, so that each byte is told once; None
+        where that is not known."""
+        found = await asyncio.to_thread(network_use, bridge_name(spec.network, spec.egress))
+        if found is None:
+            return None
+        told = self._told.get(spec.network, NOTHING)
+        if found.received < told.received or found.sent < told.sent:
+            told = NOTHING  # the bridge was made anew, as after a restart of the host
+        self._told[spec.network] = found
+        return NetworkUse(found.received - told.received, found.sent - told.sent)
+
+    def recall(self, network: str, told: Sequence[NetworkUse]) -> None:
+        """What was told of a network in an earlier life of the agent."""
+        sums = NetworkUse(sum(each.received for each in told), sum(each.sent for each in told))
+        self._told.setdefault(network, sums)
+
+    def forget(self, network: str) -> None:
+        """The network is gone."""
+        self._told.pop(network, None)
