@@ -23,6 +23,7 @@ GpunodeError
 │   ├── ContentUnavailable     no source had the bytes; worth trying again
 │   ├── ContentMismatch        bytes were served that do not hash to the CID
 │   ├── ContentTooLarge        more bytes than the limit allows
+│   ├── ResourceFailed         remote data that a job wants mounted cannot be had
 │   └── StoreRejected          a store refused an upload or answered another CID
 ├── JobError                   a job's definition or policy
 │   ├── DefinitionInvalid      the definition breaks the schema; carries the list of errors
@@ -181,6 +182,14 @@ class ContentTooLarge(ContentError):
 
 class ContentNotFile(ContentError):
     """What a CID names is no file, proven by its hash: a directory, for example. No source can do better."""
+
+
+class ResourceFailed(ContentError):
+    """Remote data that a job wants mounted cannot be had; `status` is the server's HTTP status where it gave one."""
+
+    def __init__(self, message: str, *, status: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class StoreRejected(ContentError):

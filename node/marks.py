@@ -53,6 +53,11 @@ class Mark(StrEnum):
     FILTER_LOAD = "filter.load"
     CONTENT_KEEP = "content.keep"
     CONTENT_UPLOAD = "content.upload"
+    RESOURCE_KEEP = "resource.keep"
+    RESOURCE_PIN = "resource.pin"
+    RESOURCE_UNPIN = "resource.unpin"
+    RESOURCE_COPY = "resource.copy"
+    RESOURCE_EVICT = "resource.evict"
 
 
 When = Literal["before", "after"]

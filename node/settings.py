@@ -18,6 +18,7 @@ from node.settings_api import ApiSettings
 from node.settings_gpu import GpuSettings
 from node.settings_isolation import EngineSettings, IsolationRule, LimitSettings
 from node.settings_network import NetworkSettings
+from node.settings_resources import ResourceSettings
 from node.settings_section import Section, Size, parse_size
 from node.settings_security import SecuritySettings
 from node.settings_service import ServiceSettings
@@ -244,6 +245,7 @@ class Settings(Section):
     service: ServiceSettings = ServiceSettings()
     limits: LimitSettings = LimitSettings()
     policy: PolicySettings = PolicySettings()
+    resources: ResourceSettings = ResourceSettings()
     stake: StakeSettings = StakeSettings()
     journal: JournalSettings = JournalSettings()
     shutdown: ShutdownSettings = ShutdownSettings()

@@ -17,5 +17,9 @@ ELSEWHERE: dict[Mark, str] = {
     Mark.FILTER_LOAD: "not on the machine's own packet filter: loaded in one transaction of the kernel's, and seen to "
     "again by every life of the agent; tests/container/test_egress.py",
     Mark.ENGINE_REMOVE_IMAGE: "where a registry can be run: scenario `pull`",
+    **dict.fromkeys(
+        (Mark.RESOURCE_KEEP, Mark.RESOURCE_PIN, Mark.RESOURCE_UNPIN, Mark.RESOURCE_COPY, Mark.RESOURCE_EVICT),
+        "needs a server with data: tests/content/resources/test_crashes.py ends the desk before and after each",
+    ),
 }
 """Everything else is passed by the scenarios of scenes.py, on every machine."""
