@@ -166,14 +166,24 @@ def _orderly(context: Context, client_of: ClientOf) -> Middleware:
         except Full:
             return _busy(503, "too many requests are under way")
         except TimeoutError:
-            answer = text(408, "the request took too long")
-            answer.force_close()
-            return answer
+            return await _hung_up(request)
         except GpunodeError as error:
             log.warning("a job's owner asked %s %s: %s", request.method, request.path, error)
             return routes.json_answer({"error": error.message}, 500)
 
     return orderly
+
+
+async def _hung_up(request: web.Request) -> web.StreamResponse:
+    """Answer who took too long, and close: a body that drips is not waited for any longer."""
+    answer = text(408, "the request took too long")
+    answer.force_close()
+    if request.transport is not None:
+        with suppress(ConnectionError):
+            await answer.prepare(request)
+            await answer.write_eof()
+            request.transport.close()
+    return answer
 
 
 def _busy(status: int, sentence: str) -> web.Response:

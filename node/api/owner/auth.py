@@ -28,7 +28,7 @@ _SIGNATURE_BYTES = 64
 _SIGNATURE_TEXT = range(64, 89)
 """Characters of a signature in base58; longer text is not decoded, which would take the square of its length."""
 
-NO_HEADER = "No authorization header found."
+NO_HEADER = "Header not found with key authorization."
 INVALID = "Invalid signature."
 EXPIRED = "Authorization has expired."
 OTHER_MESSAGE = "Failed to authenticate message."
