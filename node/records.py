@@ -425,6 +425,16 @@ class OperationState:
     """It was told to stop by itself, apart from its job."""
     timed_out: bool = False
     """It was ended because its own timeout had passed."""
+    ready: bool = False
+    """Whether what depends on it could start."""
+    stopping: str = ""
+    """Why it was stopped by itself, for people."""
+    cause: EndCause | None = None
+    """The end of the whole job that ended it, or kept it from starting; None: none did."""
+    note: str = ""
+    """A line of the node's own behind its log."""
+    services: tuple[Service, ...] = ()
+    """What it exposes, where that was not known before its literals were filled in."""
 
 
 class EndCause(StrEnum):
@@ -439,6 +449,8 @@ class EndCause(StrEnum):
     """This host gave the job up."""
     INVALID = "invalid"
     """The definition breaks the schema; settled with status `validation-error`."""
+    UNPLANNED = "unplanned"
+    """Its operations depend on each other in a way that cannot be run; settled with status `init error`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,6 +466,10 @@ class Outcome:
     energy: EnergyReading | None = None
     end_slot: int | None = None
     end_blockhash: str | None = None
+    status: str = ""
+    """The whole job's status as results spell it, where cause and operations do not tell; empty: they do."""
+    errors: tuple[str, ...] = ()
+    """Of the job as a whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,132 @@
+"""One operation on its way through a job: its state as journaled, its signals, and how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from node.api.owner.port import Progress
+from node.container.stop import StopSignal
+from node.records import EndCause, OperationState, OperationStatus, PlannedOperation
+
+OnStep = Callable[["Step"], None]
+"""Told whenever something about a step has changed."""
+
+
+class Step:
+    """An operation of a running job. What is its own beside the container's states is laid over each of them."""
+
+    def __init__(
+        self,
+        operation: PlannedOperation,
+        state: OperationState | None,
+        save: Callable[[OperationState], Awaitable[None]],
+        on_step: OnStep = lambda _step: None,
+    ) -> None:
+        """`state`: as journaled, None if it was never begun; `save` makes a state durable."""
+        self.operation = operation
+        """As planned; with its literals filled in once it has begun."""
+        self.stop = StopSignal()
+        """Ends this operation: the job's word, passed on, or one for it alone."""
+        self.progress = _progress_of(state)
+        self.is_barred = False
+        """It can never start: what it depends on ended before it was ready."""
+        self._state = state
+        self._save = save
+        self._on_step = on_step
+        self._saving = asyncio.Lock()
+
+    @property
+    def id(self) -> str:
+        """The operation's id."""
+        return self.operation.id
+
+    @property
+    def state(self) -> OperationState:
+        """As it stands; that of an operation which has not begun, if it has not."""
+        return self._state or initial_state(self.operation)
+
+    @property
+    def previous(self) -> OperationState | None:
+        """The state to go on from; None: it has not begun."""
+        return self._state
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it may have a container."""
+        return self._state is not None and self._state.started_ms is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._state is not None and self._state.ended_ms is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what depends on it may start."""
+        return self._state is not None and self._state.ready
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its end was a failure."""
+        return self.is_over and self.state.status is OperationStatus.FAILED
+
+    async def take(self, state: OperationState) -> None:
+        """Make a state of the container's durable."""
+        async with self._saving:
+            mine = self._state
+            if mine is not None:
+                state = replace(
+                    state, ready=mine.ready, stopping=mine.stopping, note=mine.note, services=mine.services,
+                    cause=state.cause or mine.cause,
+                )  # fmt: skip
+            await self._keep(state)
+
+    async def change(self, **changes: object) -> None:
+        """Make a change of the step's own durable."""
+        async with self._saving:
+            await self._keep(replace(self.state, **changes))  # type: ignore[arg-type]
+
+    async def end_alone(self, reason: str) -> None:
+        """Have this operation stop, and no other; harmless when it is over or told already."""
+        if self.is_over or self.stop.cause is not None:
+            return
+        if self.has_begun:
+            # Otherwise a container that is stopped before the agent dies would be taken for one that failed by itself.
+            await self.change(stopping=reason)
+        self.show(Progress.STOPPING)
+        self.stop.request(EndCause.STOPPED)
+
+    def show(self, progress: Progress) -> None:
+        """Say how far it is."""
+        if progress is not self.progress:
+            self.progress = progress
+            self._on_step(self)
+
+    def tell(self) -> None:
+        """Say that something else about it has changed."""
+        self._on_step(self)
+
+    async def _keep(self, state: OperationState) -> None:
+        await self._save(state)
+        self._state = state
+        if state.ended_ms is not None:
+            self.progress = _progress_of(state)
+        self._on_step(self)
+
+
+def initial_state(operation: PlannedOperation) -> OperationState:
+    """An operation that has not begun."""
+    return OperationState(index=operation.index, id=operation.id, group=operation.group, status=OperationStatus.INIT)
+
+
+def _progress_of(state: OperationState | None) -> Progress:
+    if state is None:
+        return Progress.INIT
+    if state.ended_ms is None:
+        return Progress.RUNNING if state.starts else Progress.STARTING
+    if state.stopping or state.cause is not None:
+        return Progress.STOPPED
+    # An exit code other than 0 is an end like any other; failed is what ended on the node's side.
+    return Progress.FAILED if state.engine_state is None and state.status is OperationStatus.FAILED else Progress.FINISHED
