@@ -25,6 +25,8 @@ class Mark(StrEnum):
     JOURNAL_JOB = "journal.job"
     JOURNAL_LIFE = "journal.life"
     JOURNAL_STAGE = "journal.stage"
+    DEFINITION_KEEP = "definition.keep"
+    DEFINITION_DROP = "definition.drop"
     JOURNAL_TIMEOUT = "journal.timeout"
     JOURNAL_QUIT = "journal.quit"
     JOURNAL_OPERATION = "journal.operation"

@@ -5,15 +5,20 @@ Wired to the real rooms in node/agent/wiring.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from node.container.controls import OperationControls
+from node.container.engine import ContainerView
 from node.container.stop import StopSignal
 from node.errors import LaneDegraded
+from node.job.store import Store
+from node.logins import Credentials, DockerLogin, ResourceLogin
 from node.market.watch import JobEvent, LaneEvent
+from node.plan_records import FolderMount, Resource
 from node.records import (
     Address,
     Assignment,
@@ -178,6 +183,18 @@ class JobDesk(Protocol):
         """
         ...
 
+    def store(self, assignment: Assignment, plan: Plan, body: bytes) -> Store:
+        """What literals stand for before anything has run."""
+        ...
+
+    def complete(self, operation: PlannedOperation, body: bytes, store: Store) -> PlannedOperation:
+        """The operation with its literals filled in. Raises LiteralUnresolved."""
+        ...
+
+    def credentials(self, index: int, body: bytes, store: Store) -> Credentials:
+        """What the operation logs in with. Raises LiteralUnresolved."""
+        ...
+
     def result(self, plan: Plan | None, outcome: Outcome) -> bytes:
         """The result document, within the store's limit."""
         ...
@@ -252,8 +269,16 @@ class Operations(Protocol):
         on_change: Callable[[OperationState], Awaitable[None]],
         stop: StopSignal,
         on_progress: Callable[[str], None],
+        login: DockerLogin | None = None,
+        controls: OperationControls | None = None,
+        on_started: Callable[[ContainerView], Awaitable[None]] | None = None,
     ) -> OperationState:
-        """Bring one operation to its end; adopt what an earlier life of the agent left running."""
+        """Bring one operation to its end; adopt what an earlier life of the agent left running. `on_started` is awaited
+        whenever its container runs: started, started anew or adopted."""
+        ...
+
+    async def clean_job(self, job: Address, network: str) -> None:
+        """Remove what a job that is over has left: containers, volumes and its network. Raises nothing."""
         ...
 
     async def clean_job(self, job: Address, network: str) -> None:
@@ -274,4 +299,88 @@ class MeterMaker(Protocol):
 
     def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AbstractAsyncContextManager[Meter]:
         """A meter over these GPUs; `samples` is a file that takes the sample lines."""
+        ...
+
+
+# --- services and remote data ---------------------------------------------------------------------------------
+
+
+class OpenServices(Protocol):
+    """The services of one operation that runs."""
+
+    def started(self, address: str) -> None:
+        """Its container runs, at this address of the job's network."""
+        ...
+
+    def stopped(self) -> None:
+        """Its container does not run."""
+        ...
+
+    async def ready(self) -> None:
+        """Return when every port's checks have passed once; at once where there are none."""
+        ...
+
+    async def unhealthy(self) -> str:
+        """Return when a check fails for which the container is to be started anew: what is wrong."""
+        ...
+
+    def states(self) -> Mapping[str, ServiceLook]:
+        """How each service stands, by its id."""
+        ...
+
+
+class ServiceLook(Protocol):
+    """How one service stands."""
+
+    @property
+    def op_id(self) -> str:
+        """The operation's id."""
+        ...
+
+    @property
+    def port(self) -> str:
+        """As the definition has it."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """With its scheme."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """`ONLINE`, `OFFLINE` or `UNKNOWN`."""
+        ...
+
+
+class Services(Protocol):
+    """Makes ports of containers reachable from outside."""
+
+    @property
+    def domain(self) -> str:
+        """What the host names of services end in."""
+        ...
+
+    def open(self, job: Address, operation: PlannedOperation) -> AbstractAsyncContextManager[OpenServices]:
+        """The operation's services, for as long as the block runs."""
+        ...
+
+
+class Resources(Protocol):
+    """Brings remote data to this host."""
+
+    async def prepare(
+        self,
+        run: str,
+        job: Address,
+        operation: int,
+        resources: tuple[Resource, ...],
+        logins: tuple[ResourceLogin | None, ...],
+        on_progress: Callable[[str], None],
+    ) -> tuple[FolderMount, ...]:
+        """Fetch what is not here yet, and say where it is. Raises a ContentError."""
+        ...
+
+    async def release(self, run: str) -> None:
+        """The run's containers are gone: what it had may be removed."""
         ...

@@ -63,6 +63,10 @@ class JobMonitor:
         self.quit_reason = self.quit_reason or reason
         self._quitting.set()
 
+    def expire(self) -> None:
+        """End the job as if its paid time were over, because who pays for it says so."""
+        self._end(EndCause.EXPIRED)
+
     def quit_before(self, reason: str) -> None:
         """An earlier life of the agent was giving the job up: what has ended since was stopped by us."""
         self.quit_reason = self.quit_reason or reason

@@ -10,15 +10,19 @@ from node.agent.host import HostFacts
 from node.chain.clusters import Cluster
 from node.chain.wallet import Signer
 from node.container.log import read_entries
+from node.job.completion import complete_operation
+from node.job.credentials import credentials_of
 from node.job.definition import parse_definition
 from node.job.isolation import keep
 from node.job.plan import make_plan
 from node.job.policy import admit
 from node.job.result import encode_result, flow_state
+from node.job.store import Store
+from node.logins import Credentials
 from node.proof.card import HostMeasures, build_card
 from node.proof.memo import receipt_memo
 from node.proof.receipt import build_receipt
-from node.records import Assignment, Cid, Gpu, Outcome, Plan
+from node.records import Assignment, Cid, Gpu, Outcome, Plan, PlannedOperation
 from node.settings import Settings
 
 FIRST_RECEIPT = "the first receipt of this journal"
@@ -53,6 +57,19 @@ class Papers:
         plan = keep(plan, assignment.job.project, self.settings.policy.isolation)
         admit(plan, assignment.job, self.settings.policy)
         return plan
+
+    def store(self, assignment: Assignment, plan: Plan, body: bytes) -> Store:
+        """What literals stand for before anything has run."""
+        del assignment, plan, body
+        return Store()
+
+    def complete(self, operation: PlannedOperation, body: bytes, store: Store) -> PlannedOperation:
+        """The operation with its literals filled in. Raises LiteralUnresolved."""
+        return complete_operation(operation, parse_definition(body), store)
+
+    def credentials(self, index: int, body: bytes, store: Store) -> Credentials:
+        """What the operation logs in with. Raises LiteralUnresolved."""
+        return credentials_of(parse_definition(body), index, store)
 
     def result(self, plan: Plan | None, outcome: Outcome) -> bytes:
         """The result document. Raises ContentTooLarge when even without logs it is over the limit."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from node.agent.definitions import DefinitionFiles
 from node.agent.edges import (
     ChainTime,
     Drawer,
@@ -22,17 +23,18 @@ from node.agent.edges import (
     JobDesk,
     LaneMarket,
     MeterMaker,
-    Operations,
     Publisher,
 )
 from node.agent.hygiene import NoHygiene
+from node.agent.live import JobLive, LiveJobs
 from node.agent.monitor import JobMonitor
 from node.agent.stages.admit import Readiness, admit
 from node.agent.stages.fetch import fetch
 from node.agent.stages.report import ReportServices, report, seal
-from node.agent.stages.run import run
+from node.agent.stages.run import RunServices, run
 from node.agent.stages.settle import give_back, settle
 from node.agent.waiting import plain_errors
+from node.agent.worker import Tools
 from node.errors import GpunodeError, JournalError
 from node.journal.journal import Journal
 from node.records import Assignment, FetchedDefinition, Outcome, Plan, Refusal, Report, Settlement, Stage
@@ -66,7 +68,9 @@ class JobServices:
     publisher: Publisher
     drawer: Drawer
     desk: JobDesk
-    operations: Operations
+    definitions: DefinitionFiles
+    tools: Tools
+    """What operations need while they run."""
     meters: MeterMaker
     readiness: Readiness
     samples: Path
@@ -76,6 +80,8 @@ class JobServices:
     """What deadlines are counted by."""
     hygiene: Hygiene = field(default_factory=NoHygiene)
     """Sees that a job leaves the lane's GPUs as it found them."""
+    live: LiveJobs = field(default_factory=LiveJobs)
+    """Where those who look on find the jobs at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,8 @@ class JobPipeline:
         self._monitor = JobMonitor(assignment, services.market, services.journal, services.clock, services.chain)
         self._run = assignment.run.address
         self._at = Stage.FETCH
+        self._live = JobLive(assignment, services.clock, services.tools.log_path)
+        self._live.expire = self._monitor.expire
 
     def quit(self, reason: str) -> None:
         """Give the job up, if its work is not over: containers stop, and it goes back unpaid."""
@@ -107,6 +115,13 @@ class JobPipeline:
     async def complete(self) -> Settlement:
         """Bring the job to its settlement. Cancelling leaves everything to the next start."""
         await self._services.journal.begin_job(self.assignment)
+        self._services.live.open(self._live)
+        try:
+            return await self._complete()
+        finally:
+            self._services.live.close(self._live)
+
+    async def _complete(self) -> Settlement:
         stage = await self._stage()
         if stage in WORK:
             stage = await self._work_guarded(stage)
@@ -144,10 +159,10 @@ class JobPipeline:
         self._at = stage
         self._callbacks.on_stage(self.assignment, stage)
         self._callbacks.on_progress("")
+        self._live.enter(stage)
         match stage:
             case Stage.FETCH:
-                record = await fetch(self._monitor, self._services.fetcher, self._services.clock)
-                return await self._keep(stage, record)
+                return await self._keep(stage, await self._fetch())
             case Stage.ADMIT:
                 return await self._keep(stage, await self._admit())
             case Stage.RUN:
@@ -155,7 +170,10 @@ class JobPipeline:
             case Stage.REPORT:
                 return await self._keep(stage, await self._report())
             case Stage.SETTLE:
-                await self._services.journal.settle(self._run, await self._settle())
+                settlement = await self._settle()
+                # Before the journal says that the run is done: nothing would remove it afterwards.
+                await self._services.definitions.drop(self._run)
+                await self._services.journal.settle(self._run, settlement)
                 return Stage.DONE
             case Stage.DONE:
                 return stage
@@ -165,8 +183,30 @@ class JobPipeline:
         await self._services.journal.finish_stage(self._run, stage, record, following)
         return following
 
+    async def _fetch(self) -> FetchedDefinition | Outcome | Refusal:
+        fetched = await fetch(self._monitor, self._services.fetcher, self._services.clock)
+        if not isinstance(fetched, FetchedDefinition):
+            return fetched
+        # It may hold logins, and the journal is kept for long: the text itself lies beside it until the run is settled.
+        await self._services.definitions.keep(self._run, fetched.body)
+        return replace(fetched, body=b"")
+
+    async def _definition(self) -> bytes:
+        """The definition's text. An older journal has it itself; where its file was lost, it is fetched anew."""
+        record = await self._record(Stage.FETCH, FetchedDefinition)
+        if record.body:
+            return record.body
+        kept = await self._services.definitions.read(self._run)
+        if kept is not None:
+            return kept
+        fetched = await fetch(self._monitor, self._services.fetcher, self._services.clock)
+        if not isinstance(fetched, FetchedDefinition):
+            raise JournalError(f"the definition of run {self._run} is gone", hint="gpunode stop --quit gives the job back")
+        await self._services.definitions.keep(self._run, fetched.body)
+        return fetched.body
+
     async def _admit(self) -> Plan | Outcome | Refusal:
-        fetched = await self._record(Stage.FETCH, FetchedDefinition)
+        fetched = replace(await self._record(Stage.FETCH, FetchedDefinition), body=await self._definition())
         services = self._services
         record = await admit(self._monitor, fetched, services.desk, services.readiness, services.clock)
         if not isinstance(record, Plan):
@@ -182,12 +222,17 @@ class JobPipeline:
         return await run(
             self._monitor,
             plan,
-            services.operations,
-            services.meters,
-            services.samples / f"{self._run}.jsonl",
-            services.journal,
-            services.clock,
-            self._callbacks.on_progress,
+            RunServices(
+                desk=services.desk,
+                tools=services.tools,
+                meters=services.meters,
+                samples=services.samples / f"{self._run}.jsonl",
+                journal=services.journal,
+                clock=services.clock,
+                definition=self._definition,
+                live=self._live,
+                on_progress=self._callbacks.on_progress,
+            ),
         )
 
     async def _report(self) -> Report:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum, auto
 
 from node.agent.step import Step
 from node.api.owner.port import Progress
 from node.container.ending import status_of
 from node.container.stop import StopSignal
+from node.errors import OwnerRefused
 from node.records import OperationStatus, PlannedOperation
 from node.retry import Clock
 
@@ -48,6 +49,8 @@ class Schedule:
         self._by_id = {step.id: step for step in self.steps}
         self._order = [self._by_id[each.id] for each in in_order([step.operation for step in self.steps])]
         self._changed = asyncio.Event()
+        self._again: list[Step] | None = None
+        """Operations of the current group that are to run anew; None: no group runs."""
 
     async def complete(self) -> None:
         """Bring every operation to its end. Cancelling leaves containers running."""
@@ -60,6 +63,18 @@ class Schedule:
         """Look again: something about a step has changed."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    def restart(self, step: Step) -> None:
+        """Run an operation of the current group anew, whether it is over or runs; one that waits goes on waiting.
+        Raises OwnerRefused when the group's end came first."""
+        if self._again is None:
+            raise OwnerRefused("GROUP_NOT_ACTIVE")
+        if step.is_over:
+            self._again.append(step)
+        elif step.has_begun:
+            step.show(Progress.RESTARTING)
+            step.controls.restart()
+        self.wake()
 
     # --- a group --------------------------------------------------------------------------------------------
 
@@ -77,20 +92,32 @@ class Schedule:
             stopping = group.create_task(self._wake_when_stopped())
 
             def start(step: Step) -> None:
-                task = group.create_task(self._see_through(step))
+                task = group.create_task(_coroutine(self._perform, step))
                 running[task] = step
                 task.add_done_callback(lambda task: (running.pop(task, None), self.wake()))
 
             for step in members:
                 if step.has_begun and not step.is_over:
                     start(step)
-            while waiting or running:
+            self._again = []
+            while waiting or running or self._again:
                 changed = self._changed
+                await self._begin_again(running.values(), start)
                 waiting = [step for step in waiting if not await self._settle(step, members, is_late, start)]
-                await self._pass_on(tuple(running.values()), members)
+                self._pass_on(tuple(running.values()), members)
                 if (waiting or running) and changed is self._changed:
                     await changed.wait()
+            self._again = None
             stopping.cancel()
+
+    async def _begin_again(self, running: Iterable[Step], start: Callable[[Step], None]) -> None:
+        # One that is over may still be tidying up behind its old container.
+        busy = set(running)
+        for step in [each for each in self._again or () if each not in busy]:
+            self._again = [each for each in self._again or () if each is not step]
+            if step.is_over and not self._is_stopped:
+                await step.begin_again()
+                start(step)
 
     @property
     def _is_stopped(self) -> bool:
@@ -100,17 +127,16 @@ class Schedule:
         await self._stop.wait()
         self.wake()
 
-    async def _pass_on(self, running: Sequence[Step], members: Sequence[Step]) -> None:
+    def _pass_on(self, running: Sequence[Step], members: Sequence[Step]) -> None:
         """Give the job's word to end, and the end of others, to what runs."""
         steps = [step for step in running if not step.is_over]
         if self._stop.cause is not None:
             for step in steps:
                 step.show(Progress.STOPPING)
-                step.stop.request(self._stop.cause)
             return
         for step in steps:
             if reason := self._reason_to_end(step, members):
-                await step.end_alone(reason)
+                step.end_alone(reason)
 
     def _reason_to_end(self, step: Step, members: Sequence[Step]) -> str:
         if (failed := _failed(members)) is not None:
@@ -146,21 +172,13 @@ class Schedule:
             return _Turn.PASSED
         if any(other.is_barred or (other.is_over and not other.is_ready) for other in needed):
             return _Turn.NEVER
-        if step.stop.cause is not None or _failed(self.steps) is not None:
+        if step.is_told_to_end or _failed(self.steps) is not None:
             return _Turn.PASSED
         if not all(other.is_ready for other in needed):
             return _Turn.WAIT
         if step.operation.stop_with_dependencies and any(other.is_over for other in needed if other in members):
             return _Turn.PASSED
         return _Turn.START
-
-    async def _see_through(self, step: Step) -> None:
-        if step.state.stopping:
-            # An earlier life of the agent was stopping it.
-            await step.end_alone(step.state.stopping)
-        if self._stop.cause is not None:
-            step.stop.request(self._stop.cause)
-        await self._perform(step)
 
     async def _pass_over(self, step: Step, *, has_start: bool) -> None:
         """Record an operation that will not run; one that waited for others in the current group has no start."""
@@ -173,6 +191,10 @@ class Schedule:
             exit_code=0,
             cause=cause,
         )
+
+
+async def _coroutine(perform: Perform, step: Step) -> None:
+    await perform(step)
 
 
 def _failed(steps: Sequence[Step]) -> Step | None:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from node.api.owner.port import Progress
-from node.container.stop import StopSignal
-from node.records import EndCause, OperationState, OperationStatus, PlannedOperation
+from node.container.controls import OperationControls
+from node.records import OperationState, OperationStatus, PlannedOperation
 
 OnStep = Callable[["Step"], None]
 """Told whenever something about a step has changed."""
@@ -23,16 +23,23 @@ class Step:
         state: OperationState | None,
         save: Callable[[OperationState], Awaitable[None]],
         on_step: OnStep = lambda _step: None,
+        *,
+        has_dependents: bool = False,
     ) -> None:
         """`state`: as journaled, None if it was never begun; `save` makes a state durable."""
+        self.has_dependents = has_dependents
+        """Whether anything waits until it is ready."""
+        self.planned = operation
+        """As planned."""
         self.operation = operation
-        """As planned; with its literals filled in once it has begun."""
-        self.stop = StopSignal()
-        """Ends this operation: the job's word, passed on, or one for it alone."""
+        """With its literals filled in, once it has begun."""
+        self.controls = OperationControls()
+        """Ends this operation, and no other."""
         self.progress = _progress_of(state)
         self.is_barred = False
         """It can never start: what it depends on ended before it was ready."""
         self._state = state
+        self._reason = state.stopping if state is not None else ""
         self._save = save
         self._on_step = on_step
         self._saving = asyncio.Lock()
@@ -50,7 +57,7 @@ class Step:
     @property
     def previous(self) -> OperationState | None:
         """The state to go on from; None: it has not begun."""
-        return self._state
+        return self._state if self.has_begun else None
 
     @property
     def has_begun(self) -> bool:
@@ -72,15 +79,21 @@ class Step:
         """Whether its end was a failure."""
         return self.is_over and self.state.status is OperationStatus.FAILED
 
+    @property
+    def is_told_to_end(self) -> bool:
+        """Whether it was asked to end by itself, apart from its job."""
+        return self.controls.signal.cause is not None
+
     async def take(self, state: OperationState) -> None:
         """Make a state of the container's durable."""
         async with self._saving:
             mine = self._state
             if mine is not None:
                 state = replace(
-                    state, ready=mine.ready, stopping=mine.stopping, note=mine.note, services=mine.services,
-                    cause=state.cause or mine.cause,
-                )  # fmt: skip
+                    state, ready=mine.ready, note=mine.note, services=mine.services, cause=state.cause or mine.cause
+                )
+            if state.stopped:
+                state = replace(state, stopping=self._reason)
             await self._keep(state)
 
     async def change(self, **changes: object) -> None:
@@ -88,15 +101,39 @@ class Step:
         async with self._saving:
             await self._keep(replace(self.state, **changes))  # type: ignore[arg-type]
 
-    async def end_alone(self, reason: str) -> None:
+    def end_alone(self, reason: str) -> None:
         """Have this operation stop, and no other; harmless when it is over or told already."""
-        if self.is_over or self.stop.cause is not None:
+        if self.is_over or self.is_told_to_end:
             return
-        if self.has_begun:
-            # Otherwise a container that is stopped before the agent dies would be taken for one that failed by itself.
-            await self.change(stopping=reason)
+        self._reason = reason
         self.show(Progress.STOPPING)
-        self.stop.request(EndCause.STOPPED)
+        self.controls.stop(reason)
+
+    async def begin_again(self) -> None:
+        """Have an operation that is over run anew: its log, its errors and its last container's state stay."""
+        self.controls = OperationControls()
+        self.operation = self.planned
+        self._reason = ""
+        state = self.state
+        await self.change(
+            status=OperationStatus.RUNNING,
+            container_id=None,
+            ended_ms=None,
+            exit_code=None,
+            earlier_starts=state.starts,
+            restarts=0,
+            began_ms=None,
+            stopped=False,
+            timed_out=False,
+            stopping="",
+            note="",
+            cause=None,
+        )
+
+    async def make_ready(self) -> None:
+        """Let start what depends on it."""
+        if self.has_dependents and not self.is_ready:
+            await self.change(ready=True)
 
     def show(self, progress: Progress) -> None:
         """Say how far it is."""
@@ -126,7 +163,7 @@ def _progress_of(state: OperationState | None) -> Progress:
         return Progress.INIT
     if state.ended_ms is None:
         return Progress.RUNNING if state.starts else Progress.STARTING
-    if state.stopping or state.cause is not None:
+    if state.stopped or state.cause is not None:
         return Progress.STOPPED
     # An exit code other than 0 is an end like any other; failed is what ended on the node's side.
     return Progress.FAILED if state.engine_state is None and state.status is OperationStatus.FAILED else Progress.FINISHED

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from node.agent.edges import JobDesk
 from node.agent.monitor import JobMonitor
-from node.errors import DefinitionInvalid, GpuError, JobError, LaneDegraded
+from node.errors import DefinitionInvalid, GpuError, JobError, LaneDegraded, PlanInvalid
 from node.job.definition import violation_json
 from node.records import Address, EndCause, FetchedDefinition, Gpu, Outcome, Plan, Refusal
 from node.retry import Clock
@@ -56,6 +56,8 @@ async def admit(
         return Refusal(job.address, f"the lane's GPUs cannot serve: {error.message}")
     except DefinitionInvalid as error:
         return _invalid(monitor, error, clock)
+    except PlanInvalid as error:
+        return _unplanned(monitor, error, clock)
     except JobError as error:
         return Refusal(job.address, error.message)
     trouble = await readiness.runtimes(plan, gpus)
@@ -82,6 +84,18 @@ def _invalid(monitor: JobMonitor, error: DefinitionInvalid, clock: Clock) -> Out
         ended_ms=now,
         operations=(),
         violations=tuple(violation_json(item) for item in error.violations),
+    )
+
+
+def _unplanned(monitor: JobMonitor, error: PlanInvalid, clock: Clock) -> Outcome:
+    now = round(clock.time() * 1000)
+    return Outcome(
+        job=monitor.assignment.job.address,
+        cause=EndCause.UNPLANNED,
+        started_ms=now,
+        ended_ms=now,
+        operations=(),
+        errors=("Execution Plan Validation Failed:\n" + "\n".join(f"- {each}" for each in error.messages),),
     )
 
 

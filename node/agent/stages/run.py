@@ -1,70 +1,132 @@
 """run: from a plan to how the work ended.
 
-The reconcile loop of each operation is the container room's; here it is fed with the journaled states, so that its
-first turn after a restart adopts what still runs, and with the one stop signal of the job.
+The reconcile loop of each operation is the container room's; the schedule says which runs when. Both are fed with the
+journaled states, so that the first turn after a restart adopts what still runs, and with the one stop signal of the job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from node.agent.edges import Meter, MeterMaker, Operations
+from node.agent.edges import JobDesk, Meter, MeterMaker
+from node.agent.live import JobLive
 from node.agent.monitor import JobMonitor
+from node.agent.outputs import Outputs
+from node.agent.schedule import Schedule
+from node.agent.step import Step, initial_state
+from node.agent.worker import Tools, Worker
 from node.errors import GpuError
 from node.journal.journal import Journal
 from node.records import EndCause, EnergyReading, OperationState, Outcome, Plan, Refusal
 from node.retry import Clock
 
 
-async def run(
-    monitor: JobMonitor,
-    plan: Plan,
-    operations: Operations,
-    meters: MeterMaker,
-    samples: Path,
-    journal: Journal,
-    clock: Clock,
-    on_progress: Callable[[str], None],
-) -> Outcome | Refusal:
-    """Run what is planned, in order, and say how it ended.
+@dataclass(frozen=True, slots=True)
+class RunServices:
+    """What the stage needs."""
 
-    `samples` is a file that takes the meter's sample lines. Every state an operation takes is in the journal before
-    it is acted on. Cancelling leaves containers running.
+    desk: JobDesk
+    tools: Tools
+    meters: MeterMaker
+    samples: Path
+    """A file that takes the meter's sample lines."""
+    journal: Journal
+    clock: Clock
+    definition: Callable[[], Awaitable[bytes]]
+    """The job's own text."""
+    live: JobLive
+    on_progress: Callable[[str], None]
+
+
+async def run(monitor: JobMonitor, plan: Plan, services: RunServices) -> Outcome | Refusal:
+    """Run what is planned, and say how it ended.
+
+    Every state an operation takes is in the journal before it is acted on. Cancelling leaves containers running.
     A Refusal gives the job back: the operator quit it, or its time was over before anything could start.
     """
     address = monitor.assignment.run.address
-    known = {state.index: state for state in await journal.operations(address)}
+    known = {state.index: state for state in await services.journal.operations(address)}
     begun = any(state.starts for state in known.values())
     if not begun and (refusal := await _refusal_before_start(monitor)):
+        await _clean(monitor, plan, services)
         return refusal
-
-    async def on_change(state: OperationState) -> None:
-        await journal.save_operation(address, state)
-
+    steps = _steps(monitor, plan, known, services)
+    # What ended before an earlier life was told to give the job up did so by itself; that life is over.
     uuids = tuple(sorted({uuid for container in plan.containers for uuid in container.gpu_uuids}))
     async with AsyncExitStack() as stack:
         # A meter that starts in the middle would state less than was used; no reading is the honest one.
-        meter = await _start(stack, meters, uuids, samples) if uuids and not begun else None
-        finished = [
-            await operations.run_operation(
-                operation,
-                known.get(operation.index),
-                on_change=on_change,
-                stop=monitor.stop,
-                on_progress=on_progress,
-            )
-            for operation in plan.operations
-        ]
+        meter = await _start(stack, services.meters, uuids, services.samples) if uuids and not begun else None
+        await _perform(monitor, plan, steps, services)
         energy = await _read(meter)
-    await operations.clean_job(plan.job, plan.network)
-    done = all(state.starts and monitor.ended_before_stop(state.ended_ms or 0) for state in finished)
+    await _clean(monitor, plan, services)
+    finished = tuple(step.state for step in steps)
+    done = all(_ended_by_itself(state, monitor) for state in finished)
     if monitor.stop.cause is EndCause.HOST and monitor.quit_reason and not done:
         return Refusal(plan.job, monitor.quit_reason)
     # Work that was done when the word came is settled, not given back, whoever's word it was.
     cause = EndCause.COMPLETED if done or monitor.stop.cause is None else monitor.stop.cause
-    return _outcome(cause, plan, tuple(finished), energy, clock)
+    return _outcome(cause, plan, finished, energy, services.clock)
+
+
+def _steps(
+    monitor: JobMonitor, plan: Plan, known: dict[int, OperationState], services: RunServices
+) -> tuple[Step, ...]:
+    address = monitor.assignment.run.address
+    needed = {name for operation in plan.operations for name in operation.depends_on}
+
+    async def save(state: OperationState) -> None:
+        await services.journal.save_operation(address, state)
+
+    return tuple(
+        Step(
+            operation,
+            known.get(operation.index),
+            save,
+            services.live.step_changed,
+            has_dependents=operation.id in needed,
+        )
+        for operation in plan.operations
+    )
+
+
+async def _perform(monitor: JobMonitor, plan: Plan, steps: tuple[Step, ...], services: RunServices) -> None:
+    assignment = monitor.assignment
+    outputs = Outputs(
+        services.desk,
+        services.definition,
+        lambda body: services.desk.store(assignment, plan, body),
+        steps,
+        services.tools.log_path,
+    )
+    worker = Worker(
+        plan.job,
+        assignment.run.address,
+        services.tools,
+        outputs,
+        monitor.stop,
+        services.on_progress,
+        monitor.ended_before_stop,
+        services.live,
+    )
+    schedule = Schedule(steps, worker.perform, monitor.stop, services.clock)
+    with services.live.running(schedule):
+        await schedule.complete()
+
+
+async def _clean(monitor: JobMonitor, plan: Plan, services: RunServices) -> None:
+    await services.tools.operations.clean_job(plan.job, plan.network)
+    await services.tools.resources.release(monitor.assignment.run.address)
+
+
+def _ended_by_itself(state: OperationState, monitor: JobMonitor) -> bool:
+    if state.cause is not None:
+        return False
+    # One that was ended by an earlier life of the agent does not say so where that life wrote an older journal, or was
+    # cut off before it had asked.
+    return state.ended_ms is None or monitor.stop.cause is None or monitor.ended_before_stop(state.ended_ms)
 
 
 async def _refusal_before_start(monitor: JobMonitor) -> Refusal | None:

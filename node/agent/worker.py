@@ -1,0 +1,255 @@
+"""Brings one operation of a job to its end: its literals, its remote data, its services, and then its container."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from node.agent.edges import OpenServices, Operations, Resources, Services
+from node.agent.live import JobLive
+from node.agent.outputs import Outputs
+from node.agent.step import Step
+from node.api.owner.port import Progress
+from node.container import ending
+from node.container.engine import ContainerView
+from node.container.stop import EitherSignal, StopSignal
+from node.errors import ContentError, EngineRejected, EngineUnavailable, LiteralUnresolved
+from node.logins import Credentials
+from node.records import (
+    Address,
+    FolderMount,
+    OperationError,
+    OperationState,
+    OperationStatus,
+    PlannedOperation,
+)
+from node.retry import Clock, Retry
+
+VOLUME_RETRY = Retry(attempts=1, total=0.0, first=0.5, longest=15.0)  # only its growing waits, as for containers
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a job's operations need of the other rooms."""
+
+    operations: Operations
+    services: Services
+    resources: Resources
+    make_volume: Callable[[str], Awaitable[None]]
+    """Makes a volume of the job, unless it is there; raises EngineUnavailable or EngineRejected."""
+    log_path: Callable[[PlannedOperation], Path]
+    """The file of an operation's log."""
+    clock: Clock
+
+
+class Worker:
+    """Performs the operations of one job."""
+
+    def __init__(
+        self,
+        job: Address,
+        run: Address,
+        tools: Tools,
+        outputs: Outputs,
+        stop: StopSignal,
+        on_progress: Callable[[str], None],
+        ended_before_stop: Callable[[int], bool],
+        live: JobLive,
+    ) -> None:
+        """`stop` ends the job; `ended_before_stop` says whether what ended then (unix ms) did so by itself."""
+        self._job = job
+        self._run = run
+        self._tools = tools
+        self._outputs = outputs
+        self._stop = stop
+        self._on_progress = on_progress
+        self._ended_before_stop = ended_before_stop
+        self._live = live
+
+    async def perform(self, step: Step) -> None:
+        """Bring the operation to its end. Raises JournalError; cancelling leaves its container running."""
+        if not step.has_begun and (cause := self._word(step).cause) is not None:
+            await self._end(step, ending.ended_before_start(step.state, cause, self._now()))
+            return
+        if step.operation.volume:
+            await self._make_volume(step)
+            return
+        try:
+            operation, login = await self._outputs.complete(step)
+        except LiteralUnresolved as error:
+            await self._end_unresolved(step, error.message)
+            return
+        step.operation = operation
+        folders = await self._folders(step, operation, login)
+        if folders is None:
+            return
+        if folders:
+            operation = replace(operation, container=replace(operation.spec, folders=folders))
+        async with self._tools.services.open(self._job, operation) as services:
+            with self._live.serving(step, services):
+                await self._run_container(step, operation, login, services)
+
+    # --- a container ----------------------------------------------------------------------------------------
+
+    async def _run_container(
+        self, step: Step, operation: PlannedOperation, login: Credentials, services: OpenServices
+    ) -> None:
+        started = asyncio.Event()
+
+        async def on_started(view: ContainerView) -> None:
+            if operation.services:
+                services.started(view.addresses[0] if view.addresses else "")
+                started.set()
+            else:
+                await step.make_ready()
+            step.show(Progress.RUNNING)
+
+        async with asyncio.TaskGroup() as group:
+            attending = group.create_task(self._attend(step, services, started))
+            state = await self._tools.operations.run_operation(
+                operation,
+                step.previous,
+                on_change=lambda state: self._take(step, state),
+                stop=self._stop,
+                on_progress=self._on_progress,
+                login=login.docker,
+                controls=step.controls,
+                on_started=on_started,
+            )
+            attending.cancel()
+        if step.state != state and not step.is_over:
+            await self._take(step, state)
+
+    async def _take(self, step: Step, state: OperationState) -> None:
+        await step.take(self._judged(step, state))
+
+    def _judged(self, step: Step, state: OperationState) -> OperationState:
+        """The state with the job's end as its cause, where that ended it."""
+        cause = self._stop.cause
+        if state.ended_ms is None or cause is None or state.stopped or state.timed_out:
+            return state
+        if state.starts and self._ended_before_stop(state.ended_ms):
+            return state
+        return replace(state, cause=cause)
+
+    async def _attend(self, step: Step, services: OpenServices, started: asyncio.Event) -> None:
+        """Be with the services: ready once, and then well; a container that is not is started anew."""
+        await started.wait()
+        await services.ready()
+        await step.make_ready()
+        step.tell()
+        while True:
+            reason = await services.unhealthy()
+            self._on_progress(f"operation {step.id} is started anew: {reason}")
+            step.show(Progress.RESTARTING)
+            services.stopped()
+            started.clear()
+            step.controls.restart()
+            await started.wait()
+
+    # --- what comes before it -------------------------------------------------------------------------------
+
+    async def _folders(
+        self, step: Step, operation: PlannedOperation, login: Credentials
+    ) -> tuple[FolderMount, ...] | None:
+        """The operation's remote data on this host; None where it has ended instead."""
+        if not operation.resources:
+            return ()
+        began = self._now()
+        word = self._word(step)
+        async with asyncio.TaskGroup() as group:
+            preparing = group.create_task(self._prepare(operation, login))
+            ending_early = group.create_task(word.wait())
+            await asyncio.wait((preparing, ending_early), return_when=asyncio.FIRST_COMPLETED)
+            preparing.cancel()
+            ending_early.cancel()
+        if preparing.cancelled():
+            if step.state.starts:
+                return ()  # its container may run: it is told to end there
+            assert word.cause is not None
+            begun = replace(step.state, started_ms=step.state.started_ms or began)
+            await self._end(step, ending.ended_before_start(begun, word.cause, self._now()))
+            return None
+        found = preparing.result()
+        if isinstance(found, ContentError):
+            begun = replace(step.state, started_ms=step.state.started_ms or began)
+            error = OperationError("operation-error", found.message)
+            await self._end(step, ending.ended_by_error(begun, error, self._now()))
+            return None
+        return found
+
+    async def _prepare(
+        self, operation: PlannedOperation, login: Credentials
+    ) -> tuple[FolderMount, ...] | ContentError:
+        try:
+            return await self._tools.resources.prepare(
+                self._run, self._job, operation.index, operation.resources, login.resources, self._on_progress
+            )
+        except ContentError as error:
+            return error
+
+    async def _end_unresolved(self, step: Step, message: str) -> None:
+        """A literal that stands for nothing: failed, exit code 0, one line of the node's (Nosana node)."""
+        now = self._now()
+        state = replace(
+            step.state,
+            status=OperationStatus.FAILED,
+            started_ms=step.state.started_ms or now,
+            ended_ms=now,
+            exit_code=0,
+            note=message,
+        )
+        await self._end(step, state)
+
+    # --- a volume -------------------------------------------------------------------------------------------
+
+    async def _make_volume(self, step: Step) -> None:
+        began = step.state.started_ms or self._now()
+        failures = 0
+        while True:
+            try:
+                await self._tools.make_volume(step.operation.volume)
+            except EngineRejected as error:
+                entry = ending.operation_error("resource-error", error)
+                await self._end(step, ending.ended_by_error(replace(step.state, started_ms=began), entry, self._now()))
+                return
+            except EngineUnavailable as error:
+                if (cause := self._word(step).cause) is not None:
+                    begun = replace(step.state, started_ms=began)
+                    await self._end(step, ending.ended_before_start(begun, cause, self._now()))
+                    return
+                self._on_progress(f"waiting for the container engine: {error}")
+                await self._tools.clock.sleep(VOLUME_RETRY.wait(min(failures, 8)))
+                failures += 1
+            else:
+                break
+        done = replace(
+            step.state, status=OperationStatus.SUCCESS, started_ms=began, ended_ms=self._now(), exit_code=0, ready=True
+        )
+        await self._end(step, done)
+
+    # --- small things ---------------------------------------------------------------------------------------
+
+    async def _end(self, step: Step, state: OperationState) -> None:
+        if step.is_told_to_end:
+            state = replace(state, stopped=True)
+        # In one step: what its state says of itself is laid over the container's.
+        await step.change(
+            status=state.status,
+            started_ms=state.started_ms,
+            ended_ms=state.ended_ms,
+            exit_code=state.exit_code,
+            errors=state.errors,
+            note=state.note,
+            ready=state.ready,
+            stopped=state.stopped,
+            cause=self._judged(step, state).cause,
+        )
+
+    def _word(self, step: Step) -> EitherSignal:
+        return EitherSignal(self._stop, step.controls.signal)
+
+    def _now(self) -> int:
+        return round(self._tools.clock.time() * 1000)
