@@ -277,8 +277,21 @@ class Operations(Protocol):
         whenever its container runs: started, started anew or adopted."""
         ...
 
+    async def make_volume(
+        self,
+        operation: PlannedOperation,
+        previous: OperationState | None,
+        labels: Sequence[tuple[str, str]],
+        *,
+        on_change: Callable[[OperationState], Awaitable[None]],
+        stop: StopSignal,
+        on_progress: Callable[[str], None],
+    ) -> OperationState:
+        """Bring an operation that makes a volume to its end."""
+        ...
+
     async def clean_job(self, job: Address, network: str) -> None:
-        """Remove what a job that is over has left: containers, volumes and its network. Raises nothing."""
+        """Remove what a job that is over has left on the engine. Raises nothing."""
         ...
 
     async def clean_job(self, job: Address, network: str) -> None:

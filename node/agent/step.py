@@ -121,6 +121,7 @@ class Step:
             ended_ms=None,
             exit_code=None,
             earlier_starts=state.starts,
+            earlier_errors=len(state.errors),
             restarts=0,
             began_ms=None,
             stopped=False,

@@ -10,8 +10,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from node import __version__
+from node.agent.absent import NoResources, NoServices
 from node.agent.counter import MarketCounter
 from node.agent.courier import Courier
+from node.agent.definitions import DefinitionFiles
 from node.agent.escapes.gate import EscapeGate, Sources, open_gate
 from node.agent.health.ballast import Ballast, RelievedDrawer
 from node.agent.health.board import LaneHealth
@@ -21,6 +23,7 @@ from node.agent.housekeeping import OpenWork, image_cache, space_ledger, sweepin
 from node.agent.hygiene import LaneHygiene, open_hygiene
 from node.agent.isolation import GpuRuntimes, relaxations
 from node.agent.lane import Lane, LaneServices
+from node.agent.live import LiveJobs
 from node.agent.papers import Papers, host_card
 from node.agent.pipeline import JobServices
 from node.agent.port import RunningAgent
@@ -30,6 +33,7 @@ from node.agent.registrar import Registrar
 from node.agent.sealing import require_own
 from node.agent.stages.admit import Readiness
 from node.agent.supervisor import Supervisor
+from node.agent.worker import Tools
 from node.api.control import ControlServer
 from node.chain.bucket import Rate
 from node.chain.clusters import Cluster, cluster_named
@@ -109,6 +113,9 @@ class Host:
     hygiene: Mapping[str, LaneHygiene]
     """By the lane's name."""
     escapes: EscapeGate
+    definitions: DefinitionFiles
+    tools: Tools
+    live: LiveJobs
 
     async def fitness(self) -> None:
         """Whether lanes may take jobs on this host; raises what HostCheck and EscapeGate raise."""
@@ -234,6 +241,15 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         escapes=escapes,
         hygiene=open_hygiene(settings, gpus.states, journal, clock),
         guard=guard,
+        definitions=DefinitionFiles(paths.data / "definitions", ballast.relieve),
+        tools=Tools(
+            operations=runner,
+            services=NoServices(),
+            resources=NoResources(),
+            log_path=lambda operation: paths.data / runner.log_name(operation),
+            clock=clock,
+        ),
+        live=LiveJobs(),
     )
 
 
@@ -260,7 +276,8 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         publisher=host.library,
         drawer=host.drawer,
         desk=Papers(settings, lane.name, host.cluster, signer),
-        operations=host.runner,
+        definitions=host.definitions,
+        tools=host.tools,
         meters=host.gpus,
         readiness=Readiness(
             settings.locations.data,
@@ -274,6 +291,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         clock=host.clock,
         chain=host.health.chain,
         hygiene=hygiene,
+        live=host.live,
     )
     check = LaneCheck(host.fitness, settings.engine.runtime, gpus, runtimes)
     health = LaneHealth(host.health.board, lane.name)

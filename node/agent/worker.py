@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,19 +15,17 @@ from node.api.owner.port import Progress
 from node.container import ending
 from node.container.engine import ContainerView
 from node.container.stop import EitherSignal, StopSignal
-from node.errors import ContentError, EngineRejected, EngineUnavailable, LiteralUnresolved
+from node.errors import ContentError, LiteralUnresolved
 from node.logins import Credentials
+from node.plan_records import FolderMount
 from node.records import (
     Address,
-    FolderMount,
     OperationError,
     OperationState,
     OperationStatus,
     PlannedOperation,
 )
-from node.retry import Clock, Retry
-
-VOLUME_RETRY = Retry(attempts=1, total=0.0, first=0.5, longest=15.0)  # only its growing waits, as for containers
+from node.retry import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,6 @@ class Tools:
     operations: Operations
     services: Services
     resources: Resources
-    make_volume: Callable[[str], Awaitable[None]]
-    """Makes a volume of the job, unless it is there; raises EngineUnavailable or EngineRejected."""
     log_path: Callable[[PlannedOperation], Path]
     """The file of an operation's log."""
     clock: Clock
@@ -57,8 +53,10 @@ class Worker:
         on_progress: Callable[[str], None],
         ended_before_stop: Callable[[int], bool],
         live: JobLive,
+        labels: Sequence[tuple[str, str]],
     ) -> None:
-        """`stop` ends the job; `ended_before_stop` says whether what ended then (unix ms) did so by itself."""
+        """`stop` ends the job; `ended_before_stop` says whether what ended then (unix ms) did so by itself;
+        `labels` mark what is the job's and no single operation's."""
         self._job = job
         self._run = run
         self._tools = tools
@@ -67,6 +65,7 @@ class Worker:
         self._on_progress = on_progress
         self._ended_before_stop = ended_before_stop
         self._live = live
+        self._labels = labels
 
     async def perform(self, step: Step) -> None:
         """Bring the operation to its end. Raises JournalError; cancelling leaves its container running."""
@@ -108,19 +107,17 @@ class Worker:
 
         async with asyncio.TaskGroup() as group:
             attending = group.create_task(self._attend(step, services, started))
-            state = await self._tools.operations.run_operation(
+            await self._tools.operations.run_operation(
                 operation,
                 step.previous,
                 on_change=lambda state: self._take(step, state),
                 stop=self._stop,
-                on_progress=self._on_progress,
+                on_progress=lambda line: self._say(step, line),
                 login=login.docker,
                 controls=step.controls,
                 on_started=on_started,
             )
             attending.cancel()
-        if step.state != state and not step.is_over:
-            await self._take(step, state)
 
     async def _take(self, step: Step, state: OperationState) -> None:
         await step.take(self._judged(step, state))
@@ -142,7 +139,7 @@ class Worker:
         step.tell()
         while True:
             reason = await services.unhealthy()
-            self._on_progress(f"operation {step.id} is started anew: {reason}")
+            self._say(step, f"started anew: {reason}")
             step.show(Progress.RESTARTING)
             services.stopped()
             started.clear()
@@ -160,7 +157,7 @@ class Worker:
         began = self._now()
         word = self._word(step)
         async with asyncio.TaskGroup() as group:
-            preparing = group.create_task(self._prepare(operation, login))
+            preparing = group.create_task(self._prepare(step, operation, login))
             ending_early = group.create_task(word.wait())
             await asyncio.wait((preparing, ending_early), return_when=asyncio.FIRST_COMPLETED)
             preparing.cancel()
@@ -181,11 +178,16 @@ class Worker:
         return found
 
     async def _prepare(
-        self, operation: PlannedOperation, login: Credentials
+        self, step: Step, operation: PlannedOperation, login: Credentials
     ) -> tuple[FolderMount, ...] | ContentError:
         try:
             return await self._tools.resources.prepare(
-                self._run, self._job, operation.index, operation.resources, login.resources, self._on_progress
+                self._run,
+                self._job,
+                operation.index,
+                operation.resources,
+                login.resources,
+                lambda line: self._say(step, line),
             )
         except ContentError as error:
             return error
@@ -206,29 +208,16 @@ class Worker:
     # --- a volume -------------------------------------------------------------------------------------------
 
     async def _make_volume(self, step: Step) -> None:
-        began = step.state.started_ms or self._now()
-        failures = 0
-        while True:
-            try:
-                await self._tools.make_volume(step.operation.volume)
-            except EngineRejected as error:
-                entry = ending.operation_error("resource-error", error)
-                await self._end(step, ending.ended_by_error(replace(step.state, started_ms=began), entry, self._now()))
-                return
-            except EngineUnavailable as error:
-                if (cause := self._word(step).cause) is not None:
-                    begun = replace(step.state, started_ms=began)
-                    await self._end(step, ending.ended_before_start(begun, cause, self._now()))
-                    return
-                self._on_progress(f"waiting for the container engine: {error}")
-                await self._tools.clock.sleep(VOLUME_RETRY.wait(min(failures, 8)))
-                failures += 1
-            else:
-                break
-        done = replace(
-            step.state, status=OperationStatus.SUCCESS, started_ms=began, ended_ms=self._now(), exit_code=0, ready=True
+        await self._tools.operations.make_volume(
+            step.operation,
+            step.previous,
+            self._labels,
+            on_change=lambda state: self._take(step, state),
+            stop=self._stop,
+            on_progress=lambda line: self._say(step, line),
         )
-        await self._end(step, done)
+        if step.state.status is OperationStatus.SUCCESS:
+            await step.make_ready()
 
     # --- small things ---------------------------------------------------------------------------------------
 
@@ -247,6 +236,10 @@ class Worker:
             stopped=state.stopped,
             cause=self._judged(step, state).cause,
         )
+
+    def _say(self, step: Step, line: str) -> None:
+        several = len(self._live.steps) > 1 and line
+        self._on_progress(f"{step.id}: {line}" if several else line)
 
     def _word(self, step: Step) -> EitherSignal:
         return EitherSignal(self._stop, step.controls.signal)

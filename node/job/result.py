@@ -62,7 +62,8 @@ def flow_state(
 
     Status of the whole: `failed` if an operation failed, else `stopped` if the poster ended the job, else `success`,
     also when the time was over (the newest Nosana node's rule). An invalid definition gives `validation-error`, with
-    one error that is itself the list of broken rules. Blocks on reading logs: call it in a thread.
+    one error that is itself the list of broken rules; operations that cannot be put in order `init error`. Blocks on
+    reading logs: call it in a thread.
     """
     document: dict[str, Any] = {
         "status": _status(outcome),
@@ -73,6 +74,10 @@ def flow_state(
     }
     if outcome.cause is EndCause.INVALID:
         return document | {"errors": [list(outcome.violations)]}
+    if outcome.errors:
+        document["errors"] = list(outcome.errors)
+    if outcome.cause is EndCause.UNPLANNED:
+        return document | {"endTime": None}
     patterns = {operation.index: operation.results for operation in plan.operations} if plan is not None else {}
     for state in outcome.operations:
         document["opStates"].append(
@@ -81,9 +86,41 @@ def flow_state(
     return document
 
 
+def live_state(
+    status: str,
+    started_ms: int,
+    ended_ms: int | None,
+    errors: Sequence[Any],
+    operations: Sequence[OperationState],
+    secrets: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """A job as its owner sees it while it runs or afterwards: without logs, and always with `errors`."""
+    document: dict[str, Any] = {
+        "status": status,
+        "startTime": started_ms,
+        "endTime": ended_ms,
+        "errors": list(errors),
+        "opStates": [
+            {key: value for key, value in _operation_head(state).items() if key != "providerId"}
+            | {"errors": _errors(state), "diagnostics": _diagnostics(state, None)}
+            for state in operations
+        ],
+    }
+    return document if secrets is None else document | {"secrets": dict(secrets)}
+
+
+def flow_status(outcome: Outcome) -> str:
+    """Status of the whole job, as results spell it."""
+    return _status(outcome)
+
+
 def _status(outcome: Outcome) -> str:
+    if outcome.status:
+        return outcome.status
     if outcome.cause is EndCause.INVALID:
         return "validation-error"
+    if outcome.cause is EndCause.UNPLANNED:
+        return "init error"
     failed = any(state.status is OperationStatus.FAILED for state in outcome.operations)
     if failed or outcome.cause is EndCause.HOST:
         return "failed"
@@ -102,6 +139,20 @@ def _operation(
         for entry in deque((entry for entry in log if entry.log), maxlen=MAX_ENTRIES)
     ]
     document: dict[str, Any] = {
+        **_operation_head(state),
+        # A line of the node's own has no time (Nosana node).
+        "logs": [*entries, {"log": state.note, "type": "nodeerr"}] if state.note else entries,
+        "errors": _errors(state),
+        "diagnostics": _diagnostics(state, outcome),
+    }
+    # One that failed on a literal has none (Nosana node).
+    if patterns and not state.note:
+        document["results"] = extract_results(patterns, entries, clock=clock)
+    return document
+
+
+def _operation_head(state: OperationState) -> dict[str, Any]:
+    return {
         "providerId": state.container_id,
         "operationId": state.id,
         "group": state.group,
@@ -109,23 +160,18 @@ def _operation(
         "startTime": state.started_ms,
         "endTime": state.ended_ms,
         "exitCode": state.exit_code,
-        "logs": entries,
-        "errors": [
-            {"event": error.event, "message": error.message} | ({} if error.code is None else {"code": error.code})
-            for error in state.errors
-        ],
-        "diagnostics": _diagnostics(state, outcome),
     }
-    if patterns:
-        document["results"] = extract_results(patterns, entries, clock=clock)
-    return document
 
 
-def _diagnostics(state: OperationState, outcome: Outcome) -> dict[str, Any]:
-    # Groups run one after the other: only operations of the last one were running when the job was stopped.
-    last = max(outcome.operations, key=lambda other: other.ended_ms or 0, default=state)
-    running = state.group == last.group and state.status is not OperationStatus.INIT
-    cause = outcome.cause if running else EndCause.COMPLETED
+def _errors(state: OperationState) -> list[dict[str, Any]]:
+    return [
+        {"event": error.event, "message": error.message} | ({} if error.code is None else {"code": error.code})
+        for error in state.errors
+    ]
+
+
+def _diagnostics(state: OperationState, outcome: Outcome | None) -> dict[str, Any]:
+    cause = _cause(state, outcome)
     reason: dict[str, Any] = {
         "hostShutDown": cause is EndCause.HOST,
         "jobStopped": cause is EndCause.STOPPED,
@@ -133,10 +179,24 @@ def _diagnostics(state: OperationState, outcome: Outcome) -> dict[str, Any]:
     }
     if cause in _CAUSE_WORD:
         reason["reason"] = f"Operation stopped due to flow {_CAUSE_WORD[cause]}"
+    elif state.stopping:
+        reason["reason"] = state.stopping
     if state.engine_state is None:
         return {"reason": reason}
     known = {key: state.engine_state[key] for key in _STATE_KEYS if key in state.engine_state}
     return {"reason": reason, "state": known}
+
+
+def _cause(state: OperationState, outcome: Outcome | None) -> EndCause | None:
+    """The end of the whole job that an operation was ended by while it ran."""
+    if state.cause is not None:
+        # 0 without a state of the engine's: it never began.
+        return state.cause if state.engine_state is not None or state.exit_code != 0 else None
+    if outcome is None or any(other.cause is not None for other in outcome.operations):
+        return None
+    # An older journal does not say. Groups run one after the other: only operations of the last one were running.
+    last = max(outcome.operations, key=lambda other: other.ended_ms or 0, default=state)
+    return outcome.cause if state.group == last.group and state.status is not OperationStatus.INIT else None
 
 
 # --- results by regex -------------------------------------------------------------------------------
@@ -267,7 +327,7 @@ def is_newest_part(log: Sequence[Any]) -> bool:
 
 def _note(count: int, size: int, limit: int, log: Sequence[Mapping[str, str]]) -> dict[str, str]:
     text = f"{_NOTE_BEGINS}{count} older log entries ({size} bytes) were left out; a result may have {limit} bytes\n"
-    return {"log": text, "type": "nodeerr", "timestamp": log[0]["timestamp"] if log else ""}
+    return {"log": text, "type": "nodeerr", "timestamp": log[0].get("timestamp", "") if log else ""}
 
 
 def _json(document: Any) -> bytes:

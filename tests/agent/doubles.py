@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from node.agent.edges import ReceiptFacts, Standing
-from node.container.stop import StopSignal
+from node.container.controls import OperationControls
+from node.container.engine import ContainerView
+from node.container.stop import EitherSignal, StopSignal
 from node.content.cid import file_cid
 from node.errors import ContentMismatch, ContentTooLarge, ContentUnavailable, GpunodeError
+from node.job.store import Store
+from node.logins import Credentials, DockerLogin
 from node.market.watch import Assigned, JobEnded, JobEvent, JobExtended, LaneEvent, NotQueued, Queued, RunGone
 from node.records import (
     Address,
@@ -278,6 +282,15 @@ class FakeDesk:
             raise self.refuse
         return plan(assignment, body.decode(), gpu_uuids)
 
+    def store(self, assignment: Assignment, plan: Plan, body: bytes) -> Store:
+        return Store()
+
+    def complete(self, operation: PlannedOperation, body: bytes, store: Store) -> PlannedOperation:
+        return replace(operation, pending=())
+
+    def credentials(self, index: int, body: bytes, store: Store) -> Credentials:
+        return Credentials()
+
     def result(self, plan: Plan | None, outcome: Outcome) -> bytes:
         document = {"cause": outcome.cause, "states": [state.status for state in outcome.operations]}
         return json.dumps({**document, "violations": outcome.violations}).encode()
@@ -320,13 +333,21 @@ class FakeEngine:
         self.running: dict[str, asyncio.Event] = {}
         self.exits: dict[str, int] = {}
         self.starts = 0
+        self.started: list[str] = []
+        """Names of the containers started, in order."""
         self.stops: list[EndCause] = []
+        self.stopped: list[str] = []
+        """Names of the containers that were told to stop, in order."""
+        self.volumes: list[str] = []
+        self.cleaned: list[Address] = []
+        """Jobs of which everything was removed."""
         self.drain = 0.0
         """Seconds from a container's end to the end of its log."""
 
-    def exit(self, code: int = 0) -> None:
-        """The running container ends by itself."""
-        (name,) = self.running
+    def exit(self, code: int = 0, name: str = "") -> None:
+        """The running container ends by itself; with several, the one of that name."""
+        if not name:
+            (name,) = self.running
         self.exits[name] = code
         self.running.pop(name).set()
 
@@ -338,6 +359,7 @@ class FakeOperations:
         self.engine = engine
         self.clock = clock
         self.adopted = 0
+        self.logins: dict[str, DockerLogin | None] = {}
 
     async def clean_job(self, job: Address, network: str) -> None:
         """Nothing of these is left anywhere."""
@@ -350,37 +372,46 @@ class FakeOperations:
         on_change: Callable[[OperationState], Awaitable[None]],
         stop: StopSignal,
         on_progress: Callable[[str], None],
+        login: DockerLogin | None = None,
+        controls: OperationControls | None = None,
+        on_started: Callable[[ContainerView], Awaitable[None]] | None = None,
     ) -> OperationState:
         if previous is not None and previous.ended_ms is not None:
             return previous
-        name = operation.container.name
-        now = round(self.clock.time() * 1000)
+        name = operation.spec.name
+        self.logins[name] = login
+        controls = controls or OperationControls()
+        word = EitherSignal(stop, controls.signal)
+        now = self._now()
         state = previous or OperationState(operation.index, operation.id, operation.group, OperationStatus.INIT)
+        if previous is not None and previous.container_id is None:
+            self.engine.exits.pop(name, None)  # begun anew
         if name in self.engine.running or name in self.engine.exits:
             self.adopted += 1
-        elif stop.cause is not None:
+        elif word.cause is not None:
             state = replace(state, status=OperationStatus.STOPPED, started_ms=now, ended_ms=now, exit_code=0)
             await on_change(state)
             return state
         else:
-            state = replace(state, status=OperationStatus.RUNNING, started_ms=now, starts=state.starts + 1)
-            await on_change(state)
-            self.engine.running[name] = asyncio.Event()
-            self.engine.starts += 1
-        if name in self.engine.running:
-            on_progress("running")
-            ended = self.engine.running[name]
-            async with asyncio.TaskGroup() as group:
-                waits = [group.create_task(ended.wait()), group.create_task(stop.wait())]
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                for task in waits:
-                    task.cancel()
-            if not ended.is_set():
-                assert stop.cause is not None
-                self.engine.stops.append(stop.cause)
-                self.engine.exit(137)
-        status = OperationStatus.STOPPED if stop.cause is EndCause.STOPPED else OperationStatus.SUCCESS
-        ended_ms = round(self.clock.time() * 1000)
+            state = await self._started(state, name, on_change)
+        while True:
+            if name in self.engine.running:
+                on_progress("running")
+                if on_started is not None:
+                    await on_started(view(name))
+                if await self._ended_or_restarted(name, word, controls):
+                    self.engine.stops.append(EndCause.STOPPED)
+                    self.engine.running.pop(name)
+                    controls.restarted()
+                    state = await self._started(state, name, on_change)
+                    continue
+            break
+        status = OperationStatus.SUCCESS if not self.engine.exits[name] else OperationStatus.FAILED
+        if word.cause is not None and name in self.engine.stopped:
+            status = {EndCause.STOPPED: OperationStatus.STOPPED, EndCause.HOST: OperationStatus.FAILED}.get(
+                word.cause, OperationStatus.SUCCESS
+            )
+        ended_ms = self._now()
         if self.engine.drain:
             await self.clock.sleep(self.engine.drain)
         state = replace(
@@ -388,9 +419,88 @@ class FakeOperations:
             status=status,
             ended_ms=ended_ms,
             exit_code=self.engine.exits[name],
+            engine_state={"Status": "exited"},
+            stopped=controls.signal.cause is not None and stop.cause is None,
         )
         await on_change(state)
         return state
+
+    async def _started(
+        self, state: OperationState, name: str, on_change: Callable[[OperationState], Awaitable[None]]
+    ) -> OperationState:
+        began = state.started_ms if state.started_ms is not None else self._now()
+        state = replace(
+            state, status=OperationStatus.RUNNING, started_ms=began, starts=state.starts + 1, container_id=f"id-{name}"
+        )
+        await on_change(state)
+        self.engine.running[name] = asyncio.Event()
+        self.engine.starts += 1
+        self.engine.started.append(name)
+        return state
+
+    async def _ended_or_restarted(self, name: str, word: EitherSignal, controls: OperationControls) -> bool:
+        """Until the container has ended (False), or is to begin anew (True)."""
+        ended = self.engine.running[name]
+        async with asyncio.TaskGroup() as group:
+            waits = [
+                group.create_task(ended.wait()),
+                group.create_task(word.wait()),
+                group.create_task(controls.restart_asked.wait()),
+            ]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in waits:
+                task.cancel()
+        if ended.is_set():
+            return False
+        if word.cause is None:
+            return True
+        self.engine.stops.append(word.cause)
+        self.engine.stopped.append(name)
+        self.engine.exit(137, name)
+        return False
+
+    async def make_volume(
+        self,
+        operation: PlannedOperation,
+        previous: OperationState | None,
+        labels: Sequence[tuple[str, str]],
+        *,
+        on_change: Callable[[OperationState], Awaitable[None]],
+        stop: StopSignal,
+        on_progress: Callable[[str], None],
+    ) -> OperationState:
+        assert dict(labels)["gpunode.job"]
+        now = self._now()
+        self.engine.volumes.append(operation.volume)
+        state = previous or OperationState(operation.index, operation.id, operation.group, OperationStatus.INIT)
+        state = replace(state, status=OperationStatus.SUCCESS, started_ms=now, ended_ms=now, exit_code=0)
+        await on_change(state)
+        return state
+
+    async def clean_job(self, job: Address, network: str) -> None:
+        self.engine.cleaned.append(job)
+
+    def _now(self) -> int:
+        return round(self.clock.time() * 1000)
+
+
+def view(name: str) -> ContainerView:
+    """A container that runs."""
+    return ContainerView(
+        id=f"id-{name}",
+        name=name,
+        labels={},
+        status="running",
+        running=True,
+        exit_code=None,
+        state={},
+        image_id="",
+        entrypoint=None,
+        command=None,
+        started_at="",
+        created_at="",
+        addresses=("10.0.0.2",),
+    )
 
 
 @dataclass

@@ -7,12 +7,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from node.agent.absent import NoResources, NoServices
+from node.agent.definitions import DefinitionFiles
+from node.agent.edges import Resources, Services
 from node.agent.health.board import HealthBoard
 from node.agent.health.chain_clock import ChainClock, ChainMoment
 from node.agent.hygiene import LaneHygiene, Tolerance
 from node.agent.lane import Lane, LaneServices
+from node.agent.live import LiveJobs
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
 from node.agent.stages.admit import Readiness
+from node.agent.worker import Tools
 from node.errors import GpunodeError
 from node.gpu.state import GpuState
 from node.journal.journal import Journal
@@ -44,6 +49,9 @@ class World:
         self.desk = FakeDesk()
         self.meters = FakeMeters()
         self.operations = FakeOperations(self.engine, self.clock)
+        self.service_desk: Services = NoServices()
+        self.resource_desk: Resources = NoResources()
+        self.live = LiveJobs()
         self.health = HealthBoard()
         self.chain_clock = ChainClock(self._chain_time, self.clock)
         self.gpus: tuple[Gpu, ...] = (GPU,)
@@ -111,7 +119,15 @@ class World:
             publisher=self.content.network,
             drawer=self.content,
             desk=self.desk,
-            operations=self.operations,
+            definitions=DefinitionFiles(self.folder / "definitions"),
+            tools=Tools(
+                operations=self.operations,
+                services=self.service_desk,
+                resources=self.resource_desk,
+                log_path=lambda operation: self.folder / "logs" / f"{operation.spec.name}.jsonl",
+                clock=self.clock,
+            ),
+            live=self.live,
             meters=self.meters,
             readiness=Readiness(
                 folder=self.folder,

@@ -19,6 +19,7 @@ from node.agent.schedule import Schedule
 from node.agent.step import Step, initial_state
 from node.agent.worker import Tools, Worker
 from node.errors import GpuError
+from node.job.plan import LABEL_JOB, LABEL_LANE, LABEL_NODE
 from node.journal.journal import Journal
 from node.records import EndCause, EnergyReading, OperationState, Outcome, Plan, Refusal
 from node.retry import Clock
@@ -110,6 +111,11 @@ async def _perform(monitor: JobMonitor, plan: Plan, steps: tuple[Step, ...], ser
         services.on_progress,
         monitor.ended_before_stop,
         services.live,
+        (
+            (LABEL_LANE, assignment.lane),
+            (LABEL_JOB, plan.job),
+            (LABEL_NODE, assignment.run.node),
+        ),
     )
     schedule = Schedule(steps, worker.perform, monitor.stop, services.clock)
     with services.live.running(schedule):
