@@ -290,8 +290,8 @@ class Operations(Protocol):
         """Bring an operation that makes a volume to its end."""
         ...
 
-    async def clean_job(self, job: Address, network: str) -> None:
-        """Remove what a job that is over has left on the engine. Raises nothing."""
+    def recall(self, network: str, states: Sequence[OperationState]) -> None:
+        """Tell what the operations of a job had counted of its network before this life of the agent."""
         ...
 
     async def clean_job(self, job: Address, network: str) -> None:

@@ -266,5 +266,3 @@ async def changes(live: JobLive) -> AsyncIterator[None]:
         if over:
             return
         await changed.wait()
-
-

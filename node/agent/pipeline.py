@@ -201,7 +201,9 @@ class JobPipeline:
             return kept
         fetched = await fetch(self._monitor, self._services.fetcher, self._services.clock)
         if not isinstance(fetched, FetchedDefinition):
-            raise JournalError(f"the definition of run {self._run} is gone", hint="gpunode stop --quit gives the job back")
+            raise JournalError(
+                f"the definition of run {self._run} is gone", hint="gpunode stop --quit gives the job back"
+            )
         await self._services.definitions.keep(self._run, fetched.body)
         return fetched.body
 

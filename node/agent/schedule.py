@@ -91,10 +91,14 @@ class Schedule:
         async with asyncio.TaskGroup() as group:
             stopping = group.create_task(self._wake_when_stopped())
 
+            def ended(task: asyncio.Task[None]) -> None:
+                del running[task]
+                self.wake()
+
             def start(step: Step) -> None:
                 task = group.create_task(_coroutine(self._perform, step))
                 running[task] = step
-                task.add_done_callback(lambda task: (running.pop(task, None), self.wake()))
+                task.add_done_callback(ended)
 
             for step in members:
                 if step.has_begun and not step.is_over:
@@ -149,9 +153,7 @@ class Schedule:
 
     # --- one operation --------------------------------------------------------------------------------------
 
-    async def _settle(
-        self, step: Step, members: Sequence[Step], is_late: bool, start: Callable[[Step], None]
-    ) -> bool:
+    async def _settle(self, step: Step, members: Sequence[Step], is_late: bool, start: Callable[[Step], None]) -> bool:
         """Act on what comes next for an operation that waits; whether it waits no more."""
         match _Turn.PASSED if is_late else self._turn(step, members):
             case _Turn.WAIT:

@@ -167,4 +167,6 @@ def _progress_of(state: OperationState | None) -> Progress:
     if state.stopped or state.cause is not None:
         return Progress.STOPPED
     # An exit code other than 0 is an end like any other; failed is what ended on the node's side.
-    return Progress.FAILED if state.engine_state is None and state.status is OperationStatus.FAILED else Progress.FINISHED
+    return (
+        Progress.FAILED if state.engine_state is None and state.status is OperationStatus.FAILED else Progress.FINISHED
+    )

@@ -15,7 +15,7 @@ from node.api.owner.port import Progress
 from node.container import ending
 from node.container.engine import ContainerView
 from node.container.stop import EitherSignal, StopSignal
-from node.errors import ContentError, LiteralUnresolved
+from node.errors import ContentError, LiteralUnresolved, ServiceError
 from node.logins import Credentials
 from node.plan_records import FolderMount
 from node.records import (
@@ -86,9 +86,12 @@ class Worker:
             return
         if folders:
             operation = replace(operation, container=replace(operation.spec, folders=folders))
-        async with self._tools.services.open(self._job, operation) as services:
-            with self._live.serving(step, services):
-                await self._run_container(step, operation, login, services)
+        try:
+            async with self._tools.services.open(self._job, operation) as services:
+                with self._live.serving(step, services):
+                    await self._run_container(step, operation, login, services)
+        except ServiceError as error:
+            await self._end_by_error(step, error.message)
 
     # --- a container ----------------------------------------------------------------------------------------
 
@@ -99,7 +102,8 @@ class Worker:
 
         async def on_started(view: ContainerView) -> None:
             if operation.services:
-                services.started(view.addresses[0] if view.addresses else "")
+                # Without an address nobody reaches it: what asks how it is finds that out.
+                services.started(view.addresses[0] if view.addresses else "0.0.0.0")  # noqa: S104
                 started.set()
             else:
                 await step.make_ready()
@@ -120,9 +124,9 @@ class Worker:
             attending.cancel()
 
     async def _take(self, step: Step, state: OperationState) -> None:
-        await step.take(self._judged(step, state))
+        await step.take(self._judged(state))
 
-    def _judged(self, step: Step, state: OperationState) -> OperationState:
+    def _judged(self, state: OperationState) -> OperationState:
         """The state with the job's end as its cause, where that ended it."""
         cause = self._stop.cause
         if state.ended_ms is None or cause is None or state.stopped or state.timed_out:
@@ -171,9 +175,7 @@ class Worker:
             return None
         found = preparing.result()
         if isinstance(found, ContentError):
-            begun = replace(step.state, started_ms=step.state.started_ms or began)
-            error = OperationError("operation-error", found.message)
-            await self._end(step, ending.ended_by_error(begun, error, self._now()))
+            await self._end_by_error(step, found.message, began)
             return None
         return found
 
@@ -191,6 +193,11 @@ class Worker:
             )
         except ContentError as error:
             return error
+
+    async def _end_by_error(self, step: Step, message: str, began: int | None = None) -> None:
+        begun = replace(step.state, started_ms=step.state.started_ms or began or self._now())
+        error = OperationError("operation-error", message)
+        await self._end(step, ending.ended_by_error(begun, error, self._now()))
 
     async def _end_unresolved(self, step: Step, message: str) -> None:
         """A literal that stands for nothing: failed, exit code 0, one line of the node's (Nosana node)."""
@@ -234,7 +241,7 @@ class Worker:
             note=state.note,
             ready=state.ready,
             stopped=state.stopped,
-            cause=self._judged(step, state).cause,
+            cause=self._judged(state).cause,
         )
 
     def _say(self, step: Step, line: str) -> None:

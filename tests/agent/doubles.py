@@ -361,8 +361,8 @@ class FakeOperations:
         self.adopted = 0
         self.logins: dict[str, DockerLogin | None] = {}
 
-    async def clean_job(self, job: Address, network: str) -> None:
-        """Nothing of these is left anywhere."""
+    def recall(self, network: str, states: Sequence[OperationState]) -> None:
+        del network, states
 
     async def run_operation(
         self,

@@ -20,7 +20,7 @@ NODE = Path(marks.__file__).parent
 
 UNMARKED_ENGINE_CALLS = {
     "ping", "info", "image", "local_images", "images_in_use", "networks", "volumes", "inspect", "find", "wait", "logs",
-    "events", "aclose", "disk_usage", "check_exposure", "written",
+    "events", "stats", "aclose", "disk_usage", "check_exposure", "written",
 }  # fmt: skip
 """Methods of the engine that change nothing in it."""
 MUTATING = ("create_", "remove_", "start", "stop", "kill", "pull", "import_image", "tag", "prune", "connect_", "exec_")

@@ -1,7 +1,7 @@
 """run: from a plan to how the work ended.
 
 The reconcile loop of each operation is the container room's; the schedule says which runs when. Both are fed with the
-journaled states, so that the first turn after a restart adopts what still runs, and with the one stop signal of the job.
+journaled states, so that the first turn after a restart adopts what still runs, and with the job's one stop signal.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from node.agent.live import JobLive
 from node.agent.monitor import JobMonitor
 from node.agent.outputs import Outputs
 from node.agent.schedule import Schedule
-from node.agent.step import Step, initial_state
+from node.agent.step import Step
 from node.agent.worker import Tools, Worker
 from node.errors import GpuError
 from node.job.plan import LABEL_JOB, LABEL_LANE, LABEL_NODE
@@ -55,7 +55,7 @@ async def run(monitor: JobMonitor, plan: Plan, services: RunServices) -> Outcome
         await _clean(monitor, plan, services)
         return refusal
     steps = _steps(monitor, plan, known, services)
-    # What ended before an earlier life was told to give the job up did so by itself; that life is over.
+    services.tools.operations.recall(plan.network, tuple(known.values()))
     uuids = tuple(sorted({uuid for container in plan.containers for uuid in container.gpu_uuids}))
     async with AsyncExitStack() as stack:
         # A meter that starts in the middle would state less than was used; no reading is the honest one.
