@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiohttp import web
 
@@ -13,10 +14,14 @@ from node.plan_records import Service
 from node.records import Address, PlannedOperation
 from node.retry import Clock, SystemClock
 from node.service.checks import ask
+from node.service.frpc_config import FrpServer, read_token
+from node.service.frpc_container import FrpcImage, container_suffix
+from node.service.frpc_process import FrpcBinary, FrpcStarter
 from node.service.health import Ask, HealthWatch, Watched
 from node.service.listener import ServiceListener, terms_of
 from node.service.ports import served_port
 from node.service.table import Entry, ServiceState, ServiceTable
+from node.service.tunnel import Tunnel, TunnelPlan
 from node.settings_service import ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -113,12 +118,16 @@ class ServiceDesk:
         settings: ServiceSettings,
         cluster: str,
         *,
+        data: Path,
         nodes: tuple[Address, ...] = (),
         api: web.Application | None = None,
+        engine_socket: str = "",
         clock: Clock | None = None,
         asking: Ask = ask,
     ) -> None:
-        """`nodes`: the host's keys, whose names lead to `api`."""
+        """`data`: folder for the tunnel's configuration. `nodes`: the host's keys, whose names lead to `api`.
+        `engine_socket`: of the engine that runs the tunnel's image. Raises ServiceError where the token cannot be read.
+        """
         self._settings = settings
         self._cluster = cluster
         self._clock = clock or SystemClock()
@@ -132,6 +141,22 @@ class ServiceDesk:
                 settings, self.table, terms_of(settings, cluster, frozenset(nodes)), scheme=scheme, api=api
             )
         )
+        self.tunnel = None if settings.tunnel != "frp" else self._make_tunnel(data, nodes, engine_socket)
+
+    def _make_tunnel(self, data: Path, nodes: tuple[Address, ...], engine_socket: str) -> Tunnel:
+        frp, domain = self._settings.frp, self._settings.domain(self._cluster)
+        folder = data / "service"
+        plan = TunnelPlan(
+            server=FrpServer(frp.server or domain, frp.port, read_token(frp.token_file)),
+            domain=domain,
+            nodes=nodes,
+            folder=folder,
+            local=lambda: (self._settings.host, 0 if self._listener is None else self._listener.port),
+        )
+        starter: FrpcStarter = FrpcBinary(frp.binary)
+        if frp.image:
+            starter = FrpcImage(frp.image, engine_socket, name=f"gpunode-frpc-{container_suffix(data)}")
+        return Tunnel(plan, self.table, starter, self._clock)
 
     async def open_listener(self) -> None:
         """Take the port. Raises ServiceError."""
@@ -142,8 +167,11 @@ class ServiceDesk:
         """Serve until cancelled."""
         if self._listener is None:
             await asyncio.get_running_loop().create_future()
-        else:
-            await self._listener.run()
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listener.run())
+            if self.tunnel is not None:
+                group.create_task(self.tunnel.run())
 
     @property
     def base(self) -> str:

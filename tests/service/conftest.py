@@ -1,0 +1,4 @@
+from tests.e2e.fixtures import busybox_image, docker_client, docker_engine, node_address
+from tests.service.frp import frp_folder
+
+__all__ = ["busybox_image", "docker_client", "docker_engine", "frp_folder", "node_address"]
