@@ -22,7 +22,7 @@ Tell = Callable[[str, str, str], Awaitable[None]]
 """Keeps one line of what happened: text, lane, level. May raise a GpunodeError."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Watched:
     """One subject, and how it is looked at. Seconds."""
 
