@@ -5,7 +5,7 @@ Records like those of `records.py`, and kept in the journal within a Plan; so no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -45,6 +45,10 @@ class Service:
     private: bool = False
     """Its id is random and told to the job's owner only."""
     health_checks: tuple[HealthCheck, ...] = ()
+    deployment: str = ""
+    """Id that the operation shares with others of the same deployment, here and on other hosts; empty: none."""
+    group_key: str = field(default="", repr=False)
+    """What those who share it prove to each other; empty without a deployment."""
 
 
 class ResourceKind(StrEnum):

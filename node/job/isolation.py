@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from node.job.policy import image_matches
+from node.errors import JobRefused
+from node.job.policy import image_matches, is_open
 from node.records import Address, ContainerSpec, Plan
 from node.settings_isolation import IsolationRule
 
 
 def keep(plan: Plan, poster: Address, rules: Sequence[IsolationRule]) -> Plan:
-    """The plan with profile, runtime and egress as the first rule that fits says; per operation: each has its image."""
+    """The plan with profile, runtime and egress as the first rule that fits says; per operation: each has its image.
+
+    Raises JobRefused where a rule is about images and an operation's image is not known yet.
+    """
     return replace(
         plan,
         operations=tuple(
@@ -27,6 +31,11 @@ def _kept(spec: ContainerSpec, poster: Address, rules: Sequence[IsolationRule]) 
     for rule in rules:
         if rule.posters and poster not in rule.posters:
             continue
+        if rule.images and is_open(spec.image):
+            raise JobRefused(
+                f"the image {spec.image} is known only while the job runs, and this host has rules about images",
+                hint="policy.isolation cannot be applied to it.",
+            )
         if rule.images and not image_matches(spec.image, rule.images):
             continue
         return replace(

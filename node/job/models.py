@@ -1,13 +1,14 @@
-"""The job definition as models: what `@nosana/types` 2.1.6 accepts, no more and no less.
+"""The job definition as models: what `@nosana/types` 2.1.6 accepts, and the fields that newer versions added.
 
 Texts given to `expects` are the network's names of its types. Field order is the order of its messages.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import ConfigDict, Field, PrivateAttr, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
 
 from node.job.ports import ExposeOrNone
 from node.job.remote import ResourcesOrNone
@@ -172,6 +173,8 @@ class Execution(Closed):
     group: TextOrNone = optional()
     depends_on: Texts = ()
     stop_if_dependent_stops: FlagOrNone = optional()
+    timeout: NumberOrNone = optional()
+    """Seconds of run time; newer than the rest."""
 
 
 class ExecutionAlone(Closed):
@@ -180,6 +183,7 @@ class ExecutionAlone(Closed):
     group: TextOrNone = optional()
     depends_on: Annotated[None, expects("undefined", lambda _: False)] = optional()
     stop_if_dependent_stops: Annotated[None, expects("undefined", lambda _: False)] = optional()
+    timeout: NumberOrNone = optional()
 
 
 def _execution(value: object, handler: ValidatorFunctionWrapHandler) -> object:
@@ -193,7 +197,8 @@ def _execution(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     names = value.get("depends_on")
     if isinstance(names, list) and all(is_text(name) for name in names):
         return Execution.model_validate(value)
-    return Execution.model_construct(group=ExecutionAlone.model_validate(value).group)
+    alone = ExecutionAlone.model_validate(value)
+    return Execution.model_construct(group=alone.group, timeout=alone.timeout)
 
 
 def _operation_id(value: object, handler: ValidatorFunctionWrapHandler) -> object:
@@ -313,3 +318,10 @@ class Definition(Closed):
     meta: Annotated[Meta | None, expects("(Meta | undefined)", is_map)] = optional()
     global_: Annotated[Global | None, expects("(Global | undefined)", is_map)] = optional("global")
     ops: Annotated[tuple[Operation, ...], WrapValidator(_operations)] = required()
+
+    _source: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """The document itself, as parsed."""
+        return self._source

@@ -1,19 +1,25 @@
-"""From a definition to what will run: container names, commands, environment, devices.
+"""From a definition to what will run: containers, volumes, services, resources, and their order.
 
-Single container operations with all their arguments. What needs more (several operations, services, volumes,
-remote resources, registry logins, confidential travel) is refused with a reason.
+Literals that the job itself answers are filled in. An operation with others keeps them and names them as pending;
+`completion.complete_operation` fills them in when it starts. No credential of the definition gets into a plan.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from pydantic import ValidationError
-
-from node.errors import JobRefused
-from node.job.literals import GlobalValues, interpolate, without_empty
-from node.job.models import ContainerRun, Definition, Global, Operation
+from node.errors import JobRefused, LiteralUnresolved
+from node.job.arguments import Unfit, seconds
+from node.job.completion import BROKEN, arguments_of, completed
+from node.job.first_store import first_store
+from node.job.literals import unresolved
+from node.job.models import ContainerCreateVolume, ContainerRun, Definition, Operation
+from node.job.order import Step, check_order, running_groups
+from node.job.outfit import Defaults, defaults_of, left_out, volume_name
+from node.job.store import Store
+from node.plan_records import Service
 from node.records import (
     DRIVER_CAPABILITIES,
     Address,
@@ -30,8 +36,8 @@ LABEL_JOB = "gpunode.job"
 LABEL_OPERATION = "gpunode.operation"
 LABEL_NODE = "gpunode.node"
 
-_RESERVED_PREFIXES = ("NVIDIA_", "DOCKER_RESOURCE_")
-"""Variables by which a container could ask the GPU runtime for other devices than it was given."""
+MOST_OPERATIONS = 256
+"""Operations of one job: each has a container, a log and a state of its own."""
 
 
 def network_name(job: Address) -> str:
@@ -59,35 +65,36 @@ def make_plan(
     egress: Egress = Egress.OPEN,
     resolvers: Sequence[str] = (),
     frps_address: str | None = None,
+    version: str = "",
 ) -> Plan:
-    """What will run, in order.
+    """What will run, in the definition's order.
 
-    `project` is the poster's address, `gpu_uuids` are the lane's devices. Raises JobRefused for what this host
-    cannot run, with the reason.
+    `project` is the poster's address, `gpu_uuids` are the lane's devices, `frps_address` is what host names of
+    services end in. Ids of private services are drawn here. Raises JobRefused for what this host cannot run, with the
+    reason, and PlanInvalid for operations that no order suits.
     """
-    defaults = definition.global_ or Global()
-    network = network_name(job)
-    operation = _only_operation(definition)
-    if operation is None:
-        return Plan(job=job, network=network, operations=())
-    values = GlobalValues(job, node, project, frps_address, defaults.variables or {})
-    args = _arguments(operation, values)
-    _refuse_later(operation, args)
-    wants_gpu = bool(args.gpu) or bool(defaults.gpu)
-    if wants_gpu and not gpu_uuids:
-        raise JobRefused("the job needs a GPU and this lane has none", hint="Give the lane a GPU, or another market.")
-    environment, dropped = _environment(defaults.env, args.env, job)
-    spec = ContainerSpec(
-        name=container_name(job, 0),
-        image=args.image,
-        command=_command(args.cmd),
-        entrypoint=_entrypoint(args.entrypoint) or _entrypoint(defaults.entrypoint),
-        env=environment,
-        work_dir=args.work_dir or defaults.work_dir or None,
-        gpu_uuids=tuple(gpu_uuids) if wants_gpu else (),
-        labels=((LABEL_LANE, lane), (LABEL_JOB, job), (LABEL_OPERATION, "0"), (LABEL_NODE, node)),
-        network=network,
-        aliases=(container_name(job, 0), *_aliases(args.aliases)),
+    if len(definition.ops) > MOST_OPERATIONS:
+        raise JobRefused(f"the job has {len(definition.ops)} operations; this host runs at most {MOST_OPERATIONS}")
+    steps = steps_of(definition)
+    check_order(steps)
+    try:
+        defaults = defaults_of(definition.source)
+    except Unfit as error:
+        raise JobRefused(f"the definition's `global`: {error.message}") from None
+    first = first_store(
+        definition.source, job=job, node=node, project=project, domain=frps_address or "", version=version
+    )
+    sketch = ContainerSpec(
+        name="",
+        image="",
+        command=None,
+        entrypoint=None,
+        env=(),
+        work_dir=None,
+        gpu_uuids=tuple(gpu_uuids),
+        labels=((LABEL_LANE, lane), (LABEL_JOB, job), (LABEL_NODE, node)),
+        network=network_name(job),
+        aliases=(),
         limits=limits,
         profile=profile,
         runtime=runtime,
@@ -95,98 +102,95 @@ def make_plan(
         egress=egress,
         resolvers=tuple(resolvers),
     )
-    planned = PlannedOperation(
-        index=0,
-        id=operation.id,
-        group=_group(operation),
-        container=spec,
-        results=tuple(
-            (name, rule if isinstance(rule, str) else {"regex": rule.regex, "logType": list(rule.logType)})
-            for name, rule in (operation.results or {}).items()
-        ),
+    planner = _Planner(definition, job, defaults, first.store, first.services, sketch, running_groups(steps))
+    planned = [planner.planned(index, operation) for index, operation in enumerate(definition.ops)]
+    return Plan(
+        job=job,
+        network=sketch.network,
+        operations=tuple(operation for operation, _ in planned),
+        notes=tuple(dict.fromkeys(note for _, notes in planned for note in notes)),
     )
-    return Plan(job=job, network=network, operations=(planned,), notes=dropped)
 
 
-def _only_operation(definition: Definition) -> Operation | None:
-    """The job's operation; None for a job without any, which is valid and succeeds at once (Nosana node)."""
-    if definition.logistics is not None:
-        raise JobRefused("confidential jobs (logistics) are not run by this node yet")
-    if not definition.ops:
-        return None
-    if len(definition.ops) != 1:
-        raise JobRefused(f"the job has {len(definition.ops)} operations; this node runs jobs of one")
-    return definition.ops[0]
-
-
-def _arguments(operation: Operation, values: GlobalValues) -> ContainerRun:
-    if operation.type != "container/run" or not isinstance(operation.args, ContainerRun):
-        raise JobRefused("operations that make volumes are not run by this node yet")
-    given = operation.args.model_dump(by_alias=True, exclude_unset=True, mode="json")
-    filled = without_empty(interpolate(given, values))
-    try:
-        return ContainerRun.model_validate(filled)
-    except ValidationError:
-        raise JobRefused("the job's arguments are no longer valid once its literals are filled in") from None
-
-
-def _refuse_later(operation: Operation, args: ContainerRun) -> None:
-    execution = operation.execution
-    restarts = args.restart_policy is not None and args.restart_policy != "no"
-    login = args.authentication is not None and args.authentication.docker is not None
-    wanted = {
-        "dependencies between operations": bool(execution and execution.depends_on),
-        "exposed services": args.expose is not None and args.expose != (),
-        "volumes": bool(args.volumes),
-        "remote resources": bool(args.resources),
-        "registry logins": login,
-        "restart policies": restarts,
-    }
-    missing = [name for name, asked in wanted.items() if asked]
-    if missing:
-        raise JobRefused(f"the job asks for {' and '.join(missing)}, which this node does not offer yet")
-
-
-def _group(operation: Operation) -> str:
-    named = operation.execution.group if operation.execution is not None else None
-    return operation.id if named is None else named
-
-
-def _command(cmd: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    if isinstance(cmd, str):
-        return ("/bin/sh", "-c", cmd)
-    return tuple(cmd) if cmd else None
-
-
-def _entrypoint(entrypoint: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    if isinstance(entrypoint, str):
-        return (entrypoint,) if entrypoint else None
-    return tuple(entrypoint) if entrypoint else None
-
-
-def _aliases(aliases: str | Sequence[str] | None) -> tuple[str, ...]:
-    names = aliases.split(",") if isinstance(aliases, str) else aliases or ()
-    return tuple(name.strip() for name in names if name.strip())
-
-
-def _is_reserved(name: str) -> bool:
-    # In any spelling: which of them a runtime listens to is its affair, and no job has a use for the others.
-    return name.strip().upper().startswith(_RESERVED_PREFIXES)
-
-
-def _environment(
-    defaults: Mapping[str, str] | None, own: Mapping[str, str] | None, job: Address
-) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """The variables, and a note for each that was left out."""
-    merged = {**(defaults or {}), **(own or {})}
-    dropped = tuple(
-        f"{name} was left out: a definition cannot choose the devices of its container"
-        for name in merged
-        if _is_reserved(name)
+def steps_of(definition: Definition) -> tuple[Step, ...]:
+    """The operations as places in an order."""
+    return tuple(
+        Step(
+            operation.id,
+            operation.execution.group if operation.execution else None,
+            operation.execution.depends_on if operation.execution else (),
+        )
+        for operation in definition.ops
     )
-    for name, value in merged.items():
-        if not name or "=" in name or "\0" in name or "\0" in value:
-            raise JobRefused(f"the environment variable {name!r} cannot be set: its name or value is malformed")
-    kept = {name: value for name, value in merged.items() if not _is_reserved(name)}
-    kept["NOSANA_ID"] = job
-    return tuple(kept.items()), dropped
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    definition: Definition
+    job: Address
+    defaults: Defaults
+    store: Store
+    services: Mapping[int, tuple[Service, ...]]
+    sketch: ContainerSpec
+    groups: Mapping[str, str]
+
+    def planned(self, index: int, operation: Operation) -> tuple[PlannedOperation, tuple[str, ...]]:
+        """One operation, and notes on what of it was left out."""
+        execution = operation.execution
+        bare = PlannedOperation(
+            index=index,
+            id=operation.id,
+            group=self.groups[operation.id],
+            container=None,
+            results=tuple(
+                (name, rule if isinstance(rule, str) else {"regex": rule.regex, "logType": list(rule.logType)})
+                for name, rule in (operation.results or {}).items()
+            ),
+            depends_on=tuple(dict.fromkeys(execution.depends_on)) if execution else (),
+            stop_with_dependencies=bool(execution and execution.stop_if_dependent_stops),
+            timeout=seconds(execution.timeout) if execution else None,
+        )
+        if operation.type == "container/create-volume":
+            return self._volume(bare, operation), ()
+        return self._run(bare, operation)
+
+    def _volume(self, bare: PlannedOperation, operation: Operation) -> PlannedOperation:
+        if not isinstance(operation.args, ContainerCreateVolume):
+            raise JobRefused(f"the operation {operation.id} is to make a volume and has arguments of a container")
+        args = {"name": operation.args.name}
+        if unresolved(args, self.store):
+            raise JobRefused(f"the operation {operation.id}: a volume's name cannot come from another operation")
+        return replace(bare, volume=volume_name(self.job, operation.args.name))
+
+    def _run(self, bare: PlannedOperation, operation: Operation) -> tuple[PlannedOperation, tuple[str, ...]]:
+        if not isinstance(operation.args, ContainerRun):
+            raise JobRefused(f"the operation {operation.id} is to run a container and has arguments of a volume")
+        args = arguments_of(self.definition.source, bare.index)
+        wants_gpu = self.defaults.gpu or args.get("gpu") is True
+        if wants_gpu and not self.sketch.gpu_uuids:
+            raise JobRefused(
+                "the job needs a GPU and this lane has none", hint="Give the lane a GPU, or another market."
+            )
+        name = container_name(self.job, bare.index)
+        spec = replace(
+            self.sketch,
+            name=name,
+            image=operation.args.image,
+            aliases=(name,),
+            gpu_uuids=self.sketch.gpu_uuids if wants_gpu else (),
+            labels=(*self.sketch.labels[:2], (LABEL_OPERATION, str(bare.index)), *self.sketch.labels[2:]),
+        )
+        pending = unresolved(args, self.store)
+        planned = replace(bare, container=spec, pending=pending, services=self.services[bare.index])
+        notes = left_out({**dict(self.defaults.env), **dict(args.get("env") or {})})
+        if pending:
+            return planned, notes
+        try:
+            return completed(planned, self.definition.source, self.store), notes
+        except LiteralUnresolved:
+            return replace(planned, pending=(BROKEN,)), notes
+        except Unfit as error:
+            raise JobRefused(f"the operation {operation.id}: {error.message}") from None
+
+
+__all__ = ["LABEL_JOB", "LABEL_LANE", "LABEL_NODE", "LABEL_OPERATION", "container_name", "make_plan", "network_name"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from node.errors import JobRefused
+from node.job.literals import literals_in
 from node.records import Job, Plan
 from node.settings import PolicySettings
 
@@ -28,6 +29,7 @@ def admit(plan: Plan, job: Job, policy: PolicySettings) -> None:
             hint="policy.longest sets the longest time.",
         )
     for container in plan.containers:
+        _check_known(container.image, bool(policy.allow_images or policy.deny_images))
         _check_image(container.image, policy)
 
 
@@ -36,6 +38,19 @@ def _check_poster(job: Job, policy: PolicySettings) -> None:
         raise JobRefused(f"the poster {job.project} is denied", hint="policy.deny_posters lists it.")
     if policy.allow_posters and job.project not in policy.allow_posters:
         raise JobRefused(f"the poster {job.project} is not allowed", hint="policy.allow_posters lists who is.")
+
+
+def _check_known(image: str, matters: bool) -> None:
+    if matters and is_open(image):
+        raise JobRefused(
+            f"the image {image} is known only while the job runs, and this host has rules about images",
+            hint="policy.allow_images and policy.deny_images cannot be applied to it.",
+        )
+
+
+def is_open(image: str) -> bool:
+    """Whether outputs of operations decide which image this is."""
+    return any(True for _ in literals_in(image))
 
 
 def _check_image(image: str, policy: PolicySettings) -> None:

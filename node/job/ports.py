@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
 from node.job.rules import (
     Closed,
     Flag,
+    FlagOrNone,
     Number,
     Spread,
     Text,
@@ -41,6 +42,7 @@ class HttpHealthCheck(Closed):
     headers: Annotated[dict[str, Text] | None, expects("(Record<string, string> | undefined)", is_map)] = optional()
     body: Any = None
     continuous: Flag = required()
+    restart_on_failure: FlagOrNone = optional()
 
 
 class WebSocketHealthCheck(Closed):
@@ -49,6 +51,7 @@ class WebSocketHealthCheck(Closed):
     type: Annotated[Literal["websocket"], expects('"websocket"', one_of("websocket"))] = required()
     expected_response: Text = required()
     continuous: Flag = required()
+    restart_on_failure: FlagOrNone = optional()
 
 
 def _health_check(value: object, handler: ValidatorFunctionWrapHandler) -> object:

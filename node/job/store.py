@@ -49,6 +49,10 @@ class Store:
         """An operation's ports have these host names (no scheme)."""
         return self._with(operation, "endpoint", dict(endpoints))
 
+    def with_deployment(self, operation: str, host: str) -> Store:
+        """An operation shares this host name with others of its deployment."""
+        return self._with(operation, "deployment_endpoint", host)
+
     def with_results(self, operation: str, results: Mapping[str, Any]) -> Store:
         """An operation's results so far, in the form that the job's result has them."""
         return self._with(operation, "results", dict(results))

@@ -8,9 +8,10 @@ from node.container.profile import create_request
 from node.container.reference import is_reference, split_reference
 from node.errors import DefinitionInvalid
 from node.job.definition import parse_definition, violation_json
-from node.job.literals import GlobalValues, interpolate
+from node.job.markers import interpolate
 from node.job.pattern import BadPattern, Pattern
 from node.job.plan import make_plan
+from node.job.store import Store
 from node.job.text import parse_json
 from node.records import Address, IsolationProfile, Limits
 from tests.fuzz.target import Target
@@ -18,7 +19,7 @@ from tests.fuzz.target import Target
 JOB = Address("7nxXoihx65yRGZiGzWZsFMz8D7qwxFePNKvDBWZnxc41")
 LIMITS = Limits(memory_bytes=1 << 30, pids=100, cpus=1.0, shm_bytes=1 << 20, open_files=100, log_bytes=1000)
 VARIABLES = {"a": "b", "list": '["x", ["y"]]', "self": "%%global.job%%"}
-VALUES = GlobalValues(job=JOB, host=JOB, project=JOB, variables=VARIABLES)
+VALUES = Store(facts={"job": JOB, "host": JOB, "project": JOB, "variables": VARIABLES})
 
 
 def definition(body: bytes) -> None:
