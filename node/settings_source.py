@@ -167,8 +167,11 @@ def _anchor(settings: Settings, folder: Path) -> Settings:
             "control_socket": folder / settings.paths.control_socket.expanduser(),
         }
     )
+    token = settings.service.frp.token_file
+    frp = settings.service.frp.model_copy(update={"token_file": None if token is None else folder / token.expanduser()})
     return settings.model_copy(
         update={
+            "service": settings.service.model_copy(update={"frp": frp}),
             "lanes": lanes,
             "paths": paths,
             "content": settings.content.model_copy(update={"stores": stores}),

@@ -229,6 +229,8 @@ def _watched(job: Address, operation: PlannedOperation, service: Service) -> Wat
         port=port,
         text=service.port,
         private=service.private,
+        deployment=service.deployment,
+        group_key=service.group_key,
         checked=bool(service.health_checks),
     )
     return Watched(entry, service.health_checks)

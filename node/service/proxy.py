@@ -21,8 +21,6 @@ _MOST_INTERIM = 16
 _RESPONSE_HEAD = 64 * 1024
 _KEPT_SECONDS = 2.0
 """That a connection to a service is kept for the client's next request: small servers serve one at a time."""
-_LINGER = 2.0
-"""Seconds that a refused client may go on sending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,8 @@ class ProxyTerms:
     idle: float = 75.0
     """Between two requests."""
     connect: float = 5.0
+    linger: float = 2.0
+    """That a client may go on sending what nobody reads, so that it sees the answer."""
 
 
 class _Refused(Exception):
@@ -178,7 +178,7 @@ class ClientConnection:
         self._client.write(b"\r\n".join(lines) + b"\r\n\r\n" + (b"" if head_only else body))
         await self._client.flushed(self._terms.patience)
         if not goes_on:
-            await self._client.linger(_LINGER)
+            await self._client.linger(self._terms.linger)
         return goes_on
 
     # --- one exchange ---
@@ -258,7 +258,7 @@ class ClientConnection:
         except BaseExceptionGroup as several:
             raise self._what_broke(several) from None
         if not reader.done:
-            await self._client.linger(_LINGER)
+            await self._client.linger(self._terms.linger)
             return False
         return again
 

@@ -58,7 +58,7 @@ async def proxy(*, api: web.Application | None = None, **terms: Any) -> AsyncIte
     table = ServiceTable()
     own = {name: terms.pop(name) for name in tuple(terms) if name in ServiceSettings.model_fields}
     settings = ServiceSettings(**{"tunnel": "direct", "port": 0, **own})
-    wanted = replace(terms_of(settings, "localnet", frozenset({"NodeAddress"})), **terms)
+    wanted = replace(terms_of(settings, "localnet", frozenset({"NodeAddress"})), **{"linger": 0.2, **terms})
     listener = ServiceListener(settings, table, wanted, scheme="http", api=api)
     await listener.open()
     async with asyncio.TaskGroup() as group:

@@ -273,3 +273,66 @@ async def test_the_rest_goes_to_the_api_on_the_same_port() -> None:
         got = await place.send(get("/1", host="127.0.0.1") + get("/2", host=NAME + ".localhost"))
         assert b"api /1" in got
         assert b"HTTP/1.1 421" in got
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        get("/", "Content-Length: 4", "Transfer-Encoding: chunked", method="POST")
+        + b"0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n",
+        get("/", "Transfer-Encoding: chunked", method="POST") + b"0\r\n\nGET /smuggled HTTP/1.1\r\nX: 1\r\n\r\n",
+        get("/", "Transfer-Encoding: chunked", method="POST") + b"1\r\nZZGET /smuggled HTTP/1.1\r\n\r\n0\r\n\r\n",
+        get("/", "Transfer-Encoding : chunked", method="POST") + b"0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n",
+        get("/", "Content_Length: 40", method="POST") + b"GET /smuggled HTTP/1.1\r\n\r\n",
+        get("/", "X: y\rContent-Length: 40", method="POST") + b"GET /smuggled HTTP/1.1\r\n\r\n",
+        get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AA", "Content-Length: x"),
+        get("http://10.9.8.7:2375/smuggled"),
+        get("/", host="10.9.8.7:2375").replace(b"GET /", b"CONNECT 10.9.8.7:2375"),
+    ],
+)
+async def test_nothing_is_smuggled_to_a_service(raw: bytes) -> None:
+    came = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(65536):
+            came.extend(piece)
+
+    async with upstream(listen) as port, proxy() as place:
+        serve(place, port)
+        got = await place.send(raw, seconds=3)
+        assert got.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501")), got
+        assert got.count(b"HTTP/1.1 ") == 1
+        assert b"smuggled" not in came
+
+
+async def test_what_follows_a_request_is_a_request_of_its_own() -> None:
+    """Also when it stands in the same packet: it is routed anew, by its own Host."""
+    seen: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await read_head(reader)
+            seen.append(head)
+            body = await reader.readexactly(3) if head.startswith(b"POST") else b""
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + (body or b"non"))
+
+    async with upstream(answer) as port, proxy() as place:
+        serve(place, port)
+        raw = get("/1", "Content-Length: 3", method="POST") + b"abc" + get("/2") + get("/3", host="else.localhost")
+        got = await place.send(raw + get("/4", "Connection: close"))
+        assert [head.split()[1] for head in seen] == [b"/1", b"/2", b"/4"]
+        assert got.count(b"HTTP/1.1 200 OK") == 3
+        assert got.count(b"HTTP/1.1 404 Not Found") == 1
+
+
+async def test_a_service_that_switches_protocols_unasked_is_cut() -> None:
+    async def switch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nHTTP/1.1 200"
+        )
+        await asyncio.sleep(1)
+
+    async with upstream(switch) as port, proxy() as place:
+        serve(place, port)
+        assert (await place.send(get("/", "Connection: close"))).startswith(b"HTTP/1.1 502")
