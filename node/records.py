@@ -343,6 +343,8 @@ class PulledImage:
     """Unix seconds at which a job last asked for it."""
     before: frozenset[str] = frozenset()
     """While the pull is under way: ids of the images that the host had before it."""
+    private: bool = False
+    """Pulled with a job's own login: only the registry says who else may have it, and it goes with its operation."""
 
 
 class OperationStatus(StrEnum):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from node.container.cache import ImageCache
+from node.container.cache import ImageCache, Registries
 from node.container.disk import EngineDisk
 from node.container.engine import Engine
 from node.container.space import ImageSizes, SpaceLedger, SpaceTerms
@@ -48,10 +48,17 @@ class OpenWork:
 
 
 def image_cache(
-    engine: Engine, disk: EngineDisk, journal: Journal, work: OpenWork, limits: LimitSettings, clock: Clock
+    engine: Engine,
+    disk: EngineDisk,
+    journal: Journal,
+    work: OpenWork,
+    limits: LimitSettings,
+    clock: Clock,
+    registries: Registries,
 ) -> ImageCache:
     """The images pulled for jobs, within the budget of the settings."""
-    return ImageCache(engine, journal.images, work.images, disk, budget=limits.image_cache_bytes, clock=clock)
+    budget = limits.image_cache_bytes
+    return ImageCache(engine, journal.images, work.images, disk, budget=budget, clock=clock, registries=registries)
 
 
 def space_ledger(

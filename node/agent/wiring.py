@@ -48,7 +48,7 @@ from node.chain.upkeep import nobody_told
 from node.chain.wallet import Signer, Wallet
 from node.container.cache import ImageCache
 from node.container.disk import EngineDisk
-from node.container.disk_guard import DiskTerms
+from node.container.disk_watch import DiskTerms
 from node.container.docker import DockerEngine
 from node.container.egress.fitting import network_guard
 from node.container.egress.guard import Guard
@@ -204,12 +204,12 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     facts = await measure_host(paths.data)
     work = OpenWork(journal, [lane.name for lane in settings.lanes])
     disk = EngineDisk(engine, paths.data)
-    cache = image_cache(engine, disk, journal, work, settings.limits, clock)
     exempt = exempt_registries(settings.policy.private_registries)
     if cluster.name == "localnet":
         exempt = either(exempt, local_registries)
     manifests = Manifests(exempt=exempt)
     stack.push_async_callback(manifests.aclose)
+    cache = image_cache(engine, disk, journal, work, settings.limits, clock, manifests)
     runner = OperationRunner(
         engine,
         paths.data,

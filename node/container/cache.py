@@ -16,7 +16,7 @@ from node.container.disk import EngineDisk
 from node.container.engine import Engine, ImageInfo
 from node.container.images import PULL_RETRY, pull_patiently
 from node.container.reference import familiar, is_named, split_reference
-from node.errors import EngineRejected
+from node.errors import EngineRejected, ImagePullFailed
 from node.logins import DockerLogin
 from node.records import PulledImage
 from node.retry import Clock, Retry, SystemClock
@@ -37,8 +37,8 @@ class ImageBook(Protocol):
         """Every image, the one that was not asked for the longest first."""
         ...
 
-    async def begin(self, reference: str, before: Iterable[str]) -> None:
-        """A pull is about to begin; the ids of what the host has."""
+    async def begin(self, reference: str, before: Iterable[str], *, private: bool = False) -> None:
+        """A pull is about to begin, with a job's login if `private`; the ids of what the host has."""
         ...
 
     async def pulled(self, reference: str, id_: str, size: int) -> None:
@@ -51,6 +51,14 @@ class ImageBook(Protocol):
 
     async def forget(self, reference: str) -> None:
         """The image is gone, or not ours."""
+        ...
+
+
+class Registries(Protocol):
+    """Knows who may have an image."""
+
+    async def may_pull(self, reference: str, login: DockerLogin | None) -> bool | None:
+        """Whether the registry gives the image to who logs in so (None: to anybody); None: it does not tell."""
         ...
 
 
@@ -67,8 +75,10 @@ class ImageCache:
         budget: int | None = None,
         retry: Retry = PULL_RETRY,
         clock: Clock | None = None,
+        registries: Registries | None = None,
     ) -> None:
-        """`budget`: bytes; None: half of the engine's disk, at most 100 GiB."""
+        """`budget`: bytes; None: half of the engine's disk, at most 100 GiB. `registries` say who may have an image
+        that is here already and is not everybody's; without them nobody may."""
         self._engine = engine
         self._book = book
         self._wanted = wanted
@@ -76,40 +86,59 @@ class ImageCache:
         self._budget = budget
         self._retry = retry
         self._clock = clock or SystemClock()
+        self._registries = registries
         self._pulls: dict[str, asyncio.Lock] = {}
         # Looking at an image and removing one exclude each other: what a job has been told to be there stays.
         self._hands = asyncio.Lock()
 
     async def present(self, reference: str) -> ImageInfo | None:
-        """The image, if the host has it; the caller's job is open, so it stays until that is over."""
+        """The image, if the host has it and any job may; the caller's job is open, so it stays until that is over."""
         async with self._hands:
             image = await self._engine.image(reference)
-            for row in await self._book.all():
-                if image is not None and row.id == image.id:
+            rows = await self._book.all()
+            if image is None or is_private(image, rows):
+                return None
+            for row in rows:
+                if row.id == image.id:
                     await self._book.used(row.reference)
             return image
-
-    async def release(self, reference: str) -> None:
-        """TODO"""
 
     async def pull(
         self, reference: str, on_progress: Callable[[str], None], login: DockerLogin | None = None
     ) -> ImageInfo:
-        """The image from its registry, once for all lanes that want it now. Errors as in `pull_patiently`."""
+        """The image from its registry, once for all lanes that want it now. Errors as in `pull_patiently`.
+
+        With a login the registry is asked in any case, and what comes is that login's alone.
+        """
         async with self._pulls.setdefault(reference, asyncio.Lock()):
-            image = await self.present(reference)
+            image = await self.present(reference) if login is None else None
             if image is not None:
                 return image
+            if await self._engine.image(reference) is not None:
+                # An engine that has all of an image may not ask the registry once more.
+                await self._check_right(reference, login)
             try:
                 await self.tidy()
             except (EngineRejected, OSError) as error:
                 log.warning("images are not tidied before a pull: %s", error)  # no reason to fail the job
-            ours = {row.id for row in await self._book.all()}
-            before = {image.id for image in await self._engine.local_images()} - ours
-            await self._book.begin(reference, before)
+            rows = await self._book.all()
+            before = {image.id for image in await self._engine.local_images()} - {row.id for row in rows}
+            public = {row.id: row for row in rows if row.id and not row.private}
+            await self._book.begin(reference, before, private=login is not None)
             image = await pull_patiently(self._engine, reference, on_progress, self._retry, self._clock, login)
+            known = public.get(image.id)
+            if known is not None and known.reference == reference:
+                await self._book.begin(reference, before)  # it came without a login before: it is everybody's
             await self._book_in(reference, image, before)
             return image
+
+    async def release(self, reference: str) -> None:
+        """An operation that pulled the image with a login is over: it goes, unless another container has it. Raises
+        EngineUnavailable or EngineRejected."""
+        async with self._hands:
+            if reference not in self._busy():
+                await self._settle_pull(reference)
+                await self._remove_private(frozenset(), reference)
 
     async def tidy(self) -> tuple[str, ...]:
         """Finish what cut-off pulls left, and bring the cache within its budget; the names of what was removed.
@@ -119,12 +148,13 @@ class ImageCache:
         async with self._hands:
             self._pulls = {reference: lock for reference, lock in self._pulls.items() if lock.locked()}
             await self._settle_pulls()
+            gone = await self._remove_private(await self._wanted())
             budget = self._budget
             if budget is None:
                 budget = min(LARGEST, (await self._disk.usage()).total // 2)
             held = await self._held()
             over = sum(group[0].size_bytes for group in held.values()) - budget
-            return await self._remove(held, over, frozenset())
+            return (*gone, *await self._remove(held, over, frozenset()))
 
     async def make_room(self, size: int, keep: frozenset[str]) -> tuple[str, ...]:
         """Remove unused images until about `size` bytes are free that were not, or none is left; never one named in
@@ -179,15 +209,66 @@ class ImageCache:
             log.info("removed image %s (%s), which no job wanted", image.id[:19], ", ".join(image.tags) or "no tag")
         return all(removed)
 
+    async def _remove_private(self, wanted: frozenset[str], only: str | None = None) -> tuple[str, ...]:
+        """Remove what logins brought and no container has; of `wanted` nothing."""
+        rows = [row for row in await self._book.all() if row.private and row.id and only in (None, row.reference)]
+        rows = [row for row in rows if row.reference not in self._busy() and not is_named(row.reference, wanted)]
+        if not rows:
+            return ()
+        in_use = await self._engine.images_in_use()
+        local = {image.id: image for image in await self._engine.local_images()}
+        gone = []
+        for row in rows:
+            image = local.get(row.id)
+            if image is not None and (row.id in in_use or any(is_named(row.reference, (name,)) for name in in_use)):
+                continue
+            if image is None or await self._remove_name(image, row.reference):
+                await self._book.forget(row.reference)
+                gone.append(row.reference)
+        return tuple(gone)
+
+    async def _remove_name(self, image: ImageInfo, reference: str) -> bool:
+        """Take our name from an image; without another one it goes."""
+        if all(is_named(tag, (reference,)) for tag in image.tags):
+            return await self._remove_one(image)
+        return not is_named(reference, image.tags) or await self._engine.remove_image(reference)
+
     async def _settle_pulls(self) -> None:
         for row in await self._book.all():
-            if row.id or row.reference in self._busy():
-                continue
-            image = await self._engine.image(row.reference)
-            if image is None:
-                await self._book.forget(row.reference)
-            else:
-                await self._book_in(row.reference, image, row.before)
+            if row.reference not in self._busy():
+                await self._settle_pull(row.reference)
+
+    async def _settle_pull(self, reference: str) -> None:
+        """Find out what a pull that was cut off has left."""
+        row = next((row for row in await self._book.all() if row.reference == reference and not row.id), None)
+        if row is None:
+            return
+        image = await self._engine.image(reference)
+        if image is None:
+            await self._book.forget(reference)
+        else:
+            await self._book_in(reference, image, row.before)
+
+    async def _check_right(self, reference: str, login: DockerLogin | None) -> None:
+        """Raises ImagePullFailed where the registry does not give the image to who asks."""
+
+        async def once() -> bool:
+            answer = None if self._registries is None else await self._registries.may_pull(reference, login)
+            if answer is None:
+                raise _NotTold
+            return answer
+
+        try:
+            if await self._retry.call(once, on=(_NotTold,), clock=self._clock):
+                return
+            reason, status = "the registry does not give it to this job", 401
+        except _NotTold:
+            reason, status = "its registry does not tell whether this job may have it", None
+        raise ImagePullFailed(
+            f"image {reference} cannot be pulled: {reason}",
+            status=status,
+            hint="check the login that the job gives, or make the image public",
+        )
 
     async def _book_in(self, reference: str, image: ImageInfo, before: Iterable[str]) -> None:
         if image.id in before:
@@ -197,6 +278,21 @@ class ImageCache:
 
     def _busy(self) -> frozenset[str]:
         return frozenset(reference for reference, lock in self._pulls.items() if lock.locked())
+
+
+class _NotTold(Exception):
+    """A registry did not tell."""
+
+
+def is_private(image: ImageInfo, rows: Iterable[PulledImage]) -> bool:
+    """Whether a login brought this image, or may just be bringing it."""
+    for row in rows:
+        if row.private and row.id == image.id:
+            return True
+        pulled = row.private and not row.id and image.id not in row.before
+        if pulled and is_named(row.reference, (*image.tags, *image.repo_digests)):
+            return True
+    return False
 
 
 def _handles(image: ImageInfo) -> tuple[str, ...]:

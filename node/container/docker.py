@@ -255,10 +255,10 @@ class DockerEngine:
             if error.status != 404:
                 raise
 
-    async def written(self, *containers: str) -> int:
-        """Bytes that they have written to their layers and their volumes, as the engine finds them by walking through;
-        each volume once. Folders of the host are not among them."""
-        total, names = 0, set[object]()
+    async def written(self, containers: Sequence[str], volumes: Sequence[str] = ()) -> int:
+        """Bytes in the layers of these containers, their volumes and these, as the engine finds them by walking
+        through; each volume once. Folders of the host are not among them."""
+        total, names = 0, set[object](volumes)
         for container in containers:
             seen = await self._transport.get(f"{self._prefix}/containers/{container}/json", {"size": "1"})
             total += int(seen.get("SizeRw") or 0)

@@ -256,9 +256,9 @@ class Engine(Protocol):
         """A container by id or name, or None."""
         ...
 
-    async def written(self, *containers: str) -> int:
-        """Bytes that they have written to their layers and their volumes, each volume once, measured by the engine:
-        slow where there is much."""
+    async def written(self, containers: Sequence[str], volumes: Sequence[str] = ()) -> int:
+        """Bytes in the layers of these containers, their volumes and these, each once, measured by the engine: slow
+        where there is much."""
         ...
 
     async def stats(self, container: str) -> ContainerStats | None:

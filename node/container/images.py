@@ -40,11 +40,12 @@ class PlainImages:
         self._engine = engine
         self._retry = retry
         self._clock = clock
-        self._borrowed: set[str] = set()
+        self._borrowed: dict[str, str] = {}
 
     async def present(self, reference: str) -> ImageInfo | None:
-        """The image, if the host has it."""
-        return await self._engine.image(reference)
+        """The image, if the host has it and no login brought it."""
+        image = await self._engine.image(reference)
+        return None if image is not None and image.id in self._borrowed.values() else image
 
     async def pull(
         self, reference: str, on_progress: Callable[[str], None], login: DockerLogin | None = None
@@ -53,13 +54,13 @@ class PlainImages:
         is_new = await self._engine.image(reference) is None
         image = await pull_patiently(self._engine, reference, on_progress, self._retry, self._clock, login)
         if login is not None and is_new:
-            self._borrowed.add(reference)
+            self._borrowed[reference] = image.id
         return image
 
     async def release(self, reference: str) -> None:
         """Remove an image that a login brought here."""
         if reference in self._borrowed and await self._engine.remove_image(reference):
-            self._borrowed.discard(reference)
+            del self._borrowed[reference]
 
 
 async def pull_patiently(

@@ -2,8 +2,8 @@
 
 Engines do not tell: their own look at a registry gives the size of the manifest, not of the layers. So the manifest is
 read here, as the engine is about to read it: from the registry in the image's name, with an anonymous token where the
-registry wants one (OCI distribution specification; token flow of the Docker registry). A registry that needs a login,
-is away or answers anything odd has not told.
+registry wants one, or with a job's own login (OCI distribution specification; token flow of the Docker registry). A
+registry that does not accept that, is away or answers anything odd has not told.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import httpx
 from node.bounded_body import ACCEPTED, read_body
 from node.bounded_json import read_json
 from node.container.reference import is_reference, split_reference
+from node.container.registry_auth import basic
+from node.logins import DockerLogin
 from node.loopback import is_loopback
 from node.public_network import Exempt, PublicTransport, nothing_exempt
 
@@ -47,28 +49,33 @@ class Manifests:
             timeout=PATIENCE, transport=PublicTransport(exempt=exempt), follow_redirects=False, trust_env=False
         )
 
-    async def compressed_bytes(self, reference: str) -> int | None:
+    async def may_pull(self, reference: str, login: DockerLogin | None) -> bool | None:
+        """Whether the registry gives the image to who logs in so (None: to anybody); None: it does not tell."""
+        if not is_reference(reference):
+            return None
+        base, repository, version = place_of(reference)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await _Source(self._client, base, repository, login).manifest(version)
+                return True
+        except _Answered as error:
+            return False if error.status in (400, 401, 403, 404) else None
+        except _TROUBLE:
+            return None
+
+    async def compressed_bytes(self, reference: str, login: DockerLogin | None = None) -> int | None:
         """Bytes of the image's layers as they travel, for this host's kind of processor; None: not told."""
         if not is_reference(reference):
             return None
         base, repository, version = place_of(reference)
         try:
             async with asyncio.timeout(PATIENCE):
-                source = _Source(self._client, base, repository)
+                source = _Source(self._client, base, repository, login)
                 manifest = await source.manifest(version)
                 if isinstance(manifest.get("manifests"), list):
                     manifest = await source.manifest(_for_this_host(manifest["manifests"]))
                 return _sum(manifest)
-        except (
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            httpx.StreamError,
-            TimeoutError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-        ):
+        except _TROUBLE:
             return None
 
     async def aclose(self) -> None:
@@ -76,44 +83,72 @@ class Manifests:
         await self._client.aclose()
 
 
+class _Answered(ValueError):
+    """A registry answered, but not with what was asked for."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+
+_TROUBLE = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    TimeoutError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
+
 class _Source:
     """One repository of one registry."""
 
-    def __init__(self, client: httpx.AsyncClient, base: str, repository: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, base: str, repository: str, login: DockerLogin | None) -> None:
         self._client = client
         self._base = base
         self._repository = repository
-        self._token = ""
+        self._login = login
+        self._authorization = ""
 
     async def manifest(self, version: str) -> dict[str, Any]:
         url = f"{self._base}/v2/{self._repository}/manifests/{version}"
-        status, headers, body = await self._get(url, {})
-        if status == 401 and not self._token:
-            self._token = await self._anonymous_token(headers.get("www-authenticate", ""))
-            status, _, body = await self._get(url, {})
+        status, headers, body = await self._get(url, {}, self._authorization)
+        if status == 401 and not self._authorization:
+            self._authorization = await self._answer_to(headers.get("www-authenticate", ""))
+            status, _, body = await self._get(url, {}, self._authorization)
         if status != 200:
-            raise ValueError(f"status {status}")
+            raise _Answered(status)
         return _object(body)
 
-    async def _anonymous_token(self, challenge: str) -> str:
+    async def _answer_to(self, challenge: str) -> str:
+        """The Authorization that this challenge wants. A login travels as the engine would send it: to the registry in
+        the image's name and to where that sends for tokens, and never in clear but within this machine."""
+        scheme = challenge.lower().partition(" ")[0]
+        if scheme == "basic" and self._login is not None and self._is_private(self._base):
+            return basic(self._login)
         told = dict(_PARAMETER.findall(challenge))
-        realm = told.pop("realm")
+        realm = told.pop("realm", "")
         # Plain text only where the registry itself is this machine's: an answer from elsewhere must not lead into it.
-        if not challenge.lower().startswith("bearer ") or not (
-            realm.startswith("https://") or (is_loopback(self._base) and is_loopback(realm))
-        ):
-            raise ValueError("no challenge that an anonymous caller can meet")
+        if scheme != "bearer" or not self._is_private(realm):
+            raise _Answered(401)
         told["scope"] = f"repository:{self._repository}:pull"
-        status, _, body = await self._get(realm, {key: told[key] for key in ("service", "scope") if key in told})
+        query = {key: told[key] for key in ("service", "scope") if key in told}
+        status, _, body = await self._get(realm, query, basic(self._login) if self._login is not None else "")
         if status != 200:
-            raise ValueError(f"status {status}")
+            raise _Answered(status)
         answer = _object(body)
-        return str(answer.get("token") or answer["access_token"])
+        return f"Bearer {answer.get('token') or answer['access_token']}"
 
-    async def _get(self, url: str, query: Mapping[str, str]) -> tuple[int, httpx.Headers, bytes]:
+    def _is_private(self, url: str) -> bool:
+        return url.startswith("https://") or (is_loopback(self._base) and is_loopback(url))
+
+    async def _get(self, url: str, query: Mapping[str, str], authorization: str) -> tuple[int, httpx.Headers, bytes]:
         headers = {"Accept": _ACCEPT, "Accept-Encoding": ACCEPTED}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+        if authorization:
+            headers["Authorization"] = authorization
         async with self._client.stream("GET", url, params=dict(query), headers=headers) as response:
             return response.status_code, response.headers, await read_body(response, _LIMIT)
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from node.container.clearance import clear_job
 from node.container.controls import OperationControls
 from node.container.course import Course, OnChange, OnLog, OnProgress, OnStarted
-from node.container.disk_guard import DiskGuard, DiskTerms
+from node.container.disk_guard import DiskGuard
+from node.container.disk_watch import DiskTerms
 from node.container.egress.networks import JobNetworks
 from node.container.engine import Engine
 from node.container.images import PULL_RETRY, Images, PlainImages
@@ -56,7 +57,7 @@ class OperationRunner:
         self.clock = clock or SystemClock()
         self.networks = networks or JobNetworks(engine)
         self.images = images or PlainImages(engine, pull_retry, self.clock)
-        self.guard = DiskGuard(engine, self.clock, disk or DiskTerms())
+        self.guard = DiskGuard(engine, self.clock, disk or DiskTerms(), data / "logs")
 
     async def run_operation(
         self,

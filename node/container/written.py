@@ -1,4 +1,4 @@
-"""How much of the host's disk a container has written: its folders walked, and the files it has deleted but keeps open.
+"""How much of the host's disk a job has written: its folders walked, and the files it has deleted but keeps open.
 
 The folders belong to a stranger who may change them while they are walked. So nothing is opened by a path of more than
 one step, no link is followed, and files, depth and time are bounded; what is counted may be out of date, never outside.
@@ -44,20 +44,20 @@ class NotVisible(Exception):
 
 def written(
     places: Sequence[str],
-    pid: int,
+    pids: Sequence[int],
     *,
     most_inodes: int | None,
     seconds: float,
     given_up: Callable[[], bool] = lambda: False,
     proc: Path = _PROC,
 ) -> Written:
-    """Measure these folders and files, and the deleted files held open by the container of process `pid` (0: it does
+    """Measure these folders and files, and the deleted files held open by the containers of these processes (0: it does
     not run). Ends early, with `whole` False, beyond `most_inodes`, after `seconds`, or when `given_up` says so. Blocks.
 
     Raises NotVisible where the first of the places (the container's own layer) cannot be read by this user.
     """
     walk = _Walk(most_inodes, time.monotonic() + seconds, given_up)
-    for number, place in enumerate(places):
+    for number, place in enumerate(dict.fromkeys(places)):  # several containers share volumes
         try:
             walk.place(place)
         except FileNotFoundError:
@@ -69,7 +69,7 @@ def written(
         except _Enough:
             break
     else:
-        if pid:
+        for pid in filter(None, pids):
             walk.deleted(pid, proc)
     return Written(walk.bytes, walk.inodes, walk.whole, walk.too_deep)
 

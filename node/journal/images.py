@@ -25,19 +25,22 @@ class ImageRows:
         """Every image, the one that was not asked for the longest first."""
 
         def work(db: sqlite3.Connection) -> tuple[PulledImage, ...]:
-            found = db.execute("SELECT reference, id, bytes, used, before FROM images ORDER BY used, reference")
+            found = db.execute(
+                "SELECT reference, id, bytes, used, before, private FROM images ORDER BY used, reference"
+            )
             return tuple(
-                PulledImage(reference, id_, size, used, frozenset(map(str, read_json(before, limit=_LIMIT, depth=1))))
-                for reference, id_, size, used, before in found
+                PulledImage(reference, id_, size, used, _names(before), bool(private))
+                for reference, id_, size, used, before, private in found
             )
 
         return await self._database.read(work)
 
-    async def begin(self, reference: str, before: Iterable[str]) -> None:
+    async def begin(self, reference: str, before: Iterable[str], *, private: bool = False) -> None:
         """Store that a pull is about to begin, and the ids of the images that are there."""
-        values = (reference, self._now(), json.dumps(sorted(before)))
+        values = (reference, self._now(), json.dumps(sorted(before)), int(private))
         await self._write(
-            "INSERT OR REPLACE INTO images (reference, id, bytes, used, before) VALUES (?, '', 0, ?, ?)", values
+            "INSERT OR REPLACE INTO images (reference, id, bytes, used, before, private) VALUES (?, '', 0, ?, ?, ?)",
+            values,
         )
 
     async def pulled(self, reference: str, id_: str, size: int) -> None:
@@ -55,3 +58,7 @@ class ImageRows:
 
     async def _write(self, query: str, values: tuple[object, ...]) -> None:
         await self._database.write(Mark.JOURNAL_IMAGE, lambda db: db.execute(query, values))
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(map(str, read_json(text, limit=_LIMIT, depth=1)))

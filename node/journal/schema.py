@@ -177,7 +177,12 @@ CREATE TABLE gpu_states (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS, _GPU_STATES)
+_PRIVATE_IMAGES = """
+-- 1: pulled with a job's login, so that no other job is given it unasked.
+ALTER TABLE images ADD COLUMN private INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS, _GPU_STATES, _PRIVATE_IMAGES)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -181,7 +181,7 @@ class FakeEngine:
         box = self.containers.get(container)
         return None if box is None else _view(box)
 
-    async def written(self, *containers: str) -> int:
+    async def written(self, containers: Sequence[str], volumes: Sequence[str] = ()) -> int:
         self._enter("written")
         return self.written_bytes
 

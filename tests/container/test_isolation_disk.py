@@ -15,7 +15,8 @@ import docker
 import pytest
 
 from node.container.cgroup import processes
-from node.container.disk_guard import DiskGuard, DiskTerms
+from node.container.disk_guard import DiskGuard
+from node.container.disk_watch import DiskTerms
 from node.container.docker import DockerEngine
 from node.container.runner import OperationRunner
 from node.container.stop import StopSignal
@@ -32,7 +33,7 @@ MIB = 1024**2
 
 
 def count(*places: Path, most_inodes: int | None = None, seconds: float = 10.0) -> tuple[int, int]:
-    found = written([str(place) for place in places], 0, most_inodes=most_inodes, seconds=seconds)
+    found = written([str(place) for place in places], (), most_inodes=most_inodes, seconds=seconds)
     assert found.whole
     return found.bytes, found.inodes
 
@@ -56,10 +57,10 @@ def test_what_the_disk_holds_is_counted(tmp_path: Path) -> None:
 def test_a_walk_ends(tmp_path: Path) -> None:
     for number in range(3000):
         (tmp_path / str(number)).touch()
-    early = written([str(tmp_path)], 0, most_inodes=100, seconds=10)
+    early = written([str(tmp_path)], (), most_inodes=100, seconds=10)
     assert not early.whole
     assert 100 < early.inodes < 200
-    late = written([str(tmp_path)], 0, most_inodes=None, seconds=0)
+    late = written([str(tmp_path)], (), most_inodes=None, seconds=0)
     assert not late.whole
 
 
@@ -72,7 +73,7 @@ def test_folders_that_hide_by_depth(tmp_path: Path) -> None:
         os.close(fd)
         fd = below
     os.close(fd)
-    found = written([str(tmp_path)], 0, most_inodes=None, seconds=10)
+    found = written([str(tmp_path)], (), most_inodes=None, seconds=10)
     assert found.too_deep
     assert found.inodes <= DEEPEST + 1
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -83,7 +84,7 @@ def test_folders_that_hide_by_depth(tmp_path: Path) -> None:
 def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
     tmp_path.chmod(0)
     with pytest.raises(NotVisible):
-        written([str(tmp_path)], 0, most_inodes=None, seconds=1)
+        written([str(tmp_path)], (), most_inodes=None, seconds=1)
 
 
 # --- the engine -------------------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ async def test_the_engine_measures_where_we_cannot(
     container = await docker_engine.create(op.container)
     await docker_engine.start(container)
     until = time.monotonic() + 20
-    while (size := await docker_engine.written(container)) < 12 * MIB and time.monotonic() < until:
+    while (size := await docker_engine.written([container])) < 12 * MIB and time.monotonic() < until:
         pass
     assert 12 * MIB <= size < 13 * MIB
 
@@ -249,7 +250,7 @@ def test_files_without_a_name_are_counted_once(tmp_path: Path, group: Path) -> N
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"ready\n"
-        found = written([str(folder)], holder.pid, most_inodes=None, seconds=10)
+        found = written([str(folder)], (holder.pid,), most_inodes=None, seconds=10)
     finally:
         assert holder.stdin is not None
         holder.communicate(timeout=10)
