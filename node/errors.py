@@ -29,6 +29,7 @@ GpunodeError
 │   ├── DefinitionInvalid      the definition breaks the schema; carries the list of errors
 │   ├── PlanInvalid            its operations depend on each other in a way that cannot be run
 │   ├── LiteralUnresolved      a literal stands for nothing, or for what does not fit its place
+│   ├── TravelFailed           a confidential job's definition did not come, or its result did not go
 │   └── JobRefused             valid, but this host will not run it; says why
 ├── ContainerError             the container engine
 │   ├── EngineUnavailable      the engine does not answer; worth trying again
@@ -227,6 +228,10 @@ class PlanInvalid(JobError):
 
 class LiteralUnresolved(JobError):
     """A literal of an operation stands for nothing, or for what does not fit its place; the operation fails by it."""
+
+
+class TravelFailed(JobError):
+    """A confidential job's definition did not come, or its result did not reach its owner."""
 
 
 class JobRefused(JobError):

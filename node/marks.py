@@ -53,6 +53,8 @@ class Mark(StrEnum):
     ENGINE_REMOVE_VOLUME = "engine.remove-volume"
     ENGINE_REMOVE_IMAGE = "engine.remove-image"
     FILTER_LOAD = "filter.load"
+    TRAVEL_FETCH = "travel.fetch"
+    TRAVEL_HAND_OVER = "travel.hand-over"
     CONTENT_KEEP = "content.keep"
     CONTENT_UPLOAD = "content.upload"
     RESOURCE_KEEP = "resource.keep"

@@ -200,6 +200,24 @@ class Assignment:
     seen_at: float
 
 
+class LegKind(StrEnum):
+    """Who goes to whom when a definition or a result is not pinned, as definitions spell it."""
+
+    API = "api"
+    """This host asks an address of the poster's."""
+    LISTEN = "api-listen"
+    """The poster asks this host's API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """How a confidential job's definition comes, or how its result goes."""
+
+    kind: LegKind
+    endpoint: str = ""
+    """The poster's address, as the pinned definition has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class FetchedDefinition:
     """A definition's bytes, proven to match the CID. Made by fetch."""
@@ -207,7 +225,11 @@ class FetchedDefinition:
     cid: Cid
     body: bytes
     source: str
-    """Which store or gateway served it."""
+    """Which store or gateway served it; of a delivered one: `delivered`."""
+    send: Leg | None = None
+    """How the definition came that stands in for the pinned one; None: the pinned one counts."""
+    receive: Leg | None = None
+    """How the result goes to its owner instead of being pinned, by the pinned definition."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from node.api.owner import documents
 from node.api.owner.gate import NO_JOB, Context, text
 from node.api.owner.port import OwnedJob
 from node.api.owner.stats import StatHistory, parse_interval, parse_moment
-from node.bounded_json import JsonRefused, read_json
-from node.errors import GpunodeError, NotWaiting, OwnerRefused
+from node.errors import GpunodeError, JobError, NotWaiting, OwnerRefused
+from node.job.text import parse_json
 from node.records import Address
 
 log = logging.getLogger(__name__)
@@ -68,9 +68,9 @@ async def post_definition(context: Context, request: web.Request, job: OwnedJob)
     """Take a confidential job's definition."""
     body = await request.read()
     try:
-        document = read_json(body, limit=DEFINITION_LIMIT)
-    except JsonRefused as refused:
-        return text(400, f"the definition is no JSON document: {refused}")
+        document = parse_json(body)
+    except JobError as refused:
+        return text(400, refused.message)
     if not isinstance(document, dict):
         return text(400, "job definition parameters not provided")
     try:
