@@ -494,6 +494,10 @@ class Outcome:
     """The whole job's status as results spell it, where cause and operations do not tell; empty: they do."""
     errors: tuple[str, ...] = ()
     """Of the job as a whole."""
+    receive: Leg | None = None
+    """How the result goes to its owner, of whom nothing but how the job ended is pinned; None: the result is pinned."""
+    handover: str | None = None
+    """Why the result did not reach its owner; empty: it did; None: not tried yet, or nothing to hand over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from node.agent.edges import OpenServices, ServiceLook
+from node.agent.logistics import Letterbox
 from node.agent.schedule import Schedule
 from node.agent.step import Step
 from node.api.owner.port import SYSTEM, LogFrame, LogKind, Progress, StateFrame
@@ -62,6 +63,8 @@ class JobLive:
         self.expire: Callable[[], None] = lambda: None
         """Ends the job as if its time were over."""
         self._clock = clock
+        self.letterbox = Letterbox()
+        """Where the owner of a confidential job leaves the definition and collects the result."""
         self._services: dict[str, OpenServices] = {}
         self._said: dict[str, Progress] = {}
         self._changed = asyncio.Event()

@@ -27,20 +27,23 @@ from node.agent.edges import (
 )
 from node.agent.hygiene import NoHygiene
 from node.agent.live import JobLive, LiveJobs
+from node.agent.logistics import Logistics
 from node.agent.monitor import JobMonitor
 from node.agent.stages.admit import Readiness, admit
 from node.agent.stages.fetch import fetch
 from node.agent.stages.report import ReportServices, report, seal
 from node.agent.stages.run import RunServices, run
 from node.agent.stages.settle import give_back, settle
+from node.agent.stages.travel import TravelServices, definition_arrives, result_goes
 from node.agent.waiting import plain_errors
 from node.agent.worker import Tools
 from node.errors import GpunodeError, JournalError
 from node.journal.journal import Journal
-from node.records import Assignment, FetchedDefinition, Outcome, Plan, Refusal, Report, Settlement, Stage
+from node.records import Assignment, FetchedDefinition, Leg, Outcome, Plan, Refusal, Report, Settlement, Stage
 from node.retry import Clock
 
 _R = TypeVar("_R")
+_GIVE_BACK = "gpunode stop --quit gives the job back"
 
 WORK = (Stage.FETCH, Stage.ADMIT, Stage.RUN)
 """The stages during which the job can still be extended, ended or expire."""
@@ -80,6 +83,8 @@ class JobServices:
     """What deadlines are counted by."""
     hygiene: Hygiene = field(default_factory=NoHygiene)
     """Sees that a job leaves the lane's GPUs as it found them."""
+    logistics: Logistics = field(kw_only=True)
+    """Brings the definitions and results of confidential jobs."""
     live: LiveJobs = field(default_factory=LiveJobs)
     """Where those who look on find the jobs at hand."""
 
@@ -187,9 +192,16 @@ class JobPipeline:
         fetched = await fetch(self._monitor, self._services.fetcher, self._services.clock)
         if not isinstance(fetched, FetchedDefinition):
             return fetched
+        if fetched.send is not None:
+            return await definition_arrives(self._monitor, fetched, self._travel)
         # It may hold logins, and the journal is kept for long: the text itself lies beside it until the run is settled.
         await self._services.definitions.keep(self._run, fetched.body)
         return replace(fetched, body=b"")
+
+    @property
+    def _travel(self) -> TravelServices:
+        services = self._services
+        return TravelServices(services.logistics, services.definitions, services.desk, self._live, services.clock)
 
     async def _definition(self) -> bytes:
         """The definition's text. An older journal has it itself; where its file was lost, it is fetched anew."""
@@ -199,11 +211,11 @@ class JobPipeline:
         kept = await self._services.definitions.read(self._run)
         if kept is not None:
             return kept
+        if record.send is not None:
+            raise JournalError(f"the definition that run {self._run} was sent is gone", hint=_GIVE_BACK)
         fetched = await fetch(self._monitor, self._services.fetcher, self._services.clock)
         if not isinstance(fetched, FetchedDefinition):
-            raise JournalError(
-                f"the definition of run {self._run} is gone", hint="gpunode stop --quit gives the job back"
-            )
+            raise JournalError(f"the definition of run {self._run} is gone", hint=_GIVE_BACK)
         await self._services.definitions.keep(self._run, fetched.body)
         return fetched.body
 
@@ -240,10 +252,15 @@ class JobPipeline:
     async def _report(self) -> Report:
         services = self._services
         made_by, outcome = await self._outcome()
+        outcome = replace(outcome, receive=outcome.receive or await self._receive_leg())
         sealed = await seal(outcome, services.market, services.clock, self._on_trouble)
         if sealed != outcome:
             await services.journal.finish_stage(self._run, made_by, sealed, Stage.REPORT)
         plan = await services.journal.stage_record(self._run, Stage.ADMIT)
+        plan = plan if isinstance(plan, Plan) else None
+        if await self._must_hand_over(sealed):
+            sealed = await result_goes(self.assignment, plan, sealed, self._travel)
+            await services.journal.finish_stage(self._run, made_by, sealed, Stage.REPORT)
         papers = ReportServices(
             desk=services.desk,
             drawer=services.drawer,
@@ -253,7 +270,13 @@ class JobPipeline:
             on_trouble=self._on_trouble,
             is_gone=lambda: services.market.is_gone(self.assignment),
         )
-        return await report(self.assignment, plan if isinstance(plan, Plan) else None, sealed, papers)
+        return await report(self.assignment, plan, sealed, papers)
+
+    async def _must_hand_over(self, outcome: Outcome) -> bool:
+        """Whether the result goes to its owner and has not, as far as is known."""
+        if outcome.receive is None or outcome.handover is not None:
+            return False
+        return await self._services.journal.receipt(self._run) is None
 
     async def _settle(self) -> Settlement:
         services = self._services
@@ -280,6 +303,11 @@ class JobPipeline:
             if isinstance(record, Outcome):
                 return stage, record
         raise self._hole("outcome")
+
+    async def _receive_leg(self) -> Leg | None:
+        """How the pinned definition would have the result go."""
+        fetched = await self._services.journal.stage_record(self._run, Stage.FETCH)
+        return fetched.receive if isinstance(fetched, FetchedDefinition) else None
 
     async def _refusal(self) -> Refusal:
         for stage in reversed(WORK):

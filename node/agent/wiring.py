@@ -24,6 +24,7 @@ from node.agent.hygiene import LaneHygiene, open_hygiene
 from node.agent.isolation import GpuRuntimes, relaxations
 from node.agent.lane import Lane, LaneServices
 from node.agent.live import LiveJobs
+from node.agent.logistics import Logistics, endpoints_here
 from node.agent.papers import Papers, host_card
 from node.agent.pipeline import JobServices
 from node.agent.port import RunningAgent
@@ -292,6 +293,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         chain=host.health.chain,
         hygiene=hygiene,
         live=host.live,
+        logistics=Logistics(signer.sign_document, host.clock, endpoints_here(host.cluster.name)),
     )
     check = LaneCheck(host.fitness, settings.engine.runtime, gpus, runtimes)
     health = LaneHealth(host.health.board, lane.name)

@@ -15,6 +15,7 @@ from node.agent.health.chain_clock import ChainClock, ChainMoment
 from node.agent.hygiene import LaneHygiene, Tolerance
 from node.agent.lane import Lane, LaneServices
 from node.agent.live import LiveJobs
+from node.agent.logistics import Logistics, endpoints_here
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
 from node.agent.stages.admit import Readiness
 from node.agent.worker import Tools
@@ -52,6 +53,7 @@ class World:
         self.service_desk: Services = NoServices()
         self.resource_desk: Resources = NoResources()
         self.live = LiveJobs()
+        self.logistics = Logistics(lambda document: bytes(64), self.clock, endpoints_here("localnet"))
         self.health = HealthBoard()
         self.chain_clock = ChainClock(self._chain_time, self.clock)
         self.gpus: tuple[Gpu, ...] = (GPU,)
@@ -140,6 +142,7 @@ class World:
             clock=self.clock,
             chain=self.chain_clock,
             hygiene=self.hygiene(),
+            logistics=self.logistics,
         )
 
     def hygiene(self) -> LaneHygiene:

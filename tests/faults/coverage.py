@@ -16,7 +16,7 @@ ELSEWHERE: dict[Mark, str] = {
     Mark.ENGINE_VOLUME: "asked for by each life until it is there, and then the same; tests/container/test_volumes.py",
     Mark.FILTER_LOAD: "not on the machine's own packet filter: loaded in one transaction of the kernel's, and seen to "
     "again by every life of the agent; tests/container/test_egress.py",
-    Mark.TRAVEL_FETCH: "confidential jobs only; asked again until the definition is kept: tests/agent/test_logistics.py",
+    Mark.TRAVEL_FETCH: "confidential jobs only; asked again until it is kept: tests/agent/test_logistics.py",
     Mark.TRAVEL_HAND_OVER: "confidential jobs only; done again where it is not known to be done: the same tests",
     Mark.ENGINE_REMOVE_IMAGE: "where a registry can be run: scenario `pull`",
     **dict.fromkeys(

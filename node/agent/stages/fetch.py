@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from node.agent.edges import Fetcher
 from node.agent.monitor import JobMonitor
 from node.errors import ContentError, ContentMismatch, ContentTooLarge, ContentUnavailable
+from node.job.travel import legs_of
 from node.records import EndCause, FetchedDefinition, Outcome, Refusal
 from node.retry import Clock, Retry
 
@@ -31,6 +33,9 @@ async def fetch(monitor: JobMonitor, content: Fetcher, clock: Clock) -> FetchedD
         ending.cancel()
     # Having the bytes wins over an end that came in the same moment: the run stage sees the end too.
     answer = None if fetching.cancelled() else fetching.result()
+    if isinstance(answer, FetchedDefinition):
+        send, receive = legs_of(answer.body)
+        return replace(answer, send=send, receive=receive)
     if answer is not None:
         return answer
     cause = monitor.stop.cause

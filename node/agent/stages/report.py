@@ -19,6 +19,7 @@ from node.agent.courier import HEAD_START
 from node.agent.edges import Drawer, JobDesk, LaneMarket, Publisher, ReceiptFacts
 from node.agent.waiting import patiently
 from node.errors import ChainError, ContentError, GpunodeError
+from node.job.travel import without_commitments, without_content
 from node.journal.journal import Journal
 from node.records import Assignment, Cid, Outcome, Plan, Report
 from node.retry import Clock, Retry
@@ -110,6 +111,9 @@ async def _kept(assignment: Assignment, services: ReportServices) -> _Papers | N
 
 async def _made(assignment: Assignment, plan: Plan | None, outcome: Outcome, services: ReportServices) -> _Papers:
     result = await asyncio.to_thread(services.desk.result, plan, outcome)
+    if outcome.receive is not None:
+        result = await asyncio.to_thread(without_content, result, outcome.handover or "")
+        outcome = without_commitments(outcome)
     result_cid = await services.drawer.add_file("result", result)
     previous = await services.journal.previous_receipt(assignment.run.address, assignment.lane)
     facts = ReceiptFacts(
