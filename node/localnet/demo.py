@@ -25,8 +25,9 @@ import httpx
 from node.api.client import ControlClient
 from node.errors import GpunodeError, LocalnetError
 from node.localnet.command import Command, first_line
-from node.localnet.images import definition, ensure_image
+from node.localnet.images import ensure_image
 from node.localnet.leftovers import remove_leftovers
+from node.localnet.recipes import definition
 from node.localnet.spectator import Spectator, StageEntered
 
 JOB_TIMEOUT = 300

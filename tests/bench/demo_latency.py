@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from node.localnet.images import definition
+from node.localnet.recipes import definition
 
 PLAIN = "docker run --rm"
 STAGES = "all stages"

@@ -12,7 +12,7 @@ import pytest
 
 from node.errors import DefinitionInvalid
 from node.job.definition import parse_definition
-from node.localnet import images
+from node.localnet import recipes
 from tests.interop.client import Client
 
 pytestmark = [pytest.mark.interop]
@@ -43,7 +43,7 @@ CHANGES: dict[str, tuple[Change, bool]] = {
 @pytest.mark.parametrize("change", CHANGES)
 async def test_verdicts_agree(change: str, clients: Path) -> None:
     apply, valid = CHANGES[change]
-    definition = images.definition("spam")
+    definition = recipes.definition("spam")
     apply(definition)
     async with Client.start("kit", clients) as kit:
         official = await kit.call("validate", definition=definition)

@@ -19,8 +19,8 @@ from solders.signature import Signature
 
 from node.content.cid import cid_to_hash32
 from node.localnet.demo import found_matches
-from node.localnet.images import definition
 from node.localnet.interruption import interruptible
+from node.localnet.recipes import definition
 
 COMMAND = [sys.executable, "-m", "node.cli", "demo"]
 STAGES = ["fetch", "admit", "run", "report", "settle"]

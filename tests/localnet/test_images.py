@@ -15,7 +15,7 @@ import docker
 import pytest
 
 from node.errors import EngineUnavailable, LocalnetError
-from node.localnet import images, rootfs
+from node.localnet import images, recipes, rootfs
 
 
 @pytest.fixture
@@ -29,23 +29,23 @@ def client() -> Iterator[docker.DockerClient]:
     engine.close()
 
 
-def copied_recipe(tmp_path: Path) -> images.Recipe:
+def copied_recipe(tmp_path: Path) -> recipes.Recipe:
     folder = tmp_path / "spam"
-    shutil.copytree(images.JOBS / "spam", folder)
-    return replace(images.recipe("spam"), folder=folder)
+    shutil.copytree(recipes.JOBS / "spam", folder)
+    return replace(recipes.recipe("spam"), folder=folder)
 
 
 def test_the_tag_changes_with_what_the_image_holds(tmp_path: Path) -> None:
     recipe = copied_recipe(tmp_path)
-    assert recipe.tag == images.recipe("spam").tag
+    assert recipe.tag == recipes.recipe("spam").tag
     with (recipe.folder / "messages.json").open("a") as file:
         file.write("\n")
-    assert recipe.tag != images.recipe("spam").tag
-    assert recipe.packages_hash == images.recipe("spam").packages_hash
+    assert recipe.tag != recipes.recipe("spam").tag
+    assert recipe.packages_hash == recipes.recipe("spam").packages_hash
 
 
 def test_the_tag_changes_with_the_interpreter() -> None:
-    recipe = images.recipe("spam")
+    recipe = recipes.recipe("spam")
     other = replace(recipe, interpreter=replace(recipe.interpreter, version="3.11.99"))
     assert other.tag != recipe.tag
 
@@ -53,18 +53,18 @@ def test_the_tag_changes_with_the_interpreter() -> None:
 def test_the_tag_does_not_depend_on_the_definition(tmp_path: Path) -> None:
     recipe = copied_recipe(tmp_path)
     (recipe.folder / "job.json").write_text("{}")
-    assert recipe.tag == images.recipe("spam").tag
+    assert recipe.tag == recipes.recipe("spam").tag
 
 
 def test_the_definition_names_the_image_and_asks_for_a_gpu() -> None:
-    operation = images.definition("spam")["ops"][0]
-    assert operation["args"]["image"] == images.recipe("spam").tag
+    operation = recipes.definition("spam")["ops"][0]
+    assert operation["args"]["image"] == recipes.recipe("spam").tag
     assert operation["args"]["gpu"] is True
 
 
 def test_an_unknown_recipe_is_named() -> None:
-    with pytest.raises(LocalnetError, match="no demo job called 'ham'"):
-        images.recipe("ham")
+    with pytest.raises(LocalnetError, match="no built-in job called 'ham'"):
+        recipes.recipe("ham")
 
 
 async def test_no_engine_is_said_with_a_hint(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ async def test_no_engine_is_said_with_a_hint(tmp_path: Path) -> None:
 
 
 def test_no_message_is_in_both_sets() -> None:
-    document = json.loads((images.JOBS / "spam" / "messages.json").read_text())
+    document = json.loads((recipes.JOBS / "spam" / "messages.json").read_text())
     training, mailbox = document["training"], document["mailbox"]
     assert len(mailbox) == 60
     assert {m["label"] for m in training + mailbox} == {"spam", "ham"}
@@ -110,7 +110,7 @@ async def test_the_image_is_built_once_and_tells_spam_from_mail_offline(client: 
     assert (again.id, again.tag) == (image.id, image.tag)
     assert image.size < 400e6
 
-    operation = images.definition("spam")["ops"][0]
+    operation = recipes.definition("spam")["ops"][0]
     began = time.monotonic()
     output = client.containers.run(
         image.tag,
@@ -145,7 +145,7 @@ def test_older_images_of_a_recipe_go_but_not_those_of_others_or_in_use(
     client: docker.DockerClient, tmp_path: Path
 ) -> None:
     name = f"older-{secrets.token_hex(4)}"
-    recipe = replace(images.recipe("spam"), name=name)
+    recipe = replace(recipes.recipe("spam"), name=name)
     other = f"gpunode-test/{name}:kept"
     ids = [imported(client, tmp_path / f"{number}", f"gpunode/{name}:{number}") for number in range(3)]
     held = client.api.create_container(ids[1], "true")
