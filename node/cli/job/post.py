@@ -20,21 +20,37 @@ from node.cli.options import (
     SettingsOption,
     WalletOption,
 )
+from node.errors import UsageError
 
 if TYPE_CHECKING:
+    from node.cli.job.builtin import Posting
     from node.cli.reach import Target
     from node.settings import Settings
 
 
 def post(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Job definition (JSON); - is stdin.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE|NAME",
+            help="Job definition (JSON), - is stdin; or the name of a built-in job, for a localnet.",
+            show_default=False,
+        ),
+    ] = None,
     timeout: Annotated[
-        str, typer.Option("--timeout", metavar="TIME", help="Longest run time, paid in advance: 600, 10m, 2h.")
-    ],
+        str | None,
+        typer.Option(
+            "--timeout",
+            metavar="TIME",
+            help="Longest run time, paid in advance (needed): 600, 10m, 2h.",
+            show_default=False,
+        ),
+    ] = None,
     market: Annotated[
         str | None, typer.Option("--market", metavar="ADDRESS", help="Market; default: the lane's.", show_default=False)
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end and show the result.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the built-in jobs instead.")] = False,
     settings: SettingsOption = None,
     wallet: WalletOption = None,
     lane: LaneOption = None,
@@ -50,22 +66,29 @@ def post(
     JSON: `job`, `run`, `market`, `poster`, `cluster`, `definition_cid`, `stores`, `timeout` (seconds), `price`
     (micro-NOS a second), `deposit` (micro-NOS), `signature`, `fee` (lamports), `warnings`; with --wait also `outcome`
     (as `job get` prints it), `succeeded` and `ending` (done, stopped, gone, interrupted). Ctrl-C while waiting leaves
-    the job alone.
+    the job alone. With --list: `name`, `summary` and `model` of each built-in job.
     """
     from node.cli import place
-    from node.cli.job.files import read_definition
+    from node.cli.job.builtin import list_builtin, posting
     from node.cli.market import parse_address
     from node.cli.reach import target
     from node.cli.wallet_file import load_wallet
 
+    if list_:
+        list_builtin(as_json)
+        return
+    if file is None or timeout is None:
+        missing = "a definition" if file is None else "--timeout"
+        raise UsageError(
+            f"posting needs {missing}", hint="gpunode job post FILE --timeout 10m; --list has built-in ones"
+        )
     seconds = amounts.parse_duration(timeout)
-    body = read_definition(file)
-    warnings = _look_at(body)
+    wish = posting(file)
+    warnings = _look_at(wish.body)
     loaded = place.load_if_any(settings)
     wanted = market or place.lane_of(place.require_settings(loaded, "posting without --market"), lane).market
     order = _Order(
-        body=body,
-        name=file.name if str(file) != "-" else "job.json",
+        wish=wish,
         market=parse_address(wanted),
         seconds=seconds,
         wait=wait,
@@ -96,8 +119,7 @@ class _Order:
     def __init__(
         self,
         *,
-        body: bytes,
-        name: str,
+        wish: Posting,
         market: Any,
         seconds: int,
         wait: bool,
@@ -107,8 +129,7 @@ class _Order:
         content: str | None,
         gateway: str | None,
     ) -> None:
-        self._body = body
-        self._name = name
+        self._wish = wish
         self._market = market
         self._seconds = seconds
         self._wait = wait
@@ -125,6 +146,7 @@ class _Order:
         from contextlib import aclosing
 
         from node.chain.policy import POSTER_KINDS
+        from node.cli.job.builtin import ensure_runnable
         from node.cli.job.content import library
         from node.cli.job.waiting import follow
         from node.cli.reach import reach
@@ -138,7 +160,9 @@ class _Order:
             spending(self._wallet, POSTER_KINDS, chain, endpoint, self._settings) as context,
         ):
             market = await Ledger(chain, endpoint).market(self._market)
-            cid, stores = await shelf.publish(self._name, self._body)
+            if self._wish.builtin is not None:
+                await ensure_runnable(self._wish.builtin, chain.name)
+            cid, stores = await shelf.publish(self._wish.name, self._wish.body)
             poster = Poster(context)
             posted = await poster.post(market, cid, self._seconds)
             self.posted = known = {

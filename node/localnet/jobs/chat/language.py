@@ -149,7 +149,7 @@ class Leaning:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen: a temperature near 0 takes the likeliest; `top_p` keeps the likeliest that make up that share."""
+    """How tokens are chosen: temperature near 0 takes the likeliest; `top_p` keeps the likeliest of that share."""
 
     temperature: float = 0.7
     top_p: float = 1.0
