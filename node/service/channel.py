@@ -78,7 +78,7 @@ class Channel(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = self.ended = True
-        self._failed = error is not None
+        self._failed = self._failed or error is not None
         if self._inner is not None:
             self._inner.connection_lost(error)
         _wake(self._arrived)
@@ -104,7 +104,7 @@ class Channel(asyncio.Protocol):
 
     @property
     def broken(self) -> bool:
-        """It was reset, or aborted, rather than closed."""
+        """It was reset by the other end, or aborted by us, rather than closed."""
         return self._failed
 
     @property
@@ -203,6 +203,7 @@ class Channel(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close now; the other end sees that it was cut."""
+        self._failed = True
         if self._transport is not None:
             self._transport.abort()
 
