@@ -272,6 +272,10 @@ class Egress(StrEnum):
     """What the operator listed."""
 
 
+STRICTNESS = (Egress.OPEN, Egress.LIST, Egress.NONE)
+"""From the loosest to the strictest."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """One container, complete: the container room needs nothing else to start it."""

@@ -220,7 +220,7 @@ class ImageCache:
         gone = []
         for row in rows:
             image = local.get(row.id)
-            if image is not None and (row.id in in_use or any(is_named(row.reference, (name,)) for name in in_use)):
+            if image is not None and (row.id in in_use or is_named(row.reference, in_use)):
                 continue
             if image is None or await self._remove_name(image, row.reference):
                 await self._book.forget(row.reference)

@@ -12,6 +12,7 @@ from node.container import ending
 from node.container.controls import OperationControls
 from node.container.engine import JOB_LABEL, NODE_LABEL, OPERATION_LABEL, ContainerView
 from node.container.log import LogEntry, LogKeeper
+from node.container.log_budget import LogBudget
 from node.container.stop import EitherSignal, StopSignal
 from node.errors import ContainerError, GpunodeError
 from node.records import EndCause, OperationError, OperationState, PlannedOperation
@@ -44,12 +45,14 @@ class Course:
         on_change: OnChange,
         job_stop: StopSignal,
         controls: OperationControls,
-        log_file: tuple[Path, str],
+        log_file: tuple[Path, str, LogBudget],
         clock: Clock,
         on_log: OnLog | None,
     ) -> None:
-        """`log_file`: the data folder, and the log's path below it. Raises ContainerError for a plan without our
-        labels."""
+        """`log_file`: the data folder, the log's path below it, and what may be kept in it.
+
+        Raises ContainerError for a plan without our labels.
+        """
         self.operation = operation
         self.spec = operation.spec
         self.is_fresh = previous is None
@@ -61,7 +64,7 @@ class Course:
         self._on_change = on_change
         self._amending = asyncio.Lock()
         self._clock = clock
-        self._data, self._log_name = log_file
+        self._data, self._log_name, self._log_budget = log_file
         self._on_log = on_log
         self._keeper: LogKeeper | None = None
         self.labels = {key: value for key, value in self.spec.labels if key in OWN_LABELS and value}
@@ -174,7 +177,7 @@ class Course:
     async def open_log(self) -> LogKeeper:
         """The log, to be written on. Raises OSError."""
         if self._keeper is None:
-            keeper = await asyncio.to_thread(LogKeeper, self.log_path, self.spec.limits.log_bytes)
+            keeper = await asyncio.to_thread(LogKeeper, self.log_path, self._log_budget)
             keeper.on_entries = self._on_log
             self._keeper = keeper
         return self._keeper
@@ -182,6 +185,7 @@ class Course:
     async def drop_log(self) -> None:
         """Remove what an older run has left. Raises OSError."""
         await asyncio.to_thread(self.log_path.unlink, missing_ok=True)
+        self._log_budget.spend(self.log_path, 0)
 
     async def digested(self, keeper: LogKeeper, state: OperationState) -> OperationState:
         """The state with the digest of what was kept, and an error if not all could be."""

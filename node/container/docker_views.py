@@ -83,6 +83,9 @@ def _writable(raw: dict[str, Any]) -> tuple[str, ...]:
         return ()  # a store that keeps layers elsewhere: the engine itself must say how much there is
     # The name files lie beside the container's layer and may be written to by it.
     files = [raw.get(key) for key in ("HostsPath", "HostnamePath", "ResolvConfPath")]
+    # The engine keeps two files of log at most (node.container.profile).
+    log = str(raw.get("LogPath") or "")
+    files += [log, f"{log}.1"] if log else []
     mounts = [mount.get("Source") for mount in raw.get("Mounts") or () if _is_written(mount)]
     return tuple(str(path) for path in (layer, *files, *mounts) if path)
 

@@ -28,6 +28,7 @@ from typing import Literal
 
 from node.bounded_json import read_json
 from node.container.engine import LogFrame, StreamName
+from node.container.log_budget import LogBudget
 from node.content.merkle import MerkleHasher
 from node.errors import ContainerError
 from node.records import LogDigest
@@ -79,14 +80,15 @@ class _Mark:
 class LogKeeper:
     """Takes frames, keeps what fits, hashes it. Opening an existing file goes on where it ends.
 
-    `limit_bytes` bounds the file; the first entry over it ends the log with a `nodeerr` entry that says so. A disk that
-    takes no more ends it too, at the last whole entry; `failure` then says why.
+    `limit` bounds the file, or it and the job's other logs together, in bytes; the first entry over it ends the log with
+    a `nodeerr` entry that says so. A disk that takes no more ends it too, at the last whole entry; `failure` then says
+    why.
     `is_of_one_container`: whether all that is kept came from the container that is followed now; only then is what is
     kept the beginning of what the engine has.
     Methods block on the disk (call them in a thread) and may be called from any one thread at a time or several.
     """
 
-    def __init__(self, path: Path, limit_bytes: int) -> None:
+    def __init__(self, path: Path, limit: int | LogBudget) -> None:
         self.path = path
         self.truncated = False
         self.failure = ""
@@ -99,7 +101,7 @@ class LogKeeper:
         self._awaits_kept = False
         self._skip = 0
         self._is_ordered = True
-        self._limit = limit_bytes
+        self._budget = limit if isinstance(limit, LogBudget) else LogBudget(limit)
         self._hasher = MerkleHasher()
         self._length = 0
         self._spent = 0
@@ -201,16 +203,21 @@ class LogKeeper:
         entry = LogEntry(frame.stream, frame.data.decode("utf-8", "replace"), frame.timestamp)
         line = entry.line()
         cost = len(line) + _engine_surplus(entry.log)
-        if self._spent + cost + _NOTE_ROOM > self._limit:
+        limit = self._budget.most(self.path)
+        if self._spent + cost + _NOTE_ROOM > limit:
             self._note_cut(
-                f"The log was cut here: it is limited to {self._limit} bytes.\n", frame.timestamp, batch, kept
+                f"The log was cut here: it is limited to {max(limit, 0)} bytes.\n", frame.timestamp, batch, kept
             )
             return
         batch += line
         if self.on_entries is not None:
             kept.append(entry)
-        self._spent += cost
+        self._spend(cost)
         self._note(frame.stream, frame.timestamp)
+
+    def _spend(self, cost: int) -> None:
+        self._spent += cost
+        self._budget.spend(self.path, self._spent)
 
     def _note(self, stream: StreamName, timestamp: str) -> None:
         self._entries += 1
@@ -279,7 +286,7 @@ class LogKeeper:
                     break
                 self._hasher.update(line)
                 self._length += len(line)
-                self._spent += len(line) + _engine_surplus(entry.log)
+                self._spend(len(line) + _engine_surplus(entry.log))
                 if entry.type == "nodeerr":
                     self.truncated = True
                     break

@@ -21,8 +21,9 @@ from node.container.course import Course, OnChange, OnLog, OnProgress, OnStarted
 from node.container.disk_guard import DiskGuard
 from node.container.disk_watch import DiskTerms
 from node.container.egress.networks import JobNetworks
-from node.container.engine import Engine
+from node.container.engine import JOB_LABEL, Engine
 from node.container.images import PULL_RETRY, Images, PlainImages
+from node.container.log_budget import LogBudget
 from node.container.operation_run import CLEAN_RETRY, OperationRun, Tools
 from node.container.stop import StopSignal
 from node.container.volume_run import run_volume
@@ -57,6 +58,7 @@ class OperationRunner:
         self.clock = clock or SystemClock()
         self.networks = networks or JobNetworks(engine)
         self.images = images or PlainImages(engine, pull_retry, self.clock)
+        self._log_budgets: dict[str, LogBudget] = {}
         self.guard = DiskGuard(engine, self.clock, disk or DiskTerms(), data / "logs")
 
     async def run_operation(
@@ -87,7 +89,7 @@ class OperationRunner:
             on_change,
             stop,
             controls or OperationControls(),
-            (self.data, self.log_name(operation)),
+            (self.data, self.log_name(operation), self._log_budget(operation)),
             self.clock,
             on_log,
         )
@@ -126,6 +128,16 @@ class OperationRunner:
         except ContainerError as error:
             log.warning("job %s is not cleaned up yet, the sweeper will: %s", job, error)
         self.networks.forget(network)
+        self._log_budgets.pop(network, None)
+
+    def _log_budget(self, operation: PlannedOperation) -> LogBudget:
+        spec = operation.spec
+        found = self._log_budgets.get(spec.network)
+        if found is None:
+            job = dict(spec.labels).get(JOB_LABEL, "")
+            kept = (self.data / "logs").glob(f"{job}-*.jsonl") if job else ()
+            found = self._log_budgets[spec.network] = LogBudget(spec.limits.log_bytes, kept)
+        return found
 
     def log_name(self, operation: PlannedOperation) -> str:
         """The operation's log file, relative to the data folder."""

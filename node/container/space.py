@@ -16,6 +16,7 @@ from node.container.cache import ImageCache
 from node.container.disk import EngineDisk
 from node.container.engine import Engine
 from node.errors import ContainerError, EngineUnavailable
+from node.logins import DockerLogin
 from node.records import Address
 
 UNPACKED = 3
@@ -33,7 +34,7 @@ OpenWork = Callable[[], Awaitable[Mapping[Address, Sequence[str]]]]
 class ImageSizes(Protocol):
     """Knows how large an image is before it is here."""
 
-    async def compressed_bytes(self, reference: str) -> int | None:
+    async def compressed_bytes(self, reference: str, login: DockerLogin | None = None) -> int | None:
         """Bytes as it travels; None: nobody tells."""
         ...
 
@@ -72,11 +73,14 @@ class SpaceLedger:
         self._claims: dict[Address, tuple[str, ...]] = {}
         self._lock = asyncio.Lock()
 
-    async def reserve(self, run: Address, images: Sequence[str]) -> str:
+    async def reserve(
+        self, run: Address, images: Sequence[str], logins: Mapping[str, DockerLogin] | None = None
+    ) -> str:
         """Give a job the space for its images and for what it writes, removing unused images if that helps; empty, or
-        why it does not fit. An engine that does not answer is no reason: the job waits for it when it runs."""
+        why it does not fit. An engine that does not answer is no reason: the job waits for it when it runs.
+        `logins`: by image, to ask its registry with."""
         try:
-            await self._learn(images)
+            await self._learn(images, logins or {})
             async with self._lock:
                 return await self._reserve(run, tuple(images))
         except EngineUnavailable as error:
@@ -119,12 +123,12 @@ class SpaceLedger:
     async def _short_by(self, wanted: int) -> int:
         return wanted + self._terms.floor - (await self._disk.usage()).free
 
-    async def _learn(self, images: Sequence[str]) -> None:
+    async def _learn(self, images: Sequence[str], logins: Mapping[str, DockerLogin]) -> None:
         """Ask for the sizes before anybody waits for the ledger."""
         if len(self._told) > MOST_TOLD:
             self._told.clear()
         for name in await self._missing(images):
             self._told.pop(name, None)  # a name may stand for another image by now
-            size = await self._sizes.compressed_bytes(name)
+            size = await self._sizes.compressed_bytes(name, logins.get(name))
             if size is not None:
                 self._told[name] = size * UNPACKED

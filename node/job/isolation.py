@@ -7,22 +7,23 @@ from dataclasses import replace
 
 from node.errors import JobRefused
 from node.job.policy import image_matches, is_open
-from node.records import Address, ContainerSpec, Plan
+from node.records import STRICTNESS, Address, ContainerSpec, Egress, Plan
 from node.settings_isolation import IsolationRule
 
 
 def keep(plan: Plan, poster: Address, rules: Sequence[IsolationRule]) -> Plan:
     """The plan with profile, runtime and egress as the first rule that fits says; per operation: each has its image.
 
-    Raises JobRefused where a rule is about images and an operation's image is not known yet.
+    The egress then is the strictest of them for all: they share the job's network, and one that may reach nothing could
+    have another send for it. Raises JobRefused where a rule is about images and an operation's image is not known yet.
     """
+    kept = [None if spec is None else _kept(spec, poster, rules) for spec in (op.container for op in plan.operations)]
+    egress = max((spec.egress for spec in kept if spec is not None), key=STRICTNESS.index, default=Egress.OPEN)
     return replace(
         plan,
         operations=tuple(
-            operation
-            if operation.container is None
-            else replace(operation, container=_kept(operation.container, poster, rules))
-            for operation in plan.operations
+            operation if spec is None else replace(operation, container=replace(spec, egress=egress))
+            for operation, spec in zip(plan.operations, kept, strict=True)
         ),
     )
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from node.container.egress.bridges import bridge_name
 from node.container.engine import (
     ContainerStats,
     ContainerView,
@@ -49,6 +50,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.containers: dict[str, FakeContainer] = {}
         self.network_labels: dict[str, dict[str, str]] = {}
+        self.bridges: dict[str, str] = {}
         self.images = {"image": ImageInfo("sha256:image", ("image@sha256:manifest",), 1)}
         self.pulls: list[str] = []
         self.logins: list[DockerLogin | None] = []
@@ -138,19 +140,23 @@ class FakeEngine:
 
     async def ensure_network(self, name: str, labels: Mapping[str, str], egress: Egress = Egress.OPEN) -> None:
         self._enter("ensure_network")
-        self.network_labels[name] = dict(labels)
+        self.network_labels.setdefault(name, dict(labels))
+        self.bridges.setdefault(name, bridge_name(name, egress))
 
     async def remove_network(self, name: str) -> bool:
         self._enter("remove_network")
         if any(box.spec.network == name for box in self.containers.values()):
             return False
         self.network_labels.pop(name, None)
+        self.bridges.pop(name, None)
         return True
 
     async def networks(self, labels: Mapping[str, str]) -> tuple[NetworkView, ...]:
         self._enter("networks")
         return tuple(
-            NetworkView(name, name, own) for name, own in self.network_labels.items() if labels.items() <= own.items()
+            NetworkView(name, name, own, self.bridges.get(name, ""))
+            for name, own in self.network_labels.items()
+            if labels.items() <= own.items()
         )
 
     async def create(self, spec: ContainerSpec) -> str:

@@ -42,7 +42,7 @@ class World:
         self.free += freed
         return ("old:1",) if freed else ()
 
-    async def compressed_bytes(self, reference: str) -> int | None:
+    async def compressed_bytes(self, reference: str, login: object = None) -> int | None:
         return self.told.get(reference)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from node.container.egress.bridges import bridge_name, has_interface, network_use
+from node.container.egress.bridges import has_interface, is_kept_by, network_use
 from node.container.egress.guard import Guard
-from node.container.engine import Engine
+from node.container.engine import JOB_LABEL, Engine
 from node.errors import EngineRejected, EngineUnavailable, FilterError
 from node.records import ContainerSpec, NetworkUse
 
@@ -26,17 +26,34 @@ class JobNetworks:
     async def make(self, spec: ContainerSpec, labels: Mapping[str, str]) -> None:
         """Make the network of this container unless it is there.
 
-        Raises EngineRejected also where its bridge is out of the packet filter's sight: an engine in a virtual machine
-        or of a plain user has its bridges in a network of its own.
+        One that is there may let out less than this container might, because another of its job may less; never more.
+        Raises EngineRejected for one that does, or is not this job's; also where its bridge is out of the packet
+        filter's sight: an engine in a virtual machine or of a plain user has its bridges in a network of its own.
         """
-        await self._engine.ensure_network(spec.network, labels, spec.egress)
-        bridge = bridge_name(spec.network, spec.egress)
+        bridge = await self._made(spec, labels)
         if self._guard.firewall is not None and not await asyncio.to_thread(has_interface, bridge):
             raise EngineRejected(
                 f"the engine's bridge {bridge} is not in this host's network, so the packet filter does not see it",
                 status=412,
                 hint="use the host's own engine, not one in a virtual machine or a rootless one",
             )
+
+    async def _made(self, spec: ContainerSpec, labels: Mapping[str, str]) -> str:
+        for _ in range(2):
+            await self._engine.ensure_network(spec.network, labels, spec.egress)
+            own = {key: value for key, value in labels.items() if key == JOB_LABEL}
+            found = [view for view in await self._engine.networks(own) if own and view.name == spec.network]
+            if not found:
+                raise EngineRejected(f"there is a network {spec.network} that is not this job's", status=409)
+            if is_kept_by(found[0].bridge, spec.network, spec.egress):
+                return found[0].bridge
+            if not await self._engine.remove_network(found[0].id):  # an older run's goes; one in use does not
+                break
+        raise EngineRejected(
+            f"the job's network lets out more than this operation may ({spec.egress.value})",
+            status=409,
+            hint="this is a bug in the plan; please report it",
+        )
 
     async def clear_to_start(self) -> None:
         """Return when the packet filter is in place. Raises EngineUnavailable where it is not: worth trying again."""
@@ -48,7 +65,7 @@ class JobNetworks:
     async def use(self, spec: ContainerSpec) -> NetworkUse | None:
         """What has crossed the border of the job's network and was not told yet, so that each byte is told once; None
         where that is not known."""
-        found = await asyncio.to_thread(network_use, bridge_name(spec.network, spec.egress))
+        found = await asyncio.to_thread(network_use, spec.network)
         if found is None:
             return None
         told = self._told.get(spec.network, NOTHING)
