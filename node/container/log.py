@@ -80,8 +80,8 @@ class _Mark:
 class LogKeeper:
     """Takes frames, keeps what fits, hashes it. Opening an existing file goes on where it ends.
 
-    `limit` bounds the file, or it and the job's other logs together, in bytes; the first entry over it ends the log with
-    a `nodeerr` entry that says so. A disk that takes no more ends it too, at the last whole entry; `failure` then says
+    `limit` (bytes) bounds the file, or it and the job's other logs together; the first entry over it ends the log with a
+    `nodeerr` entry that says so. A disk that takes no more ends it too, at the last whole entry; `failure` then says
     why.
     `is_of_one_container`: whether all that is kept came from the container that is followed now; only then is what is
     kept the beginning of what the engine has.
@@ -203,10 +203,9 @@ class LogKeeper:
         entry = LogEntry(frame.stream, frame.data.decode("utf-8", "replace"), frame.timestamp)
         line = entry.line()
         cost = len(line) + _engine_surplus(entry.log)
-        limit = self._budget.most(self.path)
-        if self._spent + cost + _NOTE_ROOM > limit:
+        if self._spent + cost + _NOTE_ROOM > self._budget.most(self.path):
             self._note_cut(
-                f"The log was cut here: it is limited to {max(limit, 0)} bytes.\n", frame.timestamp, batch, kept
+                f"The log was cut here: it is limited to {self._budget.limit} bytes.\n", frame.timestamp, batch, kept
             )
             return
         batch += line

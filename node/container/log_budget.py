@@ -11,12 +11,12 @@ class LogBudget:
 
     def __init__(self, limit: int, kept: Iterable[Path] = ()) -> None:
         """`kept`: log files of the job that are there already; one that is opened again is counted anew."""
-        self._limit = limit
+        self.limit = limit
         self._spent = {path: _size(path) for path in kept}
 
     def most(self, path: Path) -> int:
         """How many bytes this log may have in all, as the others are now."""
-        return self._limit - sum(spent for other, spent in list(self._spent.items()) if other != path)
+        return self.limit - sum(spent for other, spent in list(self._spent.items()) if other != path)
 
     def spend(self, path: Path, spent: int) -> None:
         """This log has so many now."""
