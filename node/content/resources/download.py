@@ -18,9 +18,9 @@ import httpx
 
 from node.content.resources.checksums import expected_sums, strong
 from node.content.resources.listing import Listing, RemoteFile, shown_name
-from node.content.resources.part import CHUNK, Part
+from node.content.resources.part import Part
 from node.content.resources.pins import sync_folder
-from node.content.resources.web import Interrupted, Prepare, Refused, Web, first_of, shown
+from node.content.resources.web import Interrupted, Prepare, Refused, Web, first_of, shown, span_of
 from node.errors import ResourceFailed
 
 SLICE = 8 << 30
@@ -126,7 +126,7 @@ class Download:
             if fruitless >= FRUITLESS_TRIES:
                 raise ResourceFailed(f"{shown_name(file.name)}: {trouble}", status=status, hint="Try again later.")
             if fruitless:
-                await asyncio.sleep(min(FIRST_PAUSE * 2**fruitless, LONGEST_PAUSE))
+                await asyncio.sleep(min(FIRST_PAUSE * 2**fruitless, LONGEST_PAUSE, self._patience))
 
     def _start_anew(self, file: RemoteFile, part: Part) -> None:
         self._count(file, -part.length())
@@ -157,7 +157,7 @@ class Download:
         length = part.length()
         window, within = time.monotonic(), 0
         with part.appended() as output:
-            async for piece in response.aiter_raw(CHUNK):
+            async for piece in response.aiter_raw():
                 if length + len(piece) > file.most:
                     # More than the listing says: the server lies, and what came is no use.
                     raise ResourceFailed(
@@ -215,10 +215,12 @@ def _start_of(response: httpx.Response, file: RemoteFile, at: int, part: Part) -
     tag = strong(response.headers.get("etag", ""))
     if file.etag and tag and len(response.extensions["hops"]) == 1 and tag != file.etag:
         raise _Changed
-    if response.status_code != 206:
+    span = span_of(response)
+    if span is None:
+        if response.status_code == 206:
+            raise _Changed
         return 0
-    begins, _, total = response.headers.get("content-range", "").removeprefix("bytes ").partition("/")
-    if begins.partition("-")[0] != str(at) or (file.size is not None and total not in (str(file.size), "*")):
+    if span.start != at or (file.size is not None and span.total not in (file.size, None)):
         raise _Changed
     # Where the listing has a checksum, that decides: the copies of a content network may differ in their tags.
     if at and tag and not file.sums and part.noted_etag() and tag != part.noted_etag():
@@ -228,5 +230,6 @@ def _start_of(response: httpx.Response, file: RemoteFile, at: int, part: Part) -
 
 def _is_whole(response: httpx.Response, length: int) -> bool:
     """Whether a body of unstated length has ended; where a length came with the answer, whether that was reached."""
-    stated = response.headers.get("content-range", "").rpartition("/")[2] or response.headers.get("content-length", "")
+    span = span_of(response)
+    stated = response.headers.get("content-length", "") if span is None else str(span.total or "")
     return not stated.isdecimal() or length == int(stated)

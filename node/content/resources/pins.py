@@ -97,7 +97,8 @@ def _read(path: Path) -> dict[str, Pin] | None:
 
 def _write(path: Path, pins: Mapping[str, Pin]) -> None:
     new = path.with_suffix(".new")
-    with new.open("w") as file:
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "w") as file:
         json.dump({slot: asdict(pin) for slot, pin in pins.items()}, file)
         file.flush()
         os.fsync(file.fileno())

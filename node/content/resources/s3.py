@@ -7,7 +7,6 @@ nodes allow.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -18,7 +17,7 @@ from node.content.resources.listing import RemoteFile, shown_name
 from node.content.resources.page import ListedObject, NotListed, Page, parse_page
 from node.content.resources.places import DEFAULT_REGION, Place, places_of
 from node.content.resources.signature import signed
-from node.content.resources.web import Call, Interrupted, Refused, Web, first_of, shown
+from node.content.resources.web import Call, Interrupted, Refused, Web, first_of, shown, span_of
 from node.content.resources.wire import Address, Request
 from node.errors import ResourceFailed
 from node.retry import Retry
@@ -27,8 +26,8 @@ PAGE_BYTES = 8 << 20
 PAGE_SECONDS = 120.0
 MOST_PAGES = 2000
 PROBES_AT_ONCE = 8
+_CLOSED = (401, 403)
 LISTING = Retry(attempts=5, total=120, first=0.5, longest=15.0)
-_TOTAL = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 
 
 class S3Source:
@@ -83,8 +82,9 @@ class S3Source:
             try:
                 return await self._pages(place, below)
             except (NotListed, Refused) as refused:
-                # The word of the first reading counts, unless it was no S3 server that spoke.
-                trouble = refused if trouble is None or isinstance(trouble, NotListed) else trouble
+                # The word of the likeliest reading counts, unless another one says that there is something, but closed.
+                if trouble is None or (refused.status in _CLOSED and trouble.status not in _CLOSED):
+                    trouble = refused
         assert trouble is not None
         raise trouble
 
@@ -151,24 +151,28 @@ class S3Source:
 
     async def _first_byte(self, url: str, name: str) -> RemoteFile:
         try:
+            return await self._answered(url, name, {"range": "bytes=0-0"})
+        except Refused as refused:
+            if refused.status != 416:
+                raise
+            # An empty file has no first byte.
+            return await self._answered(url, name, {})
+
+    async def _answered(self, url: str, name: str, headers: Mapping[str, str]) -> RemoteFile:
+        try:
             async with (
                 asyncio.timeout(PAGE_SECONDS),
-                self._web.stream(url, {"range": "bytes=0-0"}, prepare=self.prepare) as response,
+                self._web.stream(url, headers, prepare=self.prepare) as response,
             ):
                 return _as_answered(response, url, name)
         except TimeoutError:
             raise Interrupted(f"{shown(url)} did not answer within {PAGE_SECONDS:g} s") from None
-        except Refused as refused:
-            if refused.status == 416 and refused.headers.get("content-range", "").endswith("/0"):
-                return RemoteFile(name, url, 0, known_by="empty")
-            raise
 
 
 def _as_answered(response: httpx.Response, url: str, name: str) -> RemoteFile:
     headers = response.headers
-    total = _TOTAL.fullmatch(headers.get("content-range", ""))
-    if response.status_code == 206:
-        size = int(total[1]) if total else None
+    if (span := span_of(response)) is not None:
+        size = span.total
     else:
         length = headers.get("content-length", "")
         size = int(length) if length.isdecimal() and len(length) < 19 else None

@@ -123,6 +123,8 @@ class Shelf:
 
     def claim_copy(self, name: str, key: str, pinned: Collection[str]) -> Path:
         """Make room for a copy of an entry; the folder to make it in."""
+        # One of a life of the agent that ended before it had handed it out.
+        self._drop("copies", name)
         size = self.size(key)
         self._make_room(f"copies/{name}", size, size, {*pinned, key})
         self._claims[f"copies/{name}"] = size
@@ -136,8 +138,6 @@ class Shelf:
         """Make a whole copy usable."""
         started = self._root / "copies" / f"{name}.new"
         goal = started.with_suffix("")
-        # Of a life of the agent that ended before it had handed it out.
-        self._drop("copies", name)
         with marked(Mark.RESOURCE_COPY):
             started.rename(goal)
             sync_folder(goal.parent)

@@ -72,6 +72,7 @@ class Web:
         self._may = may
         self._allowed: set[tuple[str, int]] = set()
         self._asked: set[tuple[str, int]] = set()
+        self._asking = asyncio.Lock()
         self._client = httpx.AsyncClient(
             transport=PublicTransport(resolve=resolve, exempt=lambda host, port: (host, port) in self._allowed),
             trust_env=False,
@@ -151,13 +152,40 @@ class Web:
     async def _look_at(self, target: httpx.URL) -> None:
         """Ask the agent once about each host: it knows what its operator allows."""
         place = (target.host, target.port or (443 if target.scheme == "https" else 80))
-        if place in self._asked:
-            return
-        if len(self._asked) >= MOST_QUESTIONS:
-            raise ResourceFailed(f"the data lie on more than {MOST_QUESTIONS} hosts")
-        self._asked.add(place)
-        if await self._may(*place):
-            self._allowed.add(place)
+        async with self._asking:
+            if place in self._asked:
+                return
+            if len(self._asked) >= MOST_QUESTIONS:
+                raise ResourceFailed(f"the data lie on more than {MOST_QUESTIONS} hosts")
+            if await self._may(*place):
+                self._allowed.add(place)
+            self._asked.add(place)
+
+
+_SPAN = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which part of a file a body is."""
+
+    start: int
+    total: int | None
+    """Bytes of the whole file, where the server says it."""
+
+
+def span_of(response: httpx.Response) -> Span | None:
+    """The part that a body is; None: the whole, or a part that makes no sense (with status 206).
+
+    Some servers answer a range with status 200: then it is one if what they say of it fits its length.
+    """
+    stated = _SPAN.fullmatch(response.headers.get("content-range", ""))
+    if stated is None:
+        return None
+    start, end = int(stated[1]), int(stated[2])
+    if response.status_code != 206 and response.headers.get("content-length") != str(end - start + 1):
+        return None
+    return Span(start, None if stated[3] == "*" else int(stated[3]))
 
 
 def document(body: bytes, limit: int, url: str) -> object:
