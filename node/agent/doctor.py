@@ -18,6 +18,7 @@ from solders.keypair import Keypair
 
 from node.agent.doctor_isolation import isolation_findings
 from node.agent.doctor_network import network_finding
+from node.agent.doctor_services import service_findings
 from node.agent.escapes.report import examine_escapes
 from node.agent.finding import Finding
 from node.agent.health.chain_clock import ChainClock
@@ -77,6 +78,7 @@ class _Doctor:
         self.findings.append(await network_finding(self._settings))
         await self._row("GPU", self._gpu)
         self.findings += await examine_escapes(self._settings, self._gpus or ())
+        self.findings += await service_findings(self._settings)
         await self._row("disk", self._disk)
         if await self._row("Solana endpoint", self._endpoint):
             await self._row("clock", self._clock)

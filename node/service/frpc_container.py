@@ -34,6 +34,17 @@ def container_suffix(data: Path) -> str:
     return hashlib.sha256(os.fsencode(data.absolute())).hexdigest()[:12]
 
 
+async def image_version(image: str, engine_socket: str) -> str:
+    """What there is of the image, in words; nothing is pulled. Raises ServiceError where the engine has none."""
+    async with _client(engine_socket) as client:
+        answer = await _ask(client, "GET", f"/images/{image}/json")
+    if answer.status_code == 404:
+        raise ServiceError(f"the engine has no image {image} yet", hint="docker pull " + image)
+    if not answer.is_success:
+        raise ServiceError(f"the engine does not tell of {image}: {_last_line(answer)}", hint=_HINT)
+    return f"the image {image}"
+
+
 class FrpcImage:
     """Runs an image with the configuration's folder mounted."""
 
@@ -44,9 +55,7 @@ class FrpcImage:
 
     async def start(self, config: Path) -> RunningFrpc:
         """As FrpcStarter.start."""
-        client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=self._socket), base_url=_API, timeout=_TIMEOUT, trust_env=False
-        )
+        client = _client(self._socket)
         try:
             await _remove(client, self._name)
             await self._have_image(client)
@@ -91,6 +100,11 @@ class FrpcImage:
         }
         made = await _call(client, "POST", "/containers/create", params={"name": self._name}, json=body)
         return str(made["Id"])
+
+
+def _client(engine_socket: str) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(uds=engine_socket)
+    return httpx.AsyncClient(transport=transport, base_url=_API, timeout=_TIMEOUT, trust_env=False)
 
 
 class _Container:

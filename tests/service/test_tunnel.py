@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import docker
 import pytest
 from aiohttp import web
 
@@ -23,10 +24,12 @@ from node.errors import ServiceError
 from node.records import Address
 from node.service.desk import ServiceDesk
 from node.service.frpc_config import Admin, FrpProxy, FrpServer, config_text, wanted_proxies
+from node.service.frpc_container import container_suffix
 from node.service.frpc_process import binary_version, find_binary
 from node.service.table import Entry, ServiceStatus
 from node.service.tunnel import TunnelPhase
 from node.settings_service import ServiceSettings
+from tests.e2e import images
 from tests.service import frp
 from tests.service.scene import JOB, NAME, application
 
@@ -276,3 +279,36 @@ def test_names_are_the_networks_own() -> None:
         (f"{NAME}-op_1-deployment", f"D1.{DOMAIN}"),
     ]
     assert (names[2].group, names[2].group_key) == ("D1-80", "key")
+
+
+@pytest.fixture
+def frpc_image(frp_folder: Path, docker_client: docker.APIClient, tmp_path: Path) -> str:
+    return images.image_of({"usr/bin/frpc": (frp_folder / "frpc").read_bytes()}, client=docker_client, name="frpc")
+
+
+@pytest.mark.docker
+async def test_frpc_runs_from_an_image_too(
+    frp_folder: Path, frpc_image: str, docker_client: docker.APIClient, tmp_path: Path
+) -> None:
+    def ours() -> list[dict[str, Any]]:
+        name = f"gpunode-frpc-{container_suffix(tmp_path)}"
+        return list(docker_client.containers(all=True, filters={"label": f"gpunode.frpc={name}"}))
+
+    with frp.frp_server(frp_folder, tmp_path) as server:
+        async with (
+            application(saying("service")) as port,
+            tunnel(server, frp_folder, tmp_path, image=frpc_image) as scene,
+        ):
+            await scene.until(lambda: scene.phase is TunnelPhase.ONLINE)
+            scene.enter(port)
+            await scene.until(lambda: scene.names == 2)
+            assert await scene.get(NAME) == (200, f"service {NAME}.{DOMAIN} https")
+            (running,) = ours()
+            docker_client.kill(running["Id"])
+            await scene.until(lambda: scene.phase is TunnelPhase.FAILING)
+            assert scene.desk.tunnel is not None
+            assert "status 137" in scene.desk.tunnel.state.reason
+            await scene.until(lambda: scene.names == 2)
+            assert (await scene.get(NAME))[0] == 200
+            assert ours() != [running]
+        assert ours() == []
