@@ -80,8 +80,8 @@ class _Mark:
 class LogKeeper:
     """Takes frames, keeps what fits, hashes it. Opening an existing file goes on where it ends.
 
-    `limit` (bytes) bounds the file, or it and the job's other logs together; the first entry over it ends the log with a
-    `nodeerr` entry that says so. A disk that takes no more ends it too, at the last whole entry; `failure` then says
+    `limit` (bytes) bounds the file, or it and the job's other logs together; the first entry over it ends the log with
+    a `nodeerr` entry that says so. A disk that takes no more ends it too, at the last whole entry; `failure` then says
     why.
     `is_of_one_container`: whether all that is kept came from the container that is followed now; only then is what is
     kept the beginning of what the engine has.

@@ -33,6 +33,7 @@ GONE = "no such container"
 class FakeContainer:
     spec: ContainerSpec
     id: str
+    created_at: str = ""
     status: str = "created"
     exit_code: int = 0
     frames: list[LogFrame] = field(default_factory=list)
@@ -162,7 +163,7 @@ class FakeEngine:
     async def create(self, spec: ContainerSpec) -> str:
         self._enter("create")
         self._made += 1
-        box = FakeContainer(spec, f"container-{self._made}")
+        box = FakeContainer(spec, f"container-{self._made}", f"2026-11-20T12:00:{self._made % 60:02d}.000000000Z")
         self.containers[box.id] = box
         return box.id
 
@@ -272,5 +273,5 @@ def _view(box: FakeContainer) -> ContainerView:
         entrypoint=None,
         command=box.spec.command,
         started_at="",
-        created_at="",
+        created_at=box.created_at,
     )

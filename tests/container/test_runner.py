@@ -60,9 +60,9 @@ class Bench:
             raise KeyboardInterrupt
         self.states.append(state)
 
-    async def run(self, op: PlannedOperation, previous: OperationState | None = None) -> OperationState:
+    async def run(self, op: PlannedOperation, previous: OperationState | None = None, **more: Any) -> OperationState:
         return await self.runner.run_operation(
-            op, previous, on_change=self.on_change, stop=self.stop, on_progress=self.lines.append
+            op, previous, on_change=self.on_change, stop=self.stop, on_progress=self.lines.append, **more
         )
 
     async def until(self, condition: Callable[[], bool]) -> None:

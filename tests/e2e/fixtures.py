@@ -50,3 +50,5 @@ def node_address(docker_client: docker.APIClient) -> Iterator[str]:
         docker_client.remove_container(row["Id"], force=True, v=True)
     for network in docker_client.networks(filters=filters):
         docker_client.remove_network(network["Id"])
+    for volume in docker_client.volumes(filters=filters)["Volumes"] or ():
+        docker_client.remove_volume(volume["Name"], force=True)
