@@ -13,7 +13,7 @@ from node.job.markers import interpolate
 from node.job.models import Definition
 from node.job.outfit import defaults_of, dressed
 from node.job.resources import read_resources
-from node.job.services import exposure_of, is_settled, late_services
+from node.job.services import exposure_of, late_services
 from node.job.store import Store
 from node.records import Address, PlannedOperation
 
@@ -41,16 +41,13 @@ def completed(planned: PlannedOperation, document: Mapping[str, Any], store: Sto
     defaults = defaults_of(document)
     args = run_arguments(filled, defaults.image)
     job, project = (str(store.facts.get(key) or "") for key in ("job", "project"))
-    services = planned.services
-    if not services or not is_settled(services):
-        exposure = exposure_of(document, planned.index, job, project)
-        services = late_services(exposure, args.ports, store, services)
+    exposure = exposure_of(document, planned.index, job, project)
     return replace(
         planned,
         container=dressed(planned.spec, args, defaults, Address(job)),
         pending=(),
         restart=args.restart,
-        services=services,
+        services=late_services(exposure, args.ports, store, planned.services),
         resources=resources_of(filled),
         has_login=args.has_login,
     )

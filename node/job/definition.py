@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
 
 from node.errors import DefinitionInvalid, Violation
+from node.job.compat import OlderDefinition, definition_of, older_name
 from node.job.models import Definition
+from node.job.newer import without_newer
 from node.job.rules import ABSENT, MAX_WRONG, TooManyWrong, bounded, violations_of
-from node.job.ssh import is_ssh
 from node.job.text import parse_json
 
-__all__ = ["Definition", "parse_definition", "validate", "violation_json"]
+__all__ = [
+    "Definition",
+    "parse_compat",
+    "parse_definition",
+    "parse_posted",
+    "validate",
+    "validate_compat",
+    "violation_json",
+]
 
 
 def parse_definition(body: bytes) -> Definition:
@@ -24,25 +35,62 @@ def parse_definition(body: bytes) -> Definition:
     return validate(parse_json(body))
 
 
+def parse_compat(body: bytes) -> Definition:
+    """As `parse_definition`, by the rules of the network's older validator."""
+    return validate_compat(parse_json(body))
+
+
+def parse_posted(body: bytes) -> Definition:
+    """A definition that somebody posted: valid by the rules of either validator.
+
+    Raises as `parse_definition`, with the rules of the newer one.
+    """
+    document = parse_json(body)
+    try:
+        return validate(document)
+    except DefinitionInvalid as invalid:
+        try:
+            return validate_compat(document)
+        except DefinitionInvalid:
+            raise invalid from None
+
+
 def validate(document: Any) -> Definition:
     """The definition in a parsed document. Raises DefinitionInvalid."""
+    members = _members(document)
+    with _judged():
+        definition = Definition.model_validate(without_newer(members))
+    return _with_source(definition, members)
+
+
+def validate_compat(document: Any) -> Definition:
+    """The definition in a parsed document, by the rules of the network's older validator. Raises DefinitionInvalid."""
+    members = _members(document)
+    with _judged(older_name):
+        older = OlderDefinition.model_validate(members)
+    return _with_source(definition_of(older), members)
+
+
+def _members(document: Any) -> dict[str, Any]:
     if not isinstance(document, dict | list):
         raise _invalid((Violation("$input", "JobDefinitionWithRule", document),))
-    members = {str(i): item for i, item in enumerate(document)} if isinstance(document, list) else document
+    return {str(i): item for i, item in enumerate(document)} if isinstance(document, list) else document
+
+
+@contextmanager
+def _judged(told: Callable[[Violation], Violation] = lambda violation: violation) -> Iterator[None]:
     try:
         with bounded():
-            definition = Definition.model_validate(_older(members))
+            yield
     except TooManyWrong:
         raise _invalid((Violation("$input", f"fewer than {MAX_WRONG} errors", ABSENT),)) from None
     except ValidationError as error:
-        raise _invalid(violations_of(error)) from None
-    definition._source.update(members)
+        raise _invalid(tuple(map(told, violations_of(error)))) from None
+
+
+def _with_source(definition: Definition, members: dict[str, Any]) -> Definition:
+    definition._source = members
     return definition
-
-
-def _older(members: dict[str, Any]) -> dict[str, Any]:
-    """Without a good `ssh`; a bad one is judged as by those who do not know the key."""
-    return {key: item for key, item in members.items() if key != "ssh" or not is_ssh(item)}
 
 
 def _invalid(violations: tuple[Violation, ...]) -> DefinitionInvalid:

@@ -8,9 +8,11 @@ from typing import Any
 
 from node.errors import LiteralUnresolved
 from node.job.markers import interpolate
-from node.job.services import exposure_of, first_services, host_names, is_settled, shared_id
+from node.job.models import Definition
+from node.job.services import exposure_of, first_services, host_names, shared_id
 from node.job.store import Store
 from node.plan_records import Service
+from node.records import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,21 @@ def first_store(
         exposure = exposure_of(document, index, job, project)
         services[index] = first_services(exposure, Store(facts=facts))
         store = store.with_host(exposure.operation, host_of(operation, index, job, store))
-        if domain and services[index] and is_settled(services[index]):
-            store = store.with_endpoints(exposure.operation, host_names(services[index], domain))
+        if domain and (names := host_names(services[index], domain)):
+            store = store.with_endpoints(exposure.operation, names)
         if domain and exposure.expose and (shared := shared_id(exposure)):
             store = store.with_deployment(exposure.operation, f"{shared}.{domain}")
     return FirstStore(store, services)
+
+
+def store_of(plan: Plan, definition: Definition, *, node: str, project: str, domain: str, version: str = "") -> Store:
+    """The store at the start of a planned job: as `first_store`, with the ids that were drawn for its plan."""
+    document = definition.source
+    store = first_store(document, job=plan.job, node=node, project=project, domain=domain, version=version).store
+    for operation in plan.operations:
+        if domain and (names := host_names(operation.services, domain)):
+            store = store.with_endpoints(operation.id, names)
+    return store
 
 
 def host_of(operation: Mapping[str, Any], index: int, job: str, store: Store) -> str:

@@ -1,4 +1,4 @@
-"""The job definition as models: what `@nosana/types` 2.1.6 accepts, and the fields that newer versions added.
+"""The job definition as models: what `@nosana/types` 2.1.6 accepts, no more and no less.
 
 Texts given to `expects` are the network's names of its types. Field order is the order of its messages.
 """
@@ -173,8 +173,6 @@ class Execution(Closed):
     group: TextOrNone = optional()
     depends_on: Texts = ()
     stop_if_dependent_stops: FlagOrNone = optional()
-    timeout: NumberOrNone = optional()
-    """Seconds of run time; newer than the rest."""
 
 
 class ExecutionAlone(Closed):
@@ -183,7 +181,6 @@ class ExecutionAlone(Closed):
     group: TextOrNone = optional()
     depends_on: Annotated[None, expects("undefined", lambda _: False)] = optional()
     stop_if_dependent_stops: Annotated[None, expects("undefined", lambda _: False)] = optional()
-    timeout: NumberOrNone = optional()
 
 
 def _execution(value: object, handler: ValidatorFunctionWrapHandler) -> object:
@@ -197,8 +194,7 @@ def _execution(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     names = value.get("depends_on")
     if isinstance(names, list) and all(is_text(name) for name in names):
         return Execution.model_validate(value)
-    alone = ExecutionAlone.model_validate(value)
-    return Execution.model_construct(group=alone.group, timeout=alone.timeout)
+    return Execution.model_construct(group=ExecutionAlone.model_validate(value).group)
 
 
 def _operation_id(value: object, handler: ValidatorFunctionWrapHandler) -> object:
@@ -208,23 +204,29 @@ def _operation_id(value: object, handler: ValidatorFunctionWrapHandler) -> objec
     return cast(object, handler(value))
 
 
+ResultsOrNone = Annotated[
+    dict[str, Annotated[str | OperationResult, WrapValidator(_result)]] | None,
+    expects("(OperationResults | undefined)", is_map),
+]
+ExecutionOrNone = Annotated[Execution | None, WrapValidator(_execution)]
+OperationType = Annotated[
+    Literal["container/create-volume", "container/run"],
+    expects('("container/create-volume" | "container/run")', one_of("container/create-volume", "container/run")),
+]
+
+
 class Operation(Closed):
     """One step of a job."""
 
-    type: Annotated[
-        Literal["container/create-volume", "container/run"],
-        expects('("container/create-volume" | "container/run")', one_of("container/create-volume", "container/run")),
-    ] = required()
+    type: OperationType = required()
     id: Annotated[str, WrapValidator(_operation_id)] = required()
     args: Annotated[ContainerRun | ContainerCreateVolume, WrapValidator(_args)] = required()
-    results: Annotated[
-        dict[str, Annotated[str | OperationResult, WrapValidator(_result)]] | None,
-        expects("(OperationResults | undefined)", is_map),
-    ] = optional()
-    execution: Annotated[Execution | None, WrapValidator(_execution)] = optional()
+    results: ResultsOrNone = optional()
+    execution: ExecutionOrNone = optional()
 
 
-def _operations(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+def unique_operations(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """A rule: a list of operations, each with an id of its own."""
     if not isinstance(value, list):
         raise wrong("(Ops & UniqueById)")
     ids = [item.get("id") if isinstance(item, dict) else None for item in value]
@@ -293,8 +295,9 @@ class Logistic(Closed):
 class Logistics(Closed):
     """How definition and result travel when they are not pinned."""
 
-    send: Annotated[Logistic, expects_object("Logistic")] = required()
-    receive: Annotated[Logistic, expects_object("Logistic")] = required()
+    send: Annotated[Logistic | None, expects_object("Logistic")] = required()
+    """None in definitions that only the older validator accepts."""
+    receive: Annotated[Logistic | None, expects_object("Logistic")] = required()
 
 
 class Global(Closed):
@@ -317,7 +320,7 @@ class Definition(Closed):
     deployment_id: TextOrNone = optional()
     meta: Annotated[Meta | None, expects("(Meta | undefined)", is_map)] = optional()
     global_: Annotated[Global | None, expects("(Global | undefined)", is_map)] = optional("global")
-    ops: Annotated[tuple[Operation, ...], WrapValidator(_operations)] = required()
+    ops: Annotated[tuple[Operation, ...], WrapValidator(unique_operations)] = required()
 
     _source: dict[str, Any] = PrivateAttr(default_factory=dict)
 

@@ -148,7 +148,7 @@ class _Planner:
             ),
             depends_on=tuple(dict.fromkeys(execution.depends_on)) if execution else (),
             stop_with_dependencies=bool(execution and execution.stop_if_dependent_stops),
-            timeout=seconds(execution.timeout) if execution else None,
+            timeout=seconds((self.definition.source["ops"][index].get("execution") or {}).get("timeout")),
         )
         if operation.type == "container/create-volume":
             return self._volume(bare, operation), ()

@@ -11,7 +11,6 @@ from pydantic import TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
 from node.job.rules import (
     Closed,
     Flag,
-    FlagOrNone,
     Number,
     Spread,
     Text,
@@ -42,7 +41,6 @@ class HttpHealthCheck(Closed):
     headers: Annotated[dict[str, Text] | None, expects("(Record<string, string> | undefined)", is_map)] = optional()
     body: Any = None
     continuous: Flag = required()
-    restart_on_failure: FlagOrNone = optional()
 
 
 class WebSocketHealthCheck(Closed):
@@ -51,7 +49,6 @@ class WebSocketHealthCheck(Closed):
     type: Annotated[Literal["websocket"], expects('"websocket"', one_of("websocket"))] = required()
     expected_response: Text = required()
     continuous: Flag = required()
-    restart_on_failure: FlagOrNone = optional()
 
 
 def _health_check(value: object, handler: ValidatorFunctionWrapHandler) -> object:
@@ -69,17 +66,19 @@ HealthCheck = Annotated[HttpHealthCheck | WebSocketHealthCheck, WrapValidator(_h
 _PORT_TYPES = ("api", "none", "web", "webapi", "websocket")
 
 
+HealthChecksOrNone = Annotated[tuple[HealthCheck, ...] | None, expects("(Array<HealthCheck> | undefined)", is_list)]
+ServiceTypeOrNone = Annotated[
+    Literal["api", "none", "web", "webapi", "websocket"] | None,
+    expects('("api" | "none" | "web" | "webapi" | "websocket" | undefined)', one_of(*_PORT_TYPES)),
+]
+
+
 class ExposedPort(Closed):
     """One port with its health checks."""
 
     port: Number = required()
-    type: Annotated[
-        Literal["api", "none", "web", "webapi", "websocket"] | None,
-        expects('("api" | "none" | "web" | "webapi" | "websocket" | undefined)', one_of(*_PORT_TYPES)),
-    ] = optional()
-    health_checks: Annotated[tuple[HealthCheck, ...] | None, expects("(Array<HealthCheck> | undefined)", is_list)] = (
-        optional()
-    )
+    type: ServiceTypeOrNone = optional()
+    health_checks: HealthChecksOrNone = optional()
 
 
 Exposed = int | float | str | Spread | ExposedPort
@@ -107,7 +106,7 @@ def _exposed(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     raise wrong("((__type & TagBase<__type>) | (string & TagBase<__type>) | ExposedPort | number)")
 
 
-def _ports_are_apart(items: list[Any]) -> bool:
+def ports_are_apart(items: list[Any]) -> bool:
     """No port twice and none within a range. Ranges are understood here, though refused one by one later."""
     numbers: set[float] = set()
     ranges: list[tuple[float, float]] = []
@@ -149,7 +148,7 @@ _EXPOSED: TypeAdapter[tuple[Exposed, ...]] = TypeAdapter(tuple[Annotated[Exposed
 def _expose(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     del handler
     if isinstance(value, list):
-        if not _ports_are_apart(value):
+        if not ports_are_apart(value):
             raise wrong("Array<> & TagBase<__type>")
         return _EXPOSED.validate_python(value)
     if is_number(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal, cast
 
 from pydantic import ValidatorFunctionWrapHandler, WrapValidator
@@ -108,23 +109,43 @@ _RESOURCE = (
 )
 
 
-def _resource(value: object, handler: ValidatorFunctionWrapHandler) -> object:
-    del handler
-    if value == REMOVE_IF_EMPTY:
-        return value
-    if not is_object(value):
-        raise wrong(_RESOURCE)
-    entry = cast(dict[str, object], as_object(value))
-    models: dict[str, type[Closed]] = {"__spread__": Spread, "bucket": S3WithBucket, "buckets": S3WithBuckets}
-    for key, model in models.items():
-        if key in entry:
-            return model.model_validate(entry)
-    by_type: dict[object, type[Closed]] = {"HF": HuggingFace, "Ollama": Ollama}
-    kind = entry.get("type")
-    return (by_type.get(kind, S3Base) if isinstance(kind, str) else S3Base).model_validate(entry)
+Rule = Callable[[object, ValidatorFunctionWrapHandler], object]
+
+
+def resource_rule(model_of: Callable[[dict[str, object]], type[Closed]]) -> Rule:
+    """A rule: one resource, or a marker; the function tells which of them an object is to be."""
+
+    def check(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        del handler
+        if value == REMOVE_IF_EMPTY:
+            return value
+        if not is_object(value):
+            raise wrong(_RESOURCE)
+        entry = cast(dict[str, object], as_object(value))
+        return model_of(entry).model_validate(entry)
+
+    return check
+
+
+def by_bucket(entry: dict[str, object]) -> type[Closed] | None:
+    """The kind of S3 resource that names buckets; None: it names none."""
+    if "bucket" in entry:
+        return S3WithBucket
+    return S3WithBuckets if "buckets" in entry else None
+
+
+def by_type(entry: dict[str, object]) -> type[Closed] | None:
+    """The kind of resource that has its own type; None: it is S3, or nothing."""
+    if entry.get("type") == "HF":
+        return HuggingFace
+    return Ollama if entry.get("type") == "Ollama" else None
+
+
+def _model_of(entry: dict[str, object]) -> type[Closed]:
+    return Spread if "__spread__" in entry else by_bucket(entry) or by_type(entry) or S3Base
 
 
 ResourcesOrNone = Annotated[
-    tuple[Annotated[RemoteResource | Spread | str, WrapValidator(_resource)], ...] | None,
+    tuple[Annotated[RemoteResource | Spread | str, WrapValidator(resource_rule(_model_of))], ...] | None,
     expects("(Resources | undefined)", is_list),
 ]

@@ -41,44 +41,48 @@ class Exposure:
 
 
 def first_services(exposure: Exposure, store: Store) -> tuple[Service, ...]:
-    """The services as far as a store says what the ports are.
+    """The services of those ports that a store says.
 
-    Where it does not, a private operation gets one service whose port is a literal still: the secret that the ids
-    of its real ports are made of, so that they are the same whenever it is completed.
+    For the others a private operation gets one service whose port is a literal still: the secret that the ids of its
+    real ports are made of, so that they are the same whenever it is completed.
     """
-    try:
-        ports = exposed(interpolate({"expose": exposure.expose}, store).get("expose"))
-    except LiteralUnresolved:
-        if not exposure.private:
-            return ()
-        return (Service(random_id(), next(literals_in(exposure.expose), ""), private=True),)
-    return _with_deployment(_private(ports) if exposure.private else _public(exposure, ports, store), exposure)
+    whole = exposure.expose
+    ports: dict[str, Exposed] = {}
+    literal = ""
+    for entry in whole if isinstance(whole, list) else (whole,):
+        try:
+            found = exposed(interpolate({"expose": [entry] if whole is not entry else entry}, store).get("expose"))
+        except LiteralUnresolved:
+            literal = literal or next(literals_in(entry), "")
+            continue
+        for port in found:
+            ports.setdefault(port.port, port)
+    secret = (Service(random_id(), literal, private=True),) if literal and exposure.private else ()
+    return (*late_services(exposure, tuple(ports.values()), store, secret), *secret)
 
 
 def late_services(
     exposure: Exposure, ports: Sequence[Exposed], store: Store, first: Sequence[Service]
 ) -> tuple[Service, ...]:
-    """The services of an operation whose ports were unknown when the job was planned, and are known now.
-
-    `first`: what `first_services` gave.
-    """
+    """The services of an operation whose ports are known. `first`: what `first_services` gave, whose ids stay."""
     if not exposure.private:
         return _with_deployment(_public(exposure, ports, store), exposure)
-    secret = first[0].id if first else ""
-    made = tuple(replace(each, id=derived_id(secret, each.port)) for each in _private(ports))
+    known = {service.port: service.id for service in first}
+    secret = next((service.id for service in first if not is_port(service.port)), "")
+
+    def id_of(port: str) -> str:
+        return known.get(port) or (derived_id(secret, port) if secret else random_id())
+
+    made = tuple(Service(id_of(each.port), each.port, True, each.health_checks) for each in ports)
     return _with_deployment(made, exposure)
-
-
-def is_settled(services: Sequence[Service]) -> bool:
-    """Whether these are services of real ports."""
-    return all(is_port(service.port) for service in services)
 
 
 def host_names(services: Sequence[Service], domain: str) -> dict[str, str]:
     """Port -> host name, as literals give it; the first where several ids lead to one port."""
     names: dict[str, str] = {}
     for service in services:
-        names.setdefault(service.port, f"{service.id}.{domain}")
+        if is_port(service.port):
+            names.setdefault(service.port, f"{service.id}.{domain}")
     return names
 
 
@@ -104,12 +108,11 @@ def _meant(entry: Exposed, store: Store) -> str:
     """The port, or the first, that a client's entry comes to mean."""
     if not any(True for _ in literals_in(entry.port)):
         return entry.port
-    ports = exposed(interpolate({"expose": [entry.port]}, store).get("expose"))
+    try:
+        ports = exposed(interpolate({"expose": [entry.port]}, store).get("expose"))
+    except LiteralUnresolved:
+        return ""
     return ports[0].port if ports else ""
-
-
-def _private(ports: Sequence[Exposed]) -> tuple[Service, ...]:
-    return tuple(replace(_service(random_id(), each), private=True) for each in ports)
 
 
 def _service(id_: str, port: Exposed) -> Service:
