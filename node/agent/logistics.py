@@ -106,6 +106,14 @@ class Logistics:
     clock: Clock
     exempt: Exempt = nothing_exempt
     """Hosts that are asked although they are not of the public internet."""
+    is_reached: bool = True
+    """Whether owners reach this host's API."""
+
+    def refusal(self, *legs: Leg | None) -> str:
+        """Why nothing can travel so; empty: it can. Whoever waits for an owner that cannot come is paid for nothing."""
+        if not self.is_reached and any(leg is not None and leg.kind is LegKind.LISTEN for leg in legs):
+            return "the job's owner cannot reach this host's API (service.tunnel is off)"
+        return ""
 
     async def bring_definition(self, leg: Leg, job: Address, letterbox: Letterbox, keep: Keep) -> None:
         """Have the definition kept; returns when it is durable, which may take as long as the job. Raises TravelFailed

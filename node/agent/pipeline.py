@@ -192,6 +192,8 @@ class JobPipeline:
         fetched = await fetch(self._monitor, self._services.fetcher, self._services.clock)
         if not isinstance(fetched, FetchedDefinition):
             return fetched
+        if reason := self._services.logistics.refusal(fetched.send, fetched.receive):
+            return Refusal(self.assignment.job.address, reason)
         if fetched.send is not None:
             return await definition_arrives(self._monitor, fetched, self._travel)
         # It may hold logins, and the journal is kept for long: the text itself lies beside it until the run is settled.

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,18 @@ async def test_the_host_gives_up_while_the_definition_is_waited_for(world: World
             await waits(world, a, "waiting-for-job-definition")
             pipeline.quit("maintenance")
             await world.clock.until(task.done)
+    assert world.chain.sent == ["quit"]
+
+
+@pytest.mark.parametrize(("send", "receive"), [("api-listen", "api"), ("api", "api-listen"), (None, "api-listen")])
+async def test_what_needs_an_api_that_nobody_reaches_is_given_back(
+    world: World, send: str | None, receive: str
+) -> None:
+    world.logistics = replace(world.logistics, is_reached=False)
+    a = confidential(world, pinned(send, receive, "https://example.org"))
+    async with working(world, a) as task:
+        await world.clock.until(task.done)
+        assert "service.tunnel is off" in (await world.journal.job(a.run.address))[0].refusal
     assert world.chain.sent == ["quit"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +26,11 @@ from node.errors import UsageError
 
 if TYPE_CHECKING:
     from node.cli.job.builtin import Posting
+    from node.cli.job.confidential import NodeApi
     from node.cli.reach import Target
+    from node.content.library import Library
+    from node.market.poster import Poster
+    from node.records import Address
     from node.settings import Settings
 
 
@@ -50,6 +56,19 @@ def post(
         str | None, typer.Option("--market", metavar="ADDRESS", help="Market; default: the lane's.", show_default=False)
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end and show the result.")] = False,
+    confidential: Annotated[
+        bool,
+        typer.Option("--confidential", help="Pin no definition and no result: both go between you and the node's API."),
+    ] = False,
+    nodes: Annotated[
+        str | None,
+        typer.Option(
+            "--nodes",
+            metavar="URL",
+            help="With --confidential: below which address nodes have their names; default: the network's.",
+            show_default=False,
+        ),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the built-in jobs instead.")] = False,
     settings: SettingsOption = None,
     wallet: WalletOption = None,
@@ -66,7 +85,8 @@ def post(
     JSON: `job`, `run`, `market`, `poster`, `cluster`, `definition_cid`, `stores`, `timeout` (seconds), `price`
     (micro-NOS a second), `deposit` (micro-NOS), `signature`, `fee` (lamports), `warnings`; with --wait also `outcome`
     (as `job get` prints it), `succeeded` and `ending` (done, stopped, gone, interrupted). Ctrl-C while waiting leaves
-    the job alone. With --list: `name`, `summary` and `model` of each built-in job.
+    the job alone. With --confidential the command waits until a node has taken the definition (`node`), and with --wait
+    the result is the one that was collected there. With --list: `name`, `summary` and `model` of each built-in job.
     """
     from node.cli import place
     from node.cli.job.builtin import list_builtin, posting
@@ -97,8 +117,9 @@ def post(
         target=target(loaded, cluster, ids, rpc),
         content=content,
         gateway=gateway,
+        confidential=_Confidential(nodes) if confidential else None,
     )
-    for warning in warnings:
+    for warning in () if confidential else warnings:
         output.note(f"warning: the definition is public, and {warning}")
     try:
         known = {**place.run(order.carry_out(quiet=as_json)), "warnings": warnings}
@@ -128,8 +149,10 @@ class _Order:
         target: Target,
         content: str | None,
         gateway: str | None,
+        confidential: _Confidential | None,
     ) -> None:
         self._wish = wish
+        self._confidential = confidential
         self._market = market
         self._seconds = seconds
         self._wait = wait
@@ -145,14 +168,16 @@ class _Order:
         """Upload, list, and wait if asked; returns the command's document."""
         from contextlib import aclosing
 
-        from node.chain.policy import POSTER_KINDS
+        from node.chain.policy import POSTER_KINDS, SpendingPolicy
         from node.cli.job.builtin import ensure_runnable
+        from node.cli.job.confidential import NodeApi, deliver
         from node.cli.job.content import library
         from node.cli.job.waiting import follow
         from node.cli.reach import reach
         from node.cli.spend import spending
         from node.market.ledger import Ledger
         from node.market.poster import Poster
+        from node.retry import SystemClock
 
         async with (
             reach(self._target) as (chain, endpoint),
@@ -162,7 +187,8 @@ class _Order:
             market = await Ledger(chain, endpoint).market(self._market)
             if self._wish.builtin is not None:
                 await ensure_runnable(self._wish.builtin, chain.name)
-            cid, stores = await shelf.publish(self._wish.name, self._wish.body)
+            public = self._wish.body if self._confidential is None else blank_definition()
+            cid, stores = await shelf.publish(self._wish.name, public)
             poster = Poster(context)
             posted = await poster.post(market, cid, self._seconds)
             self.posted = known = {
@@ -179,12 +205,52 @@ class _Order:
                 "signature": posted.signature,
                 "fee": posted.fee,
             }
-            if not self._wait:
-                return known
-            if not quiet:
+            if not quiet and (self._wait or self._confidential is not None):
                 output.note(f"posted {posted.job}")
-            outcome = await follow(poster, posted.job, shelf, output.note)
-            return {**known, **outcome}
+            if self._confidential is None:
+                return {**known, **await follow(poster, posted.job, shelf, output.note)} if self._wait else known
+            sign = self._wallet.signer(SpendingPolicy(chain, {})).sign_document
+            api = NodeApi(self._confidential.base(chain.name, self._settings), posted.job, sign, SystemClock())
+            node = await deliver(poster, api, posted.job, self._wish.body, output.note)
+            self.posted = known = {**known, "node": node}
+            return {**known, **await self._collected(poster, api, node, shelf)} if self._wait else known
+
+    async def _collected(self, poster: Poster, api: NodeApi, node: Address, shelf: Library) -> dict[str, Any]:
+        from node.cli.job.confidential import collect, with_collected
+        from node.cli.job.waiting import follow
+
+        assert self.posted is not None
+        async with asyncio.TaskGroup() as group:
+            collecting = group.create_task(collect(api, node))
+            followed = await follow(poster, self.posted["job"], shelf, output.note)
+            collecting.cancel()
+        if collecting.cancelled():
+            output.note("warning: the result was not collected: the node keeps it for a minute only")
+            return followed
+        return {**followed, "outcome": with_collected(followed["outcome"], collecting.result())}
+
+
+@dataclass(frozen=True, slots=True)
+class _Confidential:
+    """What --confidential is told besides."""
+
+    nodes: str | None
+
+    def base(self, cluster: str, settings: Settings | None) -> str:
+        """Below which address nodes have their names."""
+        from node.settings_service import ServiceSettings
+
+        service = settings.service if settings is not None else ServiceSettings()
+        return self.nodes or service.public_url(cluster)
+
+
+def blank_definition() -> bytes:
+    """What is pinned in a confidential definition's place."""
+    import json
+
+    from node.job.travel import BLANK_DEFINITION
+
+    return json.dumps(BLANK_DEFINITION).encode()
 
 
 def _look_at(body: bytes) -> list[str]:
