@@ -293,7 +293,9 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         chain=host.health.chain,
         hygiene=hygiene,
         live=host.live,
-        logistics=Logistics(signer.sign_document, host.clock, endpoints_here(host.cluster.name)),
+        logistics=Logistics(
+            signer.sign_document, host.clock, endpoints_here(host.cluster.name), settings.service.tunnel != "off"
+        ),
     )
     check = LaneCheck(host.fitness, settings.engine.runtime, gpus, runtimes)
     health = LaneHealth(host.health.board, lane.name)
