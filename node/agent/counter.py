@@ -102,7 +102,8 @@ class MarketCounter:
         """Give a job back."""
         return await Settler(self.context).quit(assignment, reason)
 
-    async def head(self) -> tuple[int, str]:
+    async def head(self, assignment: Assignment) -> tuple[int, str]:
         """A recent slot and its blockhash."""
-        latest = await self.context.rpc.get_latest_blockhash()
+        # An endpoint that lags could otherwise end a job before it began.
+        latest = await self.context.rpc.get_latest_blockhash(min_context_slot=assignment.slot)
         return latest.slot, latest.blockhash

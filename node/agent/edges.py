@@ -117,8 +117,8 @@ class LaneMarket(Protocol):
         """Give a job back, unpaid."""
         ...
 
-    async def head(self) -> tuple[int, str]:
-        """A recent slot and its blockhash."""
+    async def head(self, assignment: Assignment) -> tuple[int, str]:
+        """A recent slot, not before the assignment's, and its blockhash."""
         ...
 
 

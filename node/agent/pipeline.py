@@ -255,7 +255,7 @@ class JobPipeline:
         services = self._services
         made_by, outcome = await self._outcome()
         outcome = replace(outcome, receive=outcome.receive or await self._receive_leg())
-        sealed = await seal(outcome, services.market, services.clock, self._on_trouble)
+        sealed = await seal(self.assignment, outcome, services.market, services.clock, self._on_trouble)
         if sealed != outcome:
             await services.journal.finish_stage(self._run, made_by, sealed, Stage.REPORT)
         plan = await services.journal.stage_record(self._run, Stage.ADMIT)

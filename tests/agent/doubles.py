@@ -266,8 +266,9 @@ class FakeMarket:
             job=job.address, kind=kind, signature=signature, slot=9, pay=pay, payout=NODE, reason=reason, fee=5000
         )
 
-    async def head(self) -> tuple[int, str]:
+    async def head(self, assignment: Assignment) -> tuple[int, str]:
         self._may_fail("head")
+        assert assignment.slot <= 77, "the end is not before the beginning"
         return 77, "headhash"
 
 

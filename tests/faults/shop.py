@@ -29,6 +29,8 @@ T = TypeVar("T")
 SLOT_MS = 80
 """Final after 2.6 s, a blockhash is good for 12 s."""
 AGENTS_ENDPOINT = 1
+DENIED_IMAGE = "denied/image:1"
+"""One that the agent's policy does not run."""
 PATIENCE = float(os.environ.get("GPUNODE_FAULTS_PATIENCE", "150"))
 """Seconds for one job to come to rest, whatever was done to it; where starting a process takes minutes, more."""
 
@@ -186,6 +188,7 @@ def settings(net: Chain, folder: Path) -> dict[str, Any]:
     tree["shutdown"] = {"keep_queue_place": False}
     # Images that were pulled are in nobody's way only until their job is over.
     tree["limits"]["image_cache"] = 1
+    tree["policy"] = {**tree.get("policy", {}), "deny_images": [DENIED_IMAGE]}
     return tree
 
 

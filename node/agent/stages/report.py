@@ -55,13 +55,17 @@ class _Papers:
 
 
 async def seal(
-    outcome: Outcome, market: LaneMarket, clock: Clock, on_trouble: Callable[[GpunodeError], None]
+    assignment: Assignment,
+    outcome: Outcome,
+    market: LaneMarket,
+    clock: Clock,
+    on_trouble: Callable[[GpunodeError], None],
 ) -> Outcome:
     """The outcome with a slot and blockhash that show it was not written before: the receipt's end."""
     if outcome.end_blockhash is not None:
         return outcome
     slot, blockhash = await patiently(
-        market.head, on=(ChainError,), waits=HEAD_RETRY, clock=clock, on_trouble=on_trouble
+        lambda: market.head(assignment), on=(ChainError,), waits=HEAD_RETRY, clock=clock, on_trouble=on_trouble
     )
     return replace(outcome, end_slot=slot, end_blockhash=blockhash)
 
