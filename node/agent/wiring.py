@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from node import __version__
-from node.agent.absent import NoResources, NoServices
+from node.agent.absent import NoServices
 from node.agent.counter import MarketCounter
 from node.agent.courier import Courier
 from node.agent.definitions import DefinitionFiles
@@ -31,6 +31,7 @@ from node.agent.port import RunningAgent
 from node.agent.pruning import Pruning
 from node.agent.readiness import HostCheck, LaneCheck, LaneGpus
 from node.agent.registrar import Registrar
+from node.agent.remote_data import open_desk, tidying_desk
 from node.agent.sealing import require_own
 from node.agent.stages.admit import Readiness
 from node.agent.supervisor import Supervisor
@@ -61,6 +62,7 @@ from node.container.runner import OperationRunner
 from node.container.space import SpaceLedger
 from node.content.library import Library, open_library
 from node.content.merkle import MerkleHasher
+from node.content.resources.desk import ResourceDesk
 from node.content.store import LocalStore
 from node.errors import RpcUnavailable
 from node.gpu.provider import GpuProvider, choose_provider
@@ -74,7 +76,7 @@ from node.market.effects import effect_of_row
 from node.market.join import MOVES
 from node.market.register import RegisterResult
 from node.market.settle import settled_run
-from node.public_network import either
+from node.public_network import either, nothing_exempt
 from node.records import Address, OutboxRow, SubjectHealth
 from node.retry import Clock, SystemClock
 from node.settings import LaneSettings, RpcSettings, Settings
@@ -117,6 +119,7 @@ class Host:
     definitions: DefinitionFiles
     tools: Tools
     live: LiveJobs
+    resources: ResourceDesk
 
     async def fitness(self) -> None:
         """Whether lanes may take jobs on this host; raises what HostCheck and EscapeGate raise."""
@@ -151,6 +154,7 @@ async def run_agent(settings: Settings) -> None:
                 Pruning(host.journal, Keep(**settings.journal.model_dump()), host.clock).run,
                 *sweeps,
                 tidying(host.cache),
+                tidying_desk(host.resources, OpenWork(host.journal, [lane.name for lane in settings.lanes])),
             ],
             leave_on_stop=not settings.shutdown.keep_queue_place,
         )
@@ -208,6 +212,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     exempt = exempt_registries(settings.policy.private_registries)
     if cluster.name == "localnet":
         exempt = either(exempt, local_registries)
+    resources = open_desk(settings, local_registries if cluster.name == "localnet" else nothing_exempt)
     manifests = Manifests(exempt=exempt)
     stack.push_async_callback(manifests.aclose)
     cache = image_cache(engine, disk, journal, work, settings.limits, clock, manifests)
@@ -246,11 +251,12 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         tools=Tools(
             operations=runner,
             services=NoServices(),
-            resources=NoResources(),
+            resources=resources,
             log_path=lambda operation: paths.data / runner.log_name(operation),
             clock=clock,
         ),
         live=LiveJobs(),
+        resources=resources,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -107,9 +107,15 @@ class ResourceDesk:
         require_run(run)
         await self._on_disk(partial(self._release, run))
 
-    async def tidy(self, known_runs: Collection[str]) -> None:
-        """Release every run but these, and let go of what is over the budget. Raises ResourceFailed."""
-        await self._on_disk(partial(self._tidy, frozenset((*known_runs, *self._busy))))
+    async def tidy(self, known_runs: Callable[[], Awaitable[Collection[str]]]) -> None:
+        """Release every run but those that `known_runs` tells, and let go of what is over the budget.
+
+        What is held is looked at before it is asked, so that a run which begins meanwhile loses nothing. Raises
+        ResourceFailed, and what `known_runs` raises.
+        """
+        held = await self._on_disk(lambda: frozenset(self._pins.runs))
+        over = held.difference(await known_runs())
+        await self._on_disk(partial(self._tidy, over))
 
     async def _prepared(self, want: _Want) -> Path:
         if (known := await self._on_disk(partial(self._known, want))) is not None:
@@ -195,14 +201,12 @@ class ResourceDesk:
             self._shelf.drop_copy(name)
         self._pins.drop(run)
 
-    def _tidy(self, known: frozenset[str]) -> None:
-        for run in self._pins.runs:
-            if run not in known:
-                self._release(run)
-        for name in self._shelf.copies():
-            # One whose pin was not written any more.
-            if not any(name.startswith(f"{run}-") for run in known):
-                self._shelf.drop_copy(name)
+    def _tidy(self, over: frozenset[str]) -> None:
+        for run in over.difference(self._busy):
+            self._release(run)
+        # Copies whose pin was not written any more.
+        for name in self._shelf.copies() - self._pins.copies:
+            self._shelf.drop_copy(name)
         self._shelf.trim(self._pins.keys)
 
     @asynccontextmanager

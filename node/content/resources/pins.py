@@ -62,6 +62,11 @@ class Pins:
         """Every entry in use. A copy does not need the entry that it was made from."""
         return frozenset(pin.key for pins in self._runs.values() for pin in pins.values() if not pin.copy)
 
+    @property
+    def copies(self) -> frozenset[str]:
+        """Every copy in use."""
+        return frozenset(pin.copy for pins in self._runs.values() for pin in pins.values() if pin.copy)
+
     def put(self, run: str, slot: str, pin: Pin) -> None:
         """Keep a pin, durably."""
         pins = {**self.of(run), slot: pin}

@@ -153,9 +153,9 @@ class Shelf:
         """Remove a run's copy."""
         self._drop("copies", name)
 
-    def copies(self) -> list[str]:
+    def copies(self) -> frozenset[str]:
         """The names of all copies."""
-        return [name.removeprefix("copies/") for name in self._sizes if name.startswith("copies/")]
+        return frozenset(name.removeprefix("copies/") for name in self._sizes if name.startswith("copies/"))
 
     def trim(self, pinned: Collection[str]) -> None:
         """Let go of what is over the budget."""

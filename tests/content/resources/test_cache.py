@@ -17,7 +17,7 @@ from tests.content.resources.conftest import MakeDesk
 from tests.content.resources.hub import TOKEN, Hub, hub_server
 from tests.content.resources.rclone import ACCESS_KEY, SECRET_KEY
 from tests.content.resources.store import Store, store_server
-from tests.content.resources.wants import contents, have, hugging_face, s3
+from tests.content.resources.wants import contents, have, hugging_face, known, s3
 
 MB = 1_000_000
 FILES = {f"{name}/file": os.urandom(MB) for name in "abcd"}
@@ -76,7 +76,7 @@ async def test_runs_that_nobody_knows_any_more_hold_nothing(make_desk: MakeDesk,
     (copy,) = await have(desk, s3(f"{store.url}/b", writable=True), run="gone", operation=1)
     await take(desk, store, "c", "here")
     desk = make_desk(cache=1_500_000)
-    await desk.tidy(["here"])
+    await desk.tidy(known("here"))
     assert entries(tmp_path) == {"c"}
     assert not Path(copy.folder).exists()
     assert [path.name for path in (tmp_path / "resources/pins").iterdir()] == ["here.json"]
@@ -96,7 +96,7 @@ async def test_a_run_at_work_is_known(make_desk: MakeDesk, store: Store, tmp_pat
     store.answer = wait
     task = asyncio.create_task(take(desk, store, "b", "run"))
     await listed.wait()
-    await desk.tidy([])
+    await desk.tidy(known())
     going_on.set()
     await task
     assert entries(tmp_path) == {"a", "b"}

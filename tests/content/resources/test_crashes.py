@@ -13,7 +13,7 @@ import pytest
 from node.marks import Mark, When
 from tests.content.resources.life import BUDGET, desk_at, live
 from tests.content.resources.store import Store, store_server
-from tests.content.resources.wants import contents, have, s3
+from tests.content.resources.wants import contents, have, known, s3
 
 FILES = {f"{name}/file": os.urandom(1_000_000) for name in "abc"}
 MARKS = [mark for mark in Mark if mark.startswith("resource.")]
@@ -41,7 +41,7 @@ async def test_an_end_at(mark: Mark, when: When, store: Store, tmp_path: Path) -
         # What looks whole is whole.
         assert contents(entry / "data")["file"] in FILES.values()
     desk = desk_at(root)
-    await desk.tidy(["first", "second", "third"])
+    await desk.tidy(known("first", "second", "third"))
     (shared, own) = await have(desk, s3(f"{store.url}/a"), s3(f"{store.url}/a", writable=True), run="first")
     assert contents(shared) == contents(own) == {"file": FILES["a/file"]}
     for run in ("first", "second", "third"):
