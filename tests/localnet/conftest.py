@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import docker
 import httpx
+import pytest
 import pytest_asyncio
 
 from node.localnet.app import Localnet
@@ -17,3 +19,14 @@ async def rpc(still_localnet: Localnet) -> AsyncIterator[RpcClient]:
     """A client of a chain whose slots pass only on `rpc.net.advance()`."""
     async with httpx.AsyncClient(timeout=5) as http:
         yield RpcClient(still_localnet, http)
+
+
+@pytest.fixture
+def client() -> Iterator[docker.DockerClient]:
+    try:
+        engine = docker.from_env()
+        engine.ping()
+    except docker.errors.DockerException as error:
+        pytest.skip(f"no container engine: {error}")
+    yield engine
+    engine.close()

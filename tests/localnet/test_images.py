@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,18 +14,9 @@ import docker
 import pytest
 
 from node.errors import EngineUnavailable, LocalnetError
+from node.job.definition import parse_definition
 from node.localnet import images, recipes, rootfs
-
-
-@pytest.fixture
-def client() -> Iterator[docker.DockerClient]:
-    try:
-        engine = docker.from_env()
-        engine.ping()
-    except docker.errors.DockerException as error:
-        pytest.skip(f"no container engine: {error}")
-    yield engine
-    engine.close()
+from tests.localnet.built_in_jobs import output_of, results_of
 
 
 def copied_recipe(tmp_path: Path) -> recipes.Recipe:
@@ -74,6 +64,31 @@ async def test_no_engine_is_said_with_a_hint(tmp_path: Path) -> None:
     assert str(tmp_path) in caught.value.message
 
 
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_built_in_job_is_told_about_and_valid(name: str) -> None:
+    about = recipes.about(name)
+    assert about.summary[0] == about.summary[0].lower()
+    assert "ship" in about.model
+    assert 50 < about.fetched_mb < 200
+    document = recipes.definition(name)
+    parse_definition(json.dumps(document).encode())
+    (operation,) = document["ops"]
+    assert operation["args"]["image"] == recipes.recipe(name).tag
+    for rule in operation.get("results", {}).values():
+        re.compile(rule if isinstance(rule, str) else rule["regex"])
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_file_of_a_recipe_is_copied_and_every_package_has_a_hash(name: str) -> None:
+    folder = recipes.JOBS / name
+    copied = set(re.findall(r"\S+\.\S+", re.findall(r"(?m)^COPY (.+) /app/$", (folder / "Dockerfile").read_text())[0]))
+    told = {"Dockerfile", "job.json", "recipe.json", "requirements.lock"}
+    assert copied == {path.name for path in recipes.recipe(name).files()} - told
+    lock = (folder / "requirements.lock").read_text()
+    for package in re.split(r"(?m)^(?=\S+==)", lock)[1:]:
+        assert "--hash=sha256:" in package
+
+
 def test_no_message_is_in_both_sets() -> None:
     document = json.loads((recipes.JOBS / "spam" / "messages.json").read_text())
     training, mailbox = document["training"], document["mailbox"]
@@ -110,25 +125,10 @@ async def test_the_image_is_built_once_and_tells_spam_from_mail_offline(client: 
     assert (again.id, again.tag) == (image.id, image.tag)
     assert image.size < 400e6
 
-    operation = recipes.definition("spam")["ops"][0]
     began = time.monotonic()
-    output = client.containers.run(
-        image.tag,
-        operation["args"]["cmd"],
-        remove=True,
-        network_mode="none",
-        read_only=True,
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
-        pids_limit=64,
-        mem_limit="1g",
-    )
+    lines = output_of(client, "spam")
     assert time.monotonic() - began >= 2.0
-    lines = output.decode().splitlines()
-    matches = {
-        name: [m.groups() for line in lines if (m := re.search(rule if isinstance(rule, str) else rule["regex"], line))]
-        for name, rule in operation["results"].items()
-    }
+    matches = results_of("spam", lines)
     (device,) = matches["device"]
     assert "CPU" in device[0]
     ((accuracy, right, total),) = matches["accuracy"]

@@ -64,8 +64,7 @@ def read_chat(body: Any) -> ChatRequest:
     for name in ("tools", "functions", "logprobs"):
         if fields.get(name):
             raise Refused(f"{CHAT_MODEL} has no {name}", param=name, code="unsupported_parameter")
-    kind = (fields.get("response_format") or {"type": "text"}).get("type")
-    if kind != "text":
+    if fields.get("response_format") not in (None, {"type": "text"}):
         raise Refused(f"{CHAT_MODEL} answers in text only", param="response_format", code="unsupported_value")
     newer = fields.get("max_completion_tokens")
     name = "max_tokens" if newer is None else "max_completion_tokens"

@@ -91,9 +91,12 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(f"the body is larger than {LARGEST_BODY} bytes", status=413)
         raw = self.rfile.read(int(length))
         try:
-            return json.loads(raw)
+            body = json.loads(raw)
+            # Half of a surrogate pair can be escaped in JSON, but is no text.
+            json.dumps(body, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
-            raise Refused("the body is not JSON") from None
+            raise Refused("the body is not JSON, or holds texts that are none") from None
+        return body
 
     def _embeddings(self, body: Any) -> None:
         request = read_embedding(body)
