@@ -25,6 +25,8 @@ from node.settings_service import ServiceSettings
 log = logging.getLogger(__name__)
 
 _BACKLOG = 512
+_API_IDLE = 15.0
+"""Seconds for the next request to the API on one connection to come in whole: by itself its server waits an hour."""
 _SPARE_FILES = 512
 """Open files that the agent needs for itself."""
 
@@ -67,7 +69,9 @@ class ServiceListener:
         _raise_file_limit(2 * settings.connections + _SPARE_FILES)
         if self._api is not None:
             self._api.middlewares.insert(0, self._misdirected)
-            self._runner = web.AppRunner(self._api, access_log=None, shutdown_timeout=2.0)
+            self._runner = web.AppRunner(
+                self._api, access_log=None, shutdown_timeout=2.0, keepalive_timeout=_API_IDLE, lingering_time=2.0
+            )
             await self._runner.setup()
 
     @property

@@ -6,9 +6,11 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from node.api.owner import app
-from node.api.owner.limits import REMEMBERED, Allowance, household
+from node.api.owner.limits import REMEMBERED, Allowance, household, sender
 from node.settings_api import ApiSettings
 from tests.api.conftest import PLENTY, Serve, Served
 from tests.api.owner_double import JOB, header
@@ -55,14 +57,29 @@ async def test_who_asks_too_often_is_told_so(serve: Serve) -> None:
     assert statuses == [(200, None)] * 4 + [(429, "1")] * 2
 
 
-async def test_clients_behind_a_tunnel_are_told_apart(serve: Serve) -> None:
-    served = await serve(ApiSettings(requests=1), client_of=lambda request: request.headers["x-client"])
-    for name in ("a", "b"):
+async def test_clients_behind_a_tunnel_are_told_apart_and_cannot_pass_for_others(serve: Serve) -> None:
+    served = await serve(ApiSettings(requests=1))
+    for client in ("8.8.8.8", "9.9.9.9"):
         statuses = []
-        for _ in range(5):
-            async with served.client.get("/", headers={"x-client": name}) as answer:
+        for made_up in range(5):
+            # What a client claims comes first; then who it is; then a proxy within the tunnel's own network.
+            noted = f"1.1.1.{made_up}, {client}, 10.0.0.7"
+            async with served.client.get("/", headers={"x-forwarded-for": noted}) as answer:
                 statuses.append(answer.status)
         assert statuses == [200] * 4 + [429]
+
+
+def test_who_sent_a_request() -> None:
+    def sent(remote: str, *noted: str) -> str:
+        request = make_mocked_request("GET", "/", headers=CIMultiDict([("X-Forwarded-For", each) for each in noted]))
+        return sender(request.clone(remote=remote))
+
+    assert sent("9.9.9.9", "8.8.8.8") == "9.9.9.9"  # It came by itself: what it notes is nothing to us.
+    assert sent("127.0.0.1", "8.8.8.8") == "8.8.8.8"
+    assert sent("127.0.0.1", "1.1.1.1", "8.8.8.8,192.168.1.1") == "8.8.8.8"
+    assert sent("::1", "2606:4700::1") == "2606:4700::1"
+    for nothing in ("", "unknown", "10.0.0.1", "x" * 100_000):
+        assert sent("127.0.0.1", nothing) == "127.0.0.1"
 
 
 async def test_places_are_limited(serve: Serve) -> None:

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Middleware
 
 from node.api.owner import routes, streams
 from node.api.owner.gate import Context, JobHandler, Unknown, for_owner, text
-from node.api.owner.limits import Allowance, ClientOf, Full, household, remote
+from node.api.owner.limits import Allowance, ClientOf, Full, household, sender
 from node.api.owner.openapi import openapi_document
 from node.api.owner.port import OwnerPort
 from node.api.owner.sockets import is_upgrade, serve_socket
@@ -59,10 +59,10 @@ def make_app(
     port: OwnerPort,
     settings: ApiSettings,
     *,
-    client_of: ClientOf = remote,
+    client_of: ClientOf = sender,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
-    """The application. `client_of` tells clients apart: behind a tunnel all requests come from one address."""
+    """The application. `client_of` tells clients apart: behind a tunnel all connections come from one address."""
     context = Context(port, settings, Allowance(settings), clock)
     history = StatHistory(port)
     app = web.Application(

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from node.public_network import is_public
 from node.records import Address
 from node.settings_api import ApiSettings
 
@@ -26,6 +27,9 @@ REMEMBERED = 4096
 STRANGERS = 4
 """The part of all places that who has not shown an owner's word may have together: a quarter."""
 
+_NOTED = 512
+"""Characters of the proxies' notes that are looked at, the last."""
+
 ClientOf = Callable[[web.Request], str]
 """Who sent a request, as a text that clients cannot choose."""
 
@@ -34,9 +38,24 @@ class Full(Exception):
     """There is no place left."""
 
 
-def remote(request: web.Request) -> str:
-    """The other end of the connection."""
-    return request.remote or ""
+def sender(request: web.Request) -> str:
+    """Who sent a request: the other end of the connection. Where that is this machine, a tunnel's client, it is the
+    last public address among those that proxies noted: what comes before that one, the client may have made up."""
+    other = request.remote or ""
+    if not _is_loopback(other):
+        return other
+    noted = ",".join(request.headers.getall("x-forwarded-for", ()))
+    for address in reversed(noted[-_NOTED:].split(",")):
+        if is_public(address.strip()):
+            return address.strip()
+    return other
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def household(address: str) -> str:
