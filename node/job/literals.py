@@ -27,16 +27,16 @@ _SHORT = re.compile(rf"%%globals?\.(?P<name>{_NAME})%%")
 _RESULT = re.compile(rf"%%ops\.(?P<name>{_NAME})\.results\.(?P<key>[A-Za-z0-9_-]+)[A-Za-z0-9._-]*%%")
 
 
-def fill(args: Mapping[str, Any], store: Store) -> dict[str, Any]:
-    """The arguments with every literal filled in.
+def fill(args: Mapping[str, Any], store: Store, keep: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The arguments with every literal filled in, but those to keep.
 
     A text that is one literal becomes its value if that is a list of one, else the value's elements joined by blanks;
     in a list it becomes as many elements as its value has. Lists within lists become one list; objects in lists take
     values as they are. Raises LiteralUnresolved.
     """
-    filling = _Filling(store)
+    filling = _Filling(store, keep)
     filled = {key: filling.member(value) for key, value in args.items()}
-    if any(True for _ in literals_in(filled)):
+    if not keep and any(True for _ in literals_in(filled)):
         # Values are not looked through again: a log line that spells a literal must not be given its value.
         raise LiteralUnresolved("Unresolved literals remain in interpolated args")
     return filled
@@ -77,8 +77,9 @@ def _resolves(literal: str, store: Store) -> bool:
 class _Filling:
     """One operation's filling in: counts, since a short definition may name a long value a thousand times."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, keep: frozenset[str] = frozenset()) -> None:
         self._store = store
+        self._keep = keep
         self._room = MAX_FILLED
 
     def member(self, value: Any) -> Any:
@@ -121,6 +122,8 @@ class _Filling:
 
     def exactly(self, text: str) -> Any:
         """The value of a text that is one literal, read as JSON where it looks like it; None: it is not."""
+        if text in self._keep:
+            return text
         if match := _DEEP.fullmatch(text):
             value = self._deep(match)
             self._charge(value)
@@ -137,6 +140,8 @@ class _Filling:
 
     def _written(self, value_of: Callable[[re.Match[str]], Any]) -> Callable[[re.Match[str]], str]:
         def written(match: re.Match[str]) -> str:
+            if match[0] in self._keep:
+                return match[0]
             value = value_of(match)
             self._charge(value)
             return spaced(value)

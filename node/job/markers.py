@@ -7,7 +7,7 @@ become texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from node.errors import LiteralUnresolved
@@ -24,6 +24,17 @@ _MARKERS = (SPREAD, PAIRS)
 def interpolate(args: Mapping[str, Any], store: Store) -> dict[str, Any]:
     """The arguments that an operation runs with: literals filled in, markers gone. Raises LiteralUnresolved."""
     return without_empty(_with_texts(_object(fill(args, store))))
+
+
+def interpolate_partly(args: Mapping[str, Any], store: Store, missing: Iterable[str]) -> dict[str, Any]:
+    """The arguments as far as a store allows: some literals stay as they are, and with them markers that hold them."""
+    out: dict[str, Any] = {}
+    for key, value in fill(args, store, keep=frozenset(missing)).items():
+        try:
+            out |= without_empty(_with_texts(_object({key: value})))
+        except LiteralUnresolved:
+            out[key] = value
+    return out
 
 
 def without_empty(args: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def admit(plan: Plan, job: Job, policy: PolicySettings) -> None:
     Denied lists win over allowed ones. Image patterns are compared with the image as posted and with its full
     name (`docker.io/library/NAME:latest` for `NAME`), so that a short name cannot slip by.
     """
-    _check_poster(job, policy)
+    check_poster(job.project, policy)
     if job.price < policy.price_floor:
         raise JobRefused(
             f"the job pays {job.price} micro-NOS per second; this host asks for {policy.price_floor}",
@@ -29,35 +29,33 @@ def admit(plan: Plan, job: Job, policy: PolicySettings) -> None:
             hint="policy.longest sets the longest time.",
         )
     for container in plan.containers:
-        _check_known(container.image, bool(policy.allow_images or policy.deny_images))
-        _check_image(container.image, policy)
+        check_image(container.image, policy)
 
 
-def _check_poster(job: Job, policy: PolicySettings) -> None:
-    if job.project in policy.deny_posters:
-        raise JobRefused(f"the poster {job.project} is denied", hint="policy.deny_posters lists it.")
-    if policy.allow_posters and job.project not in policy.allow_posters:
-        raise JobRefused(f"the poster {job.project} is not allowed", hint="policy.allow_posters lists who is.")
+def check_poster(poster: str, policy: PolicySettings) -> None:
+    """Pass if jobs of this poster are taken. Raises JobRefused."""
+    if poster in policy.deny_posters:
+        raise JobRefused(f"the poster {poster} is denied", hint="policy.deny_posters lists it.")
+    if policy.allow_posters and poster not in policy.allow_posters:
+        raise JobRefused(f"the poster {poster} is not allowed", hint="policy.allow_posters lists who is.")
 
 
-def _check_known(image: str, matters: bool) -> None:
-    if matters and is_open(image):
+def check_image(image: str, policy: PolicySettings) -> None:
+    """Pass if this image may run. Raises JobRefused, also for one that only outputs of operations tell."""
+    if is_open(image) and (policy.allow_images or policy.deny_images):
         raise JobRefused(
             f"the image {image} is known only while the job runs, and this host has rules about images",
             hint="policy.allow_images and policy.deny_images cannot be applied to it.",
         )
+    if image_matches(image, policy.deny_images):
+        raise JobRefused(f"the image {image} is denied", hint="policy.deny_images matches it.")
+    if policy.allow_images and not image_matches(image, policy.allow_images):
+        raise JobRefused(f"the image {image} is not allowed", hint="policy.allow_images lists what is.")
 
 
 def is_open(image: str) -> bool:
     """Whether outputs of operations decide which image this is."""
     return any(True for _ in literals_in(image))
-
-
-def _check_image(image: str, policy: PolicySettings) -> None:
-    if image_matches(image, policy.deny_images):
-        raise JobRefused(f"the image {image} is denied", hint="policy.deny_images matches it.")
-    if policy.allow_images and not image_matches(image, policy.allow_images):
-        raise JobRefused(f"the image {image} is not allowed", hint="policy.allow_images lists what is.")
 
 
 def image_matches(image: str, patterns: Iterable[str]) -> bool:

@@ -46,19 +46,24 @@ def first_services(exposure: Exposure, store: Store) -> tuple[Service, ...]:
     For the others a private operation gets one service whose port is a literal still: the secret that the ids of its
     real ports are made of, so that they are the same whenever it is completed.
     """
-    whole = exposure.expose
+    ports, literal = known_ports(exposure.expose, store)
+    secret = (Service(random_id(), literal, private=True),) if literal and exposure.private else ()
+    return (*late_services(exposure, ports, store, secret), *secret)
+
+
+def known_ports(expose: Any, store: Store) -> tuple[tuple[Exposed, ...], str]:
+    """The ports of an `expose` that a store says, and a literal for which it says nothing; empty: it says all."""
     ports: dict[str, Exposed] = {}
     literal = ""
-    for entry in whole if isinstance(whole, list) else (whole,):
+    for entry in expose if isinstance(expose, list) else (expose,):
         try:
-            found = exposed(interpolate({"expose": [entry] if whole is not entry else entry}, store).get("expose"))
+            found = exposed(interpolate({"expose": [entry] if expose is not entry else entry}, store).get("expose"))
         except LiteralUnresolved:
             literal = literal or next(literals_in(entry), "")
             continue
         for port in found:
             ports.setdefault(port.port, port)
-    secret = (Service(random_id(), literal, private=True),) if literal and exposure.private else ()
-    return (*late_services(exposure, tuple(ports.values()), store, secret), *secret)
+    return tuple(ports.values()), literal
 
 
 def late_services(
@@ -97,14 +102,14 @@ def _public(exposure: Exposure, ports: Sequence[Exposed], store: Store) -> tuple
     made = {each.port: _service(public_id(exposure.place, each.port, exposure.job), each) for each in ports}
     # Clients compute ids before they fill in literals; so a port is found by the text of its literal as well.
     for entry in exposed_by_clients(exposure.expose):
-        port = _meant(entry, store)
+        port = meant_port(entry, store)
         id_ = public_id(exposure.place, entry.port, exposure.job)
         if port in made and all(id_ != service.id for service in made.values()):
             made[f"{port} as {entry.port}"] = Service(id_, port)
     return tuple(made.values())
 
 
-def _meant(entry: Exposed, store: Store) -> str:
+def meant_port(entry: Exposed, store: Store) -> str:
     """The port, or the first, that a client's entry comes to mean."""
     if not any(True for _ in literals_in(entry.port)):
         return entry.port

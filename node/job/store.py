@@ -57,6 +57,21 @@ class Store:
         """An operation's results so far, in the form that the job's result has them."""
         return self._with(operation, "results", dict(results))
 
+    def under(self, other: Store) -> Store:
+        """Both together; what the other says wins, key by key."""
+        operations = dict(self.operations)
+        for name, outputs in other.operations.items():
+            operations[name] = _joined(operations.get(name, {}), outputs)
+        return Store(operations, _joined(self.facts, other.facts))
+
     def _with(self, operation: str, key: str, value: Any) -> Store:
         outputs = {**self.operations.get(operation, {}), key: value}
         return replace(self, operations={**self.operations, operation: outputs})
+
+
+def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    joined = {**first, **second}
+    for key in first.keys() & second.keys():
+        if isinstance(first[key], Mapping) and isinstance(second[key], Mapping):
+            joined[key] = {**first[key], **second[key]}
+    return joined
