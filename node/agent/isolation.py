@@ -102,6 +102,11 @@ def relaxations(settings: Settings) -> tuple[Relaxation, ...]:
     more = ", ".join(each for each in settings.gpu.capabilities if each not in DRIVER_CAPABILITIES)
     found = [
         (settings.network.filter == "off", "network.filter", "jobs reach whatever this host reaches, its LAN too"),
+        (
+            settings.api.auth == "compatible" and settings.api.messages == "any",
+            "api.messages",
+            "whatever a job's owner has ever signed for anything opens their jobs here",
+        ),
         (engine.allow_unconfined, "engine.allow_unconfined", "jobs run even where no system call is filtered"),
         (not limits.disk_most_bytes, "limits.disk_most", "a job may write until the disk has only disk_free left"),
         (not limits.inodes, "limits.inodes", "a job may make any number of files"),

@@ -164,18 +164,20 @@ def test_by_default_nothing_is_let_go() -> None:
 
 def test_what_is_let_go_is_named() -> None:
     tree = settings(
+        api={"messages": "any"},
         engine={"allow_unconfined": True, "profile": "sealed", "runtime": "runsc"},
         limits={"disk_most": 0, "inodes": 0},
         policy={"isolation": [{"images": ["mine/*"], "profile": "standard"}, {"posters": ["me"], "runtime": "runc"}]},
     )
     assert [each.setting for each in relaxations(tree)] == [
+        "api.messages",
         "engine.allow_unconfined",
         "limits.disk_most",
         "limits.inodes",
         "policy.isolation.0.profile",
         "policy.isolation.1.runtime",
     ]
-    assert "mine/*" in relaxations(tree)[3].meaning
+    assert "mine/*" in relaxations(tree)[4].meaning
 
 
 def test_a_network_that_is_let_go_is_named() -> None:
