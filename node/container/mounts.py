@@ -51,8 +51,8 @@ def _folder(folder: str, target: str, *, writable: bool) -> dict[str, Any]:
 
 
 def _target(target: str) -> str:
-    path = PurePosixPath(target)
-    if not path.is_absolute() or ".." in path.parts or len(path.parts) < 2 or "\0" in target:
+    path = PurePosixPath(f"/{target.lstrip('/')}")  # to POSIX two slashes may be another root
+    if not target.startswith("/") or ".." in path.parts or len(path.parts) < 2 or "\0" in target:
         raise _refused(f"nothing can be mounted at {target!r}")
     if not _is_at(path, _ALLOWED) and _is_at(path, _RESERVED):
         raise _refused(f"nothing of a job is mounted at {target!r}")

@@ -128,7 +128,7 @@ class FakeEngine:
 
     async def volumes(self, labels: Mapping[str, str]) -> tuple[VolumeView, ...]:
         self._enter("volumes")
-        return tuple(VolumeView(name, own) for name, own in self.volume_labels.items() if labels.items() <= own.items())
+        return tuple(VolumeView(name, own) for name, own in self.volume_labels.items() if _matches(labels, own))
 
     async def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
         self._enter("ensure_volume")
@@ -157,7 +157,7 @@ class FakeEngine:
         return tuple(
             NetworkView(name, name, own, self.bridges.get(name, ""))
             for name, own in self.network_labels.items()
-            if labels.items() <= own.items()
+            if _matches(labels, own)
         )
 
     async def create(self, spec: ContainerSpec) -> str:
@@ -198,7 +198,7 @@ class FakeEngine:
 
     async def find(self, labels: Mapping[str, str]) -> tuple[ContainerView, ...]:
         self._enter("find")
-        return tuple(_view(box) for box in self.containers.values() if labels.items() <= dict(box.spec.labels).items())
+        return tuple(_view(box) for box in self.containers.values() if _matches(labels, dict(box.spec.labels)))
 
     async def wait(self, container: str) -> int:
         self._enter("wait")
@@ -257,6 +257,10 @@ class FakeEngine:
                 task.cancel()
         if broken.is_set():
             raise EngineUnavailable("the connection broke")
+
+
+def _matches(labels: Mapping[str, str], own: Mapping[str, str]) -> bool:
+    return all(key in own and value in ("", own[key]) for key, value in labels.items())
 
 
 def _view(box: FakeContainer) -> ContainerView:

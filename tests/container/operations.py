@@ -19,14 +19,32 @@ LIMITS = Limits(
 )
 
 
+def new_job() -> str:
+    """The address of a job that no other test has."""
+    return f"Job{secrets.token_hex(8)}"
+
+
+def network_of(job: str) -> str:
+    """The name of a job's network."""
+    return "gpn" + hashlib.sha256(job.encode()).hexdigest()[:12]
+
+
 def operation(
-    image: str, node: str, command: str | list[str] | None, *, limits: Limits = LIMITS, **spec: Any
+    image: str,
+    node: str,
+    command: str | list[str] | None,
+    *,
+    limits: Limits = LIMITS,
+    job: str = "",
+    index: int = 0,
+    **spec: Any,
 ) -> PlannedOperation:
-    """One operation of a job of its own; a text is run by the shell. `spec`: other members of ContainerSpec."""
-    job = f"Job{secrets.token_hex(8)}"
+    """One operation, of a job of its own where none is named; a text is run by the shell. `spec`: other members of
+    ContainerSpec."""
+    job = job or new_job()
     words = ("/bin/sh", "-c", command) if isinstance(command, str) else None if command is None else tuple(command)
     base = ContainerSpec(
-        name=f"{job}-0",
+        name=f"{job}-{index}",
         image=image,
         command=words,
         entrypoint=None,
@@ -36,12 +54,13 @@ def operation(
         labels=(
             ("gpunode.lane", "main"),
             ("gpunode.job", job),
-            ("gpunode.operation", "0"),
+            ("gpunode.operation", str(index)),
             ("gpunode.node", node),
         ),
-        network="gpn" + hashlib.sha256(job.encode()).hexdigest()[:12],
-        aliases=(),
+        network=network_of(job),
+        aliases=(f"{job}-{index}",),
         limits=limits,
         profile=IsolationProfile.STANDARD,
     )
-    return PlannedOperation(index=0, id="op", group="op", container=replace(base, **spec))
+    name = "op" if index == 0 else f"op{index}"
+    return PlannedOperation(index=index, id=name, group="op", container=replace(base, **spec))

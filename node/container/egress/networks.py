@@ -22,6 +22,8 @@ class JobNetworks:
         self._engine = engine
         self._guard = guard or Guard(None)
         self._told: dict[str, NetworkUse] = {}
+        # Operations of a job start together, and engines make a network twice when asked at once.
+        self._making = asyncio.Lock()
 
     async def make(self, spec: ContainerSpec, labels: Mapping[str, str]) -> None:
         """Make the network of this container unless it is there.
@@ -30,7 +32,8 @@ class JobNetworks:
         Raises EngineRejected for one that does, or is not this job's; also where its bridge is out of the packet
         filter's sight: an engine in a virtual machine or of a plain user has its bridges in a network of its own.
         """
-        bridge = await self._made(spec, labels)
+        async with self._making:
+            bridge = await self._made(spec, labels)
         if self._guard.firewall is not None and not await asyncio.to_thread(has_interface, bridge):
             raise EngineRejected(
                 f"the engine's bridge {bridge} is not in this host's network, so the packet filter does not see it",
