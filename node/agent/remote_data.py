@@ -19,7 +19,13 @@ def open_desk(settings: Settings, exempt: Exempt) -> ResourceDesk:
     """The desk of an agent. `exempt`: hosts of a private network that jobs may fetch from, beside the settings' own."""
     wanted = settings.resources
     root = wanted.folder.expanduser() if wanted.folder is not None else settings.locations.data / "resources"
-    return ResourceDesk(wanted, root, keep_free=settings.limits.disk_free_bytes, exempt=exempt)
+    return ResourceDesk(
+        wanted,
+        root,
+        keep_free=settings.limits.disk_free_bytes,
+        exempt=exempt,
+        denied=settings.network.deny,
+    )
 
 
 def tidying_desk(desk: ResourceDesk, work: OpenWork) -> Callable[[], Awaitable[None]]:

@@ -59,11 +59,14 @@ class ResourceDesk:
         *,
         keep_free: int = 0,
         exempt: Exempt = nothing_exempt,
+        denied: tuple[str, ...] = (),
     ) -> None:
         """`root`: the folder where the data are kept; `keep_free`: bytes that its disk keeps free; `exempt`: hosts
-        that may be reached although they are not public, beside those of the settings."""
+        that may be reached although they are not public, beside those of the settings; `denied`: public networks that
+        may not."""
         allowed = frozenset(settings.private_hosts)
         self._settings = settings
+        self._denied = denied
         self._exempt = either(exempt, lambda host, port: host in allowed or f"{host}:{port}" in allowed)
         self._shelf = Shelf(root, budget=settings.cache_bytes, keep_free=keep_free)
         self._pins = Pins(root / "pins")
@@ -95,7 +98,7 @@ class ResourceDesk:
         try:
             for place, resource in enumerate(resources):
                 login = logins[place] if place < len(logins) else None
-                request = request_for(resource, login, self._settings, self._settings.job_bytes)
+                request = request_for(resource, login, self._settings, self._denied)
                 want = _Want(run, f"{operation}-{place}", request, resource.writable, on_progress)
                 mounts.append(FolderMount(str(await self._prepared(want)), resource.target, resource.writable))
         finally:

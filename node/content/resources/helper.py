@@ -24,6 +24,7 @@ from node.content.resources.download import Download
 from node.content.resources.huggingface import HubSource
 from node.content.resources.listing import RemoteFile, listing_of
 from node.content.resources.ollama import OllamaSource
+from node.content.resources.own_host import own_closed
 from node.content.resources.s3 import S3Source
 from node.content.resources.web import Interrupted, Prepare, Web, first_of
 from node.content.resources.wire import LINE_BYTES, Answer, Event, Request
@@ -115,7 +116,7 @@ async def _outcome(request: Request, agent: _Agent) -> Event:
 
 async def _fetch(request: Request, agent: _Agent) -> None:
     bounds = request.bounds
-    web = Web(patience=bounds.patience, may=agent.may)
+    web = Web(patience=bounds.patience, may=agent.may, resolve=own_closed(request.denied))
     source = _source(web, request)
     async with contextlib.aclosing(web):
         async with asyncio.timeout(min(LISTING_SECONDS, bounds.longest)):

@@ -66,7 +66,7 @@ class Shelf:
 
     def key(self, request: Request, fingerprint: str) -> str:
         """The key of what a request leads to."""
-        asked = request.model_dump(mode="json", exclude={"bounds", "login"})
+        asked = request.model_dump(mode="json", exclude={"bounds", "denied", "login"})
         said = json.dumps([asked, fingerprint, request.login.secrets], sort_keys=True)
         return hmac.new(self._salt, said.encode(), hashlib.sha256).hexdigest()
 

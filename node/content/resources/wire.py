@@ -68,6 +68,8 @@ class Request(_Wire):
     files: tuple[str, ...] = ()
     model: str = ""
     login: Login = Login()
+    denied: tuple[str, ...] = ()
+    """Public networks that the operator closes."""
     server: str
     """The Hub, the registry, or where s3:// addresses lead."""
 
@@ -113,7 +115,7 @@ class Event(_Wire):
 
 
 def request_for(
-    resource: Resource, login: ResourceLogin | None, settings: ResourceSettings, total_bytes: int
+    resource: Resource, login: ResourceLogin | None, settings: ResourceSettings, denied: tuple[str, ...] = ()
 ) -> Request:
     """The request for a resource of a plan, with the login that its definition brings along."""
     server = {ResourceKind.S3: settings.s3, ResourceKind.HF: settings.hub, ResourceKind.OLLAMA: settings.ollama}
@@ -128,7 +130,7 @@ def request_for(
     return Request(
         kind=resource.kind,
         bounds=Bounds(
-            total_bytes=total_bytes,
+            total_bytes=settings.job_bytes,
             files=settings.files,
             parallel=settings.parallel,
             patience=settings.patience,
@@ -142,6 +144,7 @@ def request_for(
         files=resource.files,
         model=resource.model,
         login=given,
+        denied=denied,
         server=server[resource.kind],
     )
 

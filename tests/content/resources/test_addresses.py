@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from node.content.resources.checksums import Sums, md5_of_etag, stated_sums
 from node.content.resources.listing import RemoteFile, listing_of, require_name
+from node.content.resources.own_host import own_closed
 from node.content.resources.places import AMAZON, places_of
 from node.content.resources.signature import signed
 from node.content.resources.web import span_of
 from node.content.resources.wire import Login
 from node.errors import ResourceFailed
+from node.public_network import AddressRefused
 
 
 def readings(url: str, *, server: str = AMAZON, region: str = "", bucket: str = "") -> list[tuple[str, str, str]]:
@@ -155,3 +157,22 @@ def test_a_range_answered_with_status_200() -> None:
     assert span(206, "bytes 5-8/100", "4") == span(200, "bytes 5-8/100", "4")
     assert span(200, "bytes 5-8/100", "100") is None
     assert span(206, "bytes x", "4") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [("127.0.0.1", "is this host"), ("9.9.9.9", "network.deny closes"), ("2620:fe::9", "network.deny closes")],
+)
+async def test_addresses_that_are_closed_although_public(address: str, why: str) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["8.8.8.8", address]
+
+    with pytest.raises(AddressRefused, match=why):
+        await own_closed(("9.9.9.0/24", "2620:fe::/48"), resolve)("example.org", 443)
+
+
+async def test_other_public_addresses_stay_open() -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["8.8.8.8", "2620:fe::fe"]
+
+    assert await own_closed(("9.9.9.0/24",), resolve)("example.org", 443) == ["8.8.8.8", "2620:fe::fe"]

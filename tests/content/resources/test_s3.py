@@ -134,7 +134,7 @@ def test_the_network_s_own_bucket_has_another_address() -> None:
     settings = ResourceSettings()
 
     def leads(url: str) -> str:
-        return request_for(s3(url), None, settings, 1).addresses[0].url
+        return request_for(s3(url), None, settings).addresses[0].url
 
     assert leads("s3://nos-ai-models-qllsn32u/ollama/llama3.1/8b") == "https://models.nosana.io/ollama/llama3.1/8b"
     assert leads("s3://nos-ai-models-qllsn32u") == "https://models.nosana.io"
