@@ -19,7 +19,9 @@ MATCHES_SHOWN = 3
 
 
 def demo(
-    job: Annotated[str, typer.Option("--job", metavar="NAME", help="Which of the demo jobs.")] = "spam",
+    job: Annotated[
+        str, typer.Option("--job", metavar="NAME", help="A built-in job: spam, speech, ocr or chat.")
+    ] = "spam",
     keep: Annotated[
         Path | None,
         typer.Option("--keep", metavar="DIR", help="Keep keys, logs and journal here.", show_default=False),
@@ -34,7 +36,9 @@ def demo(
     `market`, `node`, `job`, `run`, `definition_cid`, `result_cid`, `receipt_cid`, `settle_signature`, `pay`
     (`amount` in micro-NOS, `mint`), `gpu` (`provider`, `uuid`, `name`), `stages` (name -> seconds), `energy` (`joules`,
     `source`; null where no meter was), `verified` (check -> true, false or null where nothing could be checked),
-    `checks` (each line of the verification), `answers` (what the job found), `folder` (where logs were kept, or null).
+    `checks` (each line of the verification), `answers` (what the job found), `service` (of a job that serves: `url`,
+    `ready_seconds`, `models`, `similarity`, `question`, `answer`, `tokens`, `finish_reason`, `first_byte_seconds`; else
+    null), `folder` (where logs were kept, or null).
     """
     from node.cli import place
     from node.localnet.demo import Demo, DemoPlan
@@ -127,11 +131,11 @@ def show(job: str, summary: dict[str, Any]) -> None:
         label = check["label"].replace("_", " ")
         print(f"  {output.mark(check['ok'])} {label:<11} {check['name']}: {_short(check['detail'])}")
     output.line()
-    output.line("The main job works on this machine." if summary["ok"] else _trouble(summary))
+    output.line(f"The job {job} works on this machine." if summary["ok"] else _trouble(summary))
 
 
 def _show_answers(job: str, answers: dict[str, Any]) -> None:
-    from node.localnet.demo import found_matches
+    from node.localnet.demo_summary import found_matches
 
     if not answers:
         return

@@ -7,15 +7,15 @@ from the chain, the agent and the checks; nothing here computes a figure that th
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,10 +25,13 @@ import httpx
 from node.api.client import ControlClient
 from node.errors import GpunodeError, LocalnetError
 from node.localnet.command import Command, first_line
+from node.localnet.demo_summary import summary
 from node.localnet.images import ensure_image
 from node.localnet.leftovers import remove_leftovers
-from node.localnet.recipes import definition
+from node.localnet.ports import free_port
+from node.localnet.recipes import definition, exposes
 from node.localnet.spectator import Spectator, StageEntered
+from node.localnet.visit import Reach, visit
 
 JOB_TIMEOUT = 300
 """Seconds the poster pays for at most; the rest of the deposit comes back."""
@@ -137,15 +140,21 @@ class Demo:
     async def _serve(self, folder: Path, settings: Path, chain: dict[str, Any], node: str) -> dict[str, Any]:
         self.screen.step("Agent: gpunode run")
         log = folder / "agent.log"
+        port = free_port()
         with _control_socket(folder) as socket:
             command = self.command.given("GPUNODE_PATHS__CONTROL_SOCKET", str(socket))
+            if exposes(self.plan.job):
+                self.screen.detail(f"services of jobs at port {port} of this host")
+                command = command.given("GPUNODE_SERVICE__TUNNEL", "direct").given("GPUNODE_SERVICE__PORT", str(port))
             async with (
                 command.service("run", "--settings", str(settings), log=log) as process,
                 ControlClient(socket) as agent,
             ):
-                return await self._work(folder, chain, node, Spectator(agent, process, log))
+                return await self._work(folder, chain, node, Spectator(agent, process, log), port)
 
-    async def _work(self, folder: Path, chain: dict[str, Any], node: str, spectator: Spectator) -> dict[str, Any]:
+    async def _work(
+        self, folder: Path, chain: dict[str, Any], node: str, spectator: Spectator, port: int
+    ) -> dict[str, Any]:
         status = await spectator.queued(self.screen.progress)
         gpu = status["gpus"][0] if status["gpus"] else {}
         self.screen.detail(f"GPU {gpu.get('name')} ({gpu.get('uuid')}), provider {status['gpu_provider']}")
@@ -153,11 +162,19 @@ class Demo:
             self.screen.detail("no NVIDIA GPU here: the provider is simulated, which only a localnet accepts")
         self.screen.detail("registered, staked, queued in the market")
         posted = await self._post(folder, chain)
-        run = await self._follow(spectator, posted["job"])
+        if exposes(self.plan.job):
+            run, service = await self._follow_visited(spectator, folder, chain, posted["job"], port)
+        else:
+            run, service = await self._follow(spectator, posted["job"]), None
         found = await self._result(chain, posted["job"])
         checked = await self._verify(chain, posted["job"])
         energy = await self._energy(chain, run)
-        return {**_summary(chain, node, gpu, posted, run, checked), "energy": energy, **found}
+        return {
+            **summary(self.plan.job, chain, node, gpu, posted, run, checked),
+            "energy": energy,
+            "service": service,
+            **found,
+        }
 
     async def _post(self, folder: Path, chain: dict[str, Any]) -> dict[str, Any]:
         self.screen.step("Poster: gpunode job post")
@@ -187,6 +204,43 @@ class Demo:
                 show = self.screen.detail if lines <= LINES_SHOWN else self.screen.progress
                 show(f"  │ {event.text}")
         return run
+
+    async def _follow_visited(
+        self, spectator: Spectator, folder: Path, chain: dict[str, Any], job: str, port: int
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Follow a job that serves until it is told to stop: its poster visits the service, then ends the job."""
+        reach = await self._reach(folder, job, port)
+        self.screen.detail(f"service {reach.url}")
+
+        found: list[dict[str, Any]] = []
+
+        async def visited() -> None:
+            found.append(await visit(reach, self.screen.detail, self.screen.progress))
+            self.screen.step("Poster: gpunode job stop")
+            ended = await self.command.document(
+                *("job", "stop", job, "--wallet", chain["keys"]["poster"]["path"]),
+                *("--rpc", chain["rpc_url"], "--cluster", "localnet"),
+            )
+            self.screen.detail(f"{ended['did']}: {ended['signature']}")
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(visited())
+                run = await self._follow(spectator, job)
+                if not found:
+                    reason = run.get("refusal") or run.get("cause") or "no reason known"
+                    raise LocalnetError(
+                        f"the job ended before its service answered: {reason}", hint="see the agent's log"
+                    )
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None  # the other of the two was only cancelled for it
+        return run, found[0]
+
+    async def _reach(self, folder: Path, job: str, port: int) -> Reach:
+        """Where the job's first service is, as anybody can work it out from the definition and the job's address."""
+        plan = await self.command.document("job", "plan", str(folder / "job.json"), "--job", job)
+        url = f"http://{plan['services'][0]['service_id']}.localhost:{port}"
+        return Reach(url, f"127.0.0.1:{port}")
 
     async def _result(self, chain: dict[str, Any], job: str) -> dict[str, Any]:
         """What the job's own output says, as the poster reads it from the result on the chain."""
@@ -232,53 +286,6 @@ class Demo:
             return None
         spent = stated["millijoules"]
         return {"joules": None if spent is None else spent / 1000, "source": stated["source"]}
-
-
-def found_matches(job: str, answers: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The whole matches of each of the job's result patterns, without their groups.
-
-    The network's result documents put every match and its groups into one flat list; the definition tells them apart.
-    """
-    found: dict[str, list[str]] = {}
-    for operation in definition(job)["ops"]:
-        for name, rule in (operation.get("results") or {}).items():
-            values = answers.get(name)
-            step = re.compile(rule if isinstance(rule, str) else rule["regex"]).groups + 1
-            found[name] = [str(value) for value in values[::step]] if isinstance(values, list) else [str(values)]
-    return found
-
-
-def _summary(
-    chain: dict[str, Any],
-    node: str,
-    gpu: dict[str, Any],
-    posted: dict[str, Any],
-    run: dict[str, Any],
-    checked: dict[str, Any],
-) -> dict[str, Any]:
-    settlement = run.get("settlement") or {}
-    settled = settlement.get("kind") == "finish" and settlement.get("signature") is not None
-    return {
-        "ok": bool(settled and settlement.get("pay") and run["cause"] == "completed" and checked["ok"]),
-        "cluster": chain["cluster"],
-        "programs": chain["programs"],
-        "market": chain["market"],
-        "node": node,
-        "job": posted["job"],
-        "run": run["run"],
-        "definition_cid": posted["definition_cid"],
-        "result_cid": run["result_cid"],
-        "receipt_cid": run["receipt_cid"],
-        "settle_signature": settlement.get("signature"),
-        "pay": {"amount": settlement.get("pay") or 0, "mint": chain["mint"]},
-        "gpu": {name: gpu.get(name) for name in ("provider", "uuid", "name")},
-        "stages": run["stages"],
-        "verified": checked["verified"],
-        "checks": checked["checks"],
-        "cause": run.get("cause"),
-        "refusal": run.get("refusal"),
-        "settle": settlement.get("kind"),
-    }
 
 
 @dataclass(slots=True)

@@ -9,12 +9,12 @@ import docker
 from docker.errors import APIError, DockerException
 
 NODE_LABEL = "gpunode.node"
-"""On every container and network the agent makes; its value is the node's address."""
+"""On every container, volume and network the agent makes; its value is the node's address."""
 TIMEOUT_SECONDS = 30
 
 
 async def remove_leftovers(node: str) -> tuple[str, ...]:
-    """Remove the containers and networks labelled with this node's address; the names of those removed.
+    """Remove the containers, volumes and networks labelled with this node's address; the names of those removed.
 
     An engine that has gone, or that lost one of them meanwhile, is no error: there is nothing more to be done.
     """
@@ -31,6 +31,10 @@ def _remove(node: str) -> tuple[str, ...]:
                 with suppress(APIError):
                     container.remove(force=True, v=True)
                     removed.append(str(container.name))
+            for volume in client.volumes.list(filters={"label": label}):
+                with suppress(APIError):
+                    volume.remove()
+                    removed.append(str(volume.name))
             for network in client.networks.list(filters={"label": label}):
                 with suppress(APIError):
                     network.remove()

@@ -39,3 +39,9 @@ def bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
         f"the port after {port} on {host} cannot be used" if port else f"no two free ports in a row on {host}",
         hint="The socket for subscriptions needs the port after the RPC port; choose another RPC port.",
     )
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing listens on at the moment. Raises LocalnetError where there is none."""
+    with bind(host, 0) as found:
+        return int(found.getsockname()[1])

@@ -104,6 +104,12 @@ def definition(name: str) -> dict[str, Any]:
     return document
 
 
+def exposes(name: str) -> bool:
+    """Whether the recipe's job offers a service, which goes on until the job is ended."""
+    document = json.loads((_folder(name) / "job.json").read_text())
+    return any("expose" in operation["args"] for operation in document["ops"])
+
+
 def _folder(name: str) -> Path:
     if name not in names():
         raise LocalnetError(f"there is no built-in job called {name!r}", hint=f"known ones: {', '.join(names())}")

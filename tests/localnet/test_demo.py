@@ -18,7 +18,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from node.content.cid import cid_to_hash32
-from node.localnet.demo import found_matches
+from node.localnet.demo_summary import found_matches
 from node.localnet.interruption import interruptible
 from node.localnet.recipes import definition
 
