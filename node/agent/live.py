@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -159,27 +159,27 @@ class JobLive:
 
     # --- asked by its owner ---------------------------------------------------------------------------------
 
-    async def stop_operation(self, group: str, operation: str) -> None:
+    def stop_operation(self, group: str, operation: str) -> None:
         """End one operation. Raises OwnerRefused."""
         step = self._step(group, operation)
         self._require_free(step)
         step.end_alone("Operation stopped by its owner")
         self._wake()
 
-    async def restart_operation(self, group: str, operation: str) -> None:
+    def restart_operation(self, group: str, operation: str) -> None:
         """Run one operation of the current group anew. Raises OwnerRefused."""
         step = self._step(group, operation)
         self._require_active(group)
         self._require_free(step)
-        await self._restart(step)
+        self._restart(step)
 
-    async def stop_group(self, group: str) -> None:
+    def stop_group(self, group: str) -> None:
         """End a group's operations. Raises OwnerRefused."""
         for step in self._members(group):
             step.end_alone("Operation stopped by its owner")
         self._wake()
 
-    async def restart_group(self, group: str) -> None:
+    def restart_group(self, group: str) -> None:
         """Run a group's operations anew. Raises OwnerRefused."""
         members = self._members(group)
         self._require_active(group)
@@ -187,9 +187,9 @@ class JobLive:
             self._require_free(step)
         for step in members:
             if step.has_begun:
-                await self._restart(step)
+                self._restart(step)
 
-    async def _restart(self, step: Step) -> None:
+    def _restart(self, step: Step) -> None:
         assert self.schedule is not None
         for other in self.steps:
             if other.operation.stop_with_dependencies and step.id in other.operation.depends_on:
@@ -259,13 +259,3 @@ class LiveJobs:
     def all(self) -> tuple[JobLive, ...]:
         """Every job at hand."""
         return tuple(self._jobs.values())
-
-
-async def changes(live: JobLive) -> AsyncIterator[None]:
-    """Once now, and again after each change, until nothing changes any more."""
-    while True:
-        changed, over = live.changed, live.is_over
-        yield
-        if over:
-            return
-        await changed.wait()
