@@ -189,6 +189,12 @@ class JobLive:
             if step.has_begun:
                 self._restart(step)
 
+    def move_group(self, group: str) -> None:
+        """End the current group and go on with a later one. Raises OwnerRefused."""
+        if self.schedule is None:
+            raise OwnerRefused(GROUP_NOT_ACTIVE)
+        self.schedule.move(group)
+
     def _restart(self, step: Step) -> None:
         assert self.schedule is not None
         for other in self.steps:

@@ -203,6 +203,10 @@ class AgentOwnerPort:
         """End a group's operations."""
         self._running(job).stop_group(group)
 
+    async def move_group(self, job: Address, group: str) -> None:
+        """End the current group and go on with a later one."""
+        self._running(job).move_group(group)
+
     async def deliver(self, job: Address, definition: bytes) -> None:
         """Take a confidential job's definition."""
         live = self.live.get(job)

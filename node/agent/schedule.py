@@ -49,13 +49,20 @@ class Schedule:
         self._by_id = {step.id: step for step in self.steps}
         self._order = [self._by_id[each.id] for each in in_order([step.operation for step in self.steps])]
         self._changed = asyncio.Event()
+        self._target: str | None = None
+        """The group to go on with; None: the next one."""
         self._again: list[Step] | None = None
         """Operations of the current group that are to run anew; None: no group runs."""
 
     async def complete(self) -> None:
         """Bring every operation to its end. Cancelling leaves containers running."""
         for name, members in self._groups():
-            self.current_group = name
+            if self._target not in (None, name):
+                for step in members:
+                    if not step.is_over and not step.has_begun:
+                        await self._pass_over(step, has_start=True)
+                continue
+            self.current_group, self._target = name, None
             await self._run(members)
         self.current_group = None
 
@@ -74,6 +81,19 @@ class Schedule:
         elif step.has_begun:
             step.show(Progress.RESTARTING)
             step.controls.restart()
+        self.wake()
+
+    def move(self, group: str) -> None:
+        """End the current group, and go on with a later one; what lies between is passed over. Raises OwnerRefused."""
+        names = [name for name, _ in self._groups()]
+        if group not in names:
+            raise OwnerRefused("GROUP_NOT_FOUND")
+        if self._again is None or self.current_group is None or names.index(group) <= names.index(self.current_group):
+            raise OwnerRefused("GROUP_NOT_ACTIVE")
+        self._target = group
+        for step in self.steps:
+            if step.operation.group == self.current_group:
+                step.end_alone("Operation stopped by its owner")
         self.wake()
 
     # --- a group --------------------------------------------------------------------------------------------

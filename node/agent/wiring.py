@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from node import __version__
-from node.agent.absent import NoServices
 from node.agent.counter import MarketCounter
 from node.agent.courier import Courier
-from node.agent.definitions import DefinitionFiles
 from node.agent.escapes.gate import EscapeGate, Sources, open_gate
 from node.agent.health.ballast import Ballast, RelievedDrawer
 from node.agent.health.board import LaneHealth
@@ -23,19 +21,19 @@ from node.agent.housekeeping import OpenWork, image_cache, space_ledger, sweepin
 from node.agent.hygiene import LaneHygiene, open_hygiene
 from node.agent.isolation import GpuRuntimes, relaxations
 from node.agent.lane import Lane, LaneServices
-from node.agent.live import LiveJobs
 from node.agent.logistics import Logistics, endpoints_here
+from node.agent.owner_port import NodeFacts
 from node.agent.papers import Papers, host_card
 from node.agent.pipeline import JobServices
 from node.agent.port import RunningAgent
 from node.agent.pruning import Pruning
 from node.agent.readiness import HostCheck, LaneCheck, LaneGpus
 from node.agent.registrar import Registrar
-from node.agent.remote_data import open_desk, tidying_desk
+from node.agent.reopening import Undone, reopening
 from node.agent.sealing import require_own
 from node.agent.stages.admit import Readiness
 from node.agent.supervisor import Supervisor
-from node.agent.worker import Tools
+from node.agent.workshop import Grounds, Workshop, open_workshop
 from node.api.control import ControlServer
 from node.chain.bucket import Rate
 from node.chain.clusters import Cluster, cluster_named
@@ -62,7 +60,6 @@ from node.container.runner import OperationRunner
 from node.container.space import SpaceLedger
 from node.content.library import Library, open_library
 from node.content.merkle import MerkleHasher
-from node.content.resources.desk import ResourceDesk
 from node.content.store import LocalStore
 from node.errors import RpcUnavailable
 from node.gpu.provider import GpuProvider, choose_provider
@@ -73,11 +70,9 @@ from node.journal.pruning import Keep
 from node.market import funds
 from node.market.context import MarketContext
 from node.market.effects import effect_of_row
-from node.market.join import MOVES
 from node.market.register import RegisterResult
-from node.market.settle import settled_run
 from node.public_network import either, nothing_exempt
-from node.records import Address, OutboxRow, SubjectHealth
+from node.records import Address, SubjectHealth
 from node.retry import Clock, SystemClock
 from node.settings import LaneSettings, RpcSettings, Settings
 
@@ -86,9 +81,6 @@ log = logging.getLogger(__name__)
 BURST_SECONDS = 8.0
 """Of an endpoint's rate that may be used at once."""
 DAY = 86_400.0
-
-Undone = Callable[[OutboxRow], Awaitable[None]]
-"""Told of a transaction that a fork took back after it was said to have landed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +108,7 @@ class Host:
     hygiene: Mapping[str, LaneHygiene]
     """By the lane's name."""
     escapes: EscapeGate
-    definitions: DefinitionFiles
-    tools: Tools
-    live: LiveJobs
-    resources: ResourceDesk
+    grounds: Grounds
 
     async def fitness(self) -> None:
         """Whether lanes may take jobs on this host; raises what HostCheck and EscapeGate raise."""
@@ -142,7 +131,8 @@ async def run_agent(settings: Settings) -> None:
         require_own(settings.locations.data)
         stack.enter_context(claim(settings.locations.journal))
         host = await open_host(settings, stack)
-        lanes = [make_lane(host, lane, wallets[lane.name]) for lane in settings.lanes]
+        workshop = await open_workshop(host.grounds, tuple(wallet.address for wallet in wallets.values()))
+        lanes = [make_lane(host, lane, wallets[lane.name], workshop) for lane in settings.lanes]
         sweeps = [sweeping(host.engine, host.journal, lane.name, lane.status.node, host.clock) for lane in lanes]
         supervisor = Supervisor(
             lanes,
@@ -154,10 +144,12 @@ async def run_agent(settings: Settings) -> None:
                 Pruning(host.journal, Keep(**settings.journal.model_dump()), host.clock).run,
                 *sweeps,
                 tidying(host.cache),
-                tidying_desk(host.resources, OpenWork(host.journal, [lane.name for lane in settings.lanes])),
+                workshop.serve,
+                workshop.tidy,
             ],
             leave_on_stop=not settings.shutdown.keep_queue_place,
         )
+        workshop.lanes.update(supervisor.lanes)
         port = RunningAgent(
             version=__version__,
             cluster=settings.cluster,
@@ -212,7 +204,6 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     exempt = exempt_registries(settings.policy.private_registries)
     if cluster.name == "localnet":
         exempt = either(exempt, local_registries)
-    resources = open_desk(settings, local_registries if cluster.name == "localnet" else nothing_exempt)
     manifests = Manifests(exempt=exempt)
     stack.push_async_callback(manifests.aclose)
     cache = image_cache(engine, disk, journal, work, settings.limits, clock, manifests)
@@ -247,16 +238,17 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         escapes=escapes,
         hygiene=open_hygiene(settings, gpus.states, journal, clock),
         guard=guard,
-        definitions=DefinitionFiles(paths.data / "definitions", ballast.relieve),
-        tools=Tools(
-            operations=runner,
-            services=NoServices(),
-            resources=resources,
-            log_path=lambda operation: paths.data / runner.log_name(operation),
+        grounds=Grounds(
+            settings=settings,
+            engine=engine,
+            runner=runner,
+            journal=journal,
             clock=clock,
+            facts=NodeFacts(__version__, clock.time(), settings.host.country, facts),
+            exempt=local_registries if cluster.name == "localnet" else nothing_exempt,
+            work=work,
+            relieve=ballast.relieve,
         ),
-        live=LiveJobs(),
-        resources=resources,
     )
 
 
@@ -265,13 +257,13 @@ def open_wallet(lane: LaneSettings) -> Wallet:
     return Wallet.load(lane.wallet.expanduser(), PassphraseSource(lane.name, lane.passphrase_file))
 
 
-def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
+def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop) -> Lane:
     """A lane with its own key, spending policy, outbox and desk."""
     settings = host.settings
     market = Address(lane.market)
     signer = _signer(host, lane, wallet)
     reopened = asyncio.Event()
-    context = _context(host, lane, signer, _reopening(host.journal, reopened))
+    context = _context(host, lane, signer, reopening(host.journal, reopened))
     registrar = _registrar(host, signer)
     gpus = LaneGpus(host.gpus, lane.gpus)
     hygiene = host.hygiene[lane.name]
@@ -283,8 +275,8 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         publisher=host.library,
         drawer=host.drawer,
         desk=Papers(settings, lane.name, host.cluster, signer),
-        definitions=host.definitions,
-        tools=host.tools,
+        definitions=workshop.definitions,
+        tools=workshop.tools,
         meters=host.gpus,
         readiness=Readiness(
             settings.locations.data,
@@ -298,7 +290,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet) -> Lane:
         clock=host.clock,
         chain=host.health.chain,
         hygiene=hygiene,
-        live=host.live,
+        live=workshop.live,
         logistics=Logistics(
             signer.sign_document, host.clock, endpoints_here(host.cluster.name), settings.service.tunnel != "off"
         ),
@@ -336,21 +328,6 @@ def _rpc(settings: RpcSettings, clock: Clock) -> Rpc:
         method=Rate(settings.method_rate, round(settings.method_rate * BURST_SECONDS)),
     )
     return Rpc(settings.urls, timeout=settings.timeout, clock=clock, limits=limits)
-
-
-def _reopening(journal: Journal, reopened: asyncio.Event) -> Undone:
-    """Opens a settled job again when a fork took back the transaction that settled it, and keeps in mind that a key
-    whose way in or out of the queue was undone may be in it."""
-
-    async def undone(row: OutboxRow) -> None:
-        if row.kind in MOVES:
-            await journal.set_queued(row.lane, time.time())
-            reopened.set()
-        run = settled_run(row)
-        if run is not None and await journal.reopen(run, f"a fork undid the {row.kind} {row.signature}: settled again"):
-            reopened.set()
-
-    return undone
 
 
 def _context(host: Host, lane: LaneSettings, signer: Signer, undone: Undone = nobody_told) -> MarketContext:

@@ -6,6 +6,7 @@ journaled states, so that the first turn after a restart adopts what still runs,
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ from node.agent.outputs import Outputs
 from node.agent.schedule import Schedule
 from node.agent.step import Step
 from node.agent.worker import Tools, Worker
-from node.errors import GpuError
+from node.errors import ContentError, GpuError
 from node.job.plan import LABEL_JOB, LABEL_LANE, LABEL_NODE
 from node.journal.journal import Journal
 from node.records import EndCause, EnergyReading, OperationState, Outcome, Plan, Refusal
 from node.retry import Clock
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,10 @@ async def _perform(monitor: JobMonitor, plan: Plan, steps: tuple[Step, ...], ser
 
 async def _clean(monitor: JobMonitor, plan: Plan, services: RunServices) -> None:
     await services.tools.operations.clean_job(plan.job, plan.network)
-    await services.tools.resources.release(monitor.assignment.run.address)
+    try:
+        await services.tools.resources.release(monitor.assignment.run.address)
+    except ContentError as error:
+        log.warning("the remote data of job %s are let go of later: %s", plan.job, error)
 
 
 def _ended_by_itself(state: OperationState, monitor: JobMonitor) -> bool:
