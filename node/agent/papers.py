@@ -10,13 +10,16 @@ from node.agent.host import HostFacts
 from node.chain.clusters import Cluster
 from node.chain.wallet import Signer
 from node.container.log import read_entries
+from node.errors import JobRefused
 from node.job.completion import complete_operation
 from node.job.credentials import credentials_of
 from node.job.definition import parse_definition
+from node.job.first_store import first_store
 from node.job.isolation import keep
 from node.job.plan import make_plan
 from node.job.policy import admit
 from node.job.result import encode_result, flow_state
+from node.job.services import host_names, is_settled
 from node.job.store import Store
 from node.logins import Credentials
 from node.proof.card import HostMeasures, build_card
@@ -36,6 +39,8 @@ class Papers:
     lane: str
     cluster: Cluster
     signer: Signer
+    domain: str = ""
+    """What the host names of services end in; empty: none are offered."""
 
     def plan(self, assignment: Assignment, body: bytes, gpu_uuids: tuple[str, ...]) -> Plan:
         """What will run. Raises DefinitionInvalid, JobRefused or another JobError."""
@@ -53,15 +58,33 @@ class Papers:
             gpu_capabilities=self.settings.gpu.capabilities,
             egress=self.settings.network.egress,
             resolvers=self.settings.network.resolvers,
+            frps_address=self.domain,
+            version=__version__,
         )
+        if not self.domain and any(operation.services for operation in plan.operations):
+            raise JobRefused(
+                "the job exposes services, and this host offers none", hint="service.tunnel says how it can."
+            )
         plan = keep(plan, assignment.job.project, self.settings.policy.isolation)
         admit(plan, assignment.job, self.settings.policy)
         return plan
 
     def store(self, assignment: Assignment, plan: Plan, body: bytes) -> Store:
         """What literals stand for before anything has run."""
-        del assignment, plan, body
-        return Store()
+        first = first_store(
+            parse_definition(body).source,
+            job=assignment.job.address,
+            node=assignment.run.node,
+            project=assignment.job.project,
+            domain=self.domain,
+            version=__version__,
+        )
+        store = first.store
+        for operation in plan.operations if self.domain else ():
+            if operation.services and is_settled(operation.services):
+                # Private services were named once, when the job was admitted.
+                store = store.with_endpoints(operation.id, host_names(operation.services, self.domain))
+        return store
 
     def complete(self, operation: PlannedOperation, body: bytes, store: Store) -> PlannedOperation:
         """The operation with its literals filled in. Raises LiteralUnresolved."""

@@ -88,7 +88,9 @@ class RunningAgent:
         plan = await self.journal.stage_record(runs[0].run, Stage.ADMIT) if runs else None
         if not isinstance(plan, Plan):
             return ()
-        return tuple(self.data / self.log_name(operation) for operation in plan.operations)
+        return tuple(
+            self.data / self.log_name(operation) for operation in plan.operations if operation.container is not None
+        )
 
     async def gpus(self) -> tuple[Gpu, ...]:
         """The host's GPUs now."""

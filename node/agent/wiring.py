@@ -274,7 +274,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop
         fetcher=host.library,
         publisher=host.library,
         drawer=host.drawer,
-        desk=Papers(settings, lane.name, host.cluster, signer),
+        desk=Papers(settings, lane.name, host.cluster, signer, workshop.domain),
         definitions=workshop.definitions,
         tools=workshop.tools,
         meters=host.gpus,

@@ -59,6 +59,12 @@ class Workshop:
     """The lanes as owners see them; filled in once they are made."""
     journal: Journal
     clock: Clock
+    settings: Settings
+
+    @property
+    def domain(self) -> str:
+        """What the host names of services end in; empty: none are offered."""
+        return "" if self.settings.service.tunnel == "off" else self.services.domain
 
     async def serve(self) -> None:
         """Be reachable, until cancelled."""
@@ -118,7 +124,7 @@ async def open_workshop(grounds: Grounds, nodes: tuple[Address, ...]) -> Worksho
         log_path=log_paths(grounds.runner, data),
         clock=grounds.clock,
     )
-    return Workshop(definitions, live, services, resources, tools, lanes, grounds.journal, grounds.clock)
+    return Workshop(definitions, live, services, resources, tools, lanes, grounds.journal, grounds.clock, settings)
 
 
 def log_paths(runner: OperationRunner, data: Path) -> Callable[[PlannedOperation], Path]:
