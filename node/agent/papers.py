@@ -14,12 +14,11 @@ from node.errors import JobRefused
 from node.job.completion import complete_operation
 from node.job.credentials import credentials_of
 from node.job.definition import parse_definition
-from node.job.first_store import first_store
+from node.job.first_store import store_of
 from node.job.isolation import keep
 from node.job.plan import make_plan
 from node.job.policy import admit
 from node.job.result import encode_result, flow_state
-from node.job.services import host_names, is_settled
 from node.job.store import Store
 from node.logins import Credentials
 from node.proof.card import HostMeasures, build_card
@@ -71,20 +70,14 @@ class Papers:
 
     def store(self, assignment: Assignment, plan: Plan, body: bytes) -> Store:
         """What literals stand for before anything has run."""
-        first = first_store(
-            parse_definition(body).source,
-            job=assignment.job.address,
+        return store_of(
+            plan,
+            parse_definition(body),
             node=assignment.run.node,
             project=assignment.job.project,
             domain=self.domain,
             version=__version__,
         )
-        store = first.store
-        for operation in plan.operations if self.domain else ():
-            if operation.services and is_settled(operation.services):
-                # Private services were named once, when the job was admitted.
-                store = store.with_endpoints(operation.id, host_names(operation.services, self.domain))
-        return store
 
     def complete(self, operation: PlannedOperation, body: bytes, store: Store) -> PlannedOperation:
         """The operation with its literals filled in. Raises LiteralUnresolved."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from node.agent.definitions import DefinitionFiles
+from node.agent.housekeeping import OpenWork
 from node.agent.lane import Lane
 from node.agent.live import LiveJobs
 from node.agent.owner_port import AgentOwnerPort, NodeFacts
+from node.agent.remote_data import open_desk, tidying_desk
 from node.agent.worker import Tools
 from node.api.owner.app import make_app
 from node.container.engine import Engine
@@ -23,9 +25,6 @@ from node.records import Address, PlannedOperation
 from node.retry import Clock
 from node.service.desk import ServiceDesk
 from node.settings import Settings
-
-TIDY_EVERY = 3600.0
-"""Seconds between two looks at what no run needs any more."""
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +41,7 @@ class Grounds:
     facts: NodeFacts
     exempt: Exempt
     """Hosts that remote data may come from although they are not public."""
+    work: OpenWork
     relieve: Callable[[], bool]
     """Frees some space on a full disk; whether it could."""
 
@@ -57,8 +57,7 @@ class Workshop:
     tools: Tools
     lanes: dict[str, Lane]
     """The lanes as owners see them; filled in once they are made."""
-    journal: Journal
-    clock: Clock
+    work: OpenWork
     settings: Settings
 
     @property
@@ -71,26 +70,15 @@ class Workshop:
         await self.services.run()
 
     async def tidy(self) -> None:
-        """Let go of what no run needs any more, now and again, until cancelled."""
-        while True:
-            try:
-                runs = await self._open_runs()
-                await self.definitions.sweep(runs)
-                await self.resources.tidy(runs)
-            except GpunodeError as error:
-                log.warning("not tidied: %s", error.line)
-            await self.clock.sleep(TIDY_EVERY)
-
-    async def _open_runs(self) -> Sequence[Address]:
-        return [
-            job.run for lane in await self.journal.lanes() for job in await self.journal.open_jobs(lane.status.lane)
-        ]
+        """Let go of remote data that no run needs any more, now and again, until cancelled."""
+        await tidying_desk(self.resources, self.work)()
 
 
 async def open_workshop(grounds: Grounds, nodes: tuple[Address, ...]) -> Workshop:
     """Open it; the port for services is taken when this returns. Raises ServiceError."""
     settings, data = grounds.settings, grounds.settings.locations.data
     definitions = DefinitionFiles(data / "definitions", grounds.relieve)
+    await _sweep(definitions, grounds.journal)
     live, lanes = LiveJobs(), dict[str, Lane]()
     port = AgentOwnerPort(
         lanes=lanes,
@@ -111,12 +99,7 @@ async def open_workshop(grounds: Grounds, nodes: tuple[Address, ...]) -> Worksho
         clock=grounds.clock,
     )
     await services.open_listener()
-    resources = ResourceDesk(
-        settings.resources,
-        settings.resources.folder or data / "resources",
-        keep_free=settings.limits.disk_free_bytes,
-        exempt=grounds.exempt,
-    )
+    resources = open_desk(settings, grounds.exempt)
     tools = Tools(
         operations=grounds.runner,
         services=services,
@@ -124,7 +107,16 @@ async def open_workshop(grounds: Grounds, nodes: tuple[Address, ...]) -> Worksho
         log_path=log_paths(grounds.runner, data),
         clock=grounds.clock,
     )
-    return Workshop(definitions, live, services, resources, tools, lanes, grounds.journal, grounds.clock, settings)
+    return Workshop(definitions, live, services, resources, tools, lanes, grounds.work, settings)
+
+
+async def _sweep(definitions: DefinitionFiles, journal: Journal) -> None:
+    """Before any lane runs: what a job has that comes later must not be taken for another journal's."""
+    try:
+        lanes = await journal.lanes()
+        await definitions.sweep([job.run for lane in lanes for job in await journal.open_jobs(lane.status.lane)])
+    except GpunodeError as error:
+        log.warning("definitions of jobs that are over stay for now: %s", error.line)
 
 
 def log_paths(runner: OperationRunner, data: Path) -> Callable[[PlannedOperation], Path]:
