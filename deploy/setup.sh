@@ -177,5 +177,5 @@ export PATH="$PATH:/usr/sbin:/sbin"
 ensure_packages
 ensure_engine
 ensure_environment
-"$venv/bin/python" -m node.localnet.images >/dev/null
+"$venv/bin/python" -m node.localnet.images spam >/dev/null
 say "ready: .venv/bin/gpunode"
