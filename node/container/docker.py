@@ -40,6 +40,7 @@ from node.container.engine import (
     VolumeView,
 )
 from node.container.frames import FrameDecoder
+from node.container.group_stats import group_stats
 from node.container.mounts import is_volume_name
 from node.container.profile import create_request, network_request
 from node.container.pull import pull_image
@@ -277,7 +278,11 @@ class DockerEngine:
             if error.status not in (404, 409):
                 raise
             return None
-        return container_stats(raw)
+        found = container_stats(raw)
+        if found is not None:
+            return found
+        view = await self.inspect(container)
+        return await group_stats(int(view.state.get("Pid") or 0)) if view is not None and view.running else None
 
     async def wait(self, container: str) -> int:
         """Wait, without limit, until it does not run; its exit code."""

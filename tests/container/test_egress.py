@@ -82,6 +82,17 @@ def test_jobs_do_not_meet_and_one_jobs_containers_do(scene: Scene) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("egress", list(Egress))
+def test_operations_of_a_job_find_each_other_by_name(scene: Scene, egress: Egress) -> None:
+    """By the engine's own name service, which the job's resolvers (here of the internet) know nothing of."""
+    scene.gpunode("firewall", "install")
+    server, _ = scene.job("nc -ll -p 4444 -e echo you are in a job", egress=egress, wait=False)
+    name = scene.client.inspect_container(server)["Name"].removeprefix("/")
+    find = f"$(nslookup -type=a {name} | awk '/^Address/ {{a=$2}} END {{print a}}')"
+    _, said = scene.job(f"echo $(nc -w 2 {find} 4444 </dev/null)", egress=egress, network=scene.network_of(server))
+    assert said == "you are in a job\n"
+
+
 def test_a_port_that_the_host_publishes(scene: Scene) -> None:
     """The engine redirects it before any filter sees the packet: judged by where it was sent in the first place."""
     service = scene.client.create_container(
