@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -104,6 +104,13 @@ class MarketPlace:
     ledger_context: MarketContext
     settings: Settings
     node: Address
+    more: dict[str, Any] = field(default_factory=dict)
+    """Settings of the next agent besides the usual ones."""
+
+    def set_up(self, **more: Any) -> None:
+        """Give the next agent these settings besides the usual ones."""
+        self.more = more
+        self.settings = Settings.model_validate({**settings_tree(self.net, self.folder), **more})
 
     async def post(self, definition: dict[str, Any] | bytes, seconds: int = 600) -> Posted:
         """Upload a definition and list a job."""
@@ -133,7 +140,7 @@ class MarketPlace:
     async def agent_process(self) -> AsyncIterator[AgentProcess]:
         """An agent in a process of its own, which can be killed; killed at the end."""
         file = self.folder / "settings.yaml"
-        file.write_text(json.dumps(settings_tree(self.net, self.folder)))
+        file.write_text(json.dumps({**settings_tree(self.net, self.folder), **self.more}))
         with (self.folder / "agent.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", PROCESS, str(file), stderr=log, cwd=Path(__file__).parents[2]

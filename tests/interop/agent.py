@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,10 @@ async def gpunode(*arguments: str) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def running_agent(net: Localnet, folder: Path) -> AsyncIterator[Agent]:
-    """Make a host with `gpunode init`, give it SOL, and run it until the block ends."""
+async def running_agent(
+    net: Localnet, folder: Path, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Agent]:
+    """Make a host with `gpunode init`, give it SOL, and run it until the block ends. `environment` has more settings."""
     settings, log = folder / "node.yaml", folder / "agent.log"
     made = await gpunode(
         *("init", "--settings", str(settings), "--cluster", "localnet", "--ids", net.cluster.ids, "--country", "NL"),
@@ -79,7 +81,7 @@ async def running_agent(net: Localnet, folder: Path) -> AsyncIterator[Agent]:
             str(settings),
             stdout=stderr,
             stderr=stderr,
-            env=_environment(),
+            env={**_environment(), **(environment or {})},
         )
     try:
         yield Agent(address, process, log)
