@@ -64,7 +64,7 @@ async def gpunode(*arguments: str) -> dict[str, Any]:
 async def running_agent(
     net: Localnet, folder: Path, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Agent]:
-    """Make a host with `gpunode init`, give it SOL, and run it until the block ends. `environment` has more settings."""
+    """Make a host with `gpunode init`, give it SOL, and run it until the block ends. `environment`: more settings."""
     settings, log = folder / "node.yaml", folder / "agent.log"
     made = await gpunode(
         *("init", "--settings", str(settings), "--cluster", "localnet", "--ids", net.cluster.ids, "--country", "NL"),

@@ -1,4 +1,4 @@
-"""A confidential job by the network's own packages: @nosana/kit pins and posts, @nosana/authorization signs, ws follows."""
+"""A confidential job by the network's packages: @nosana/kit pins and posts, @nosana/authorization signs, ws follows."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ async def test_definition_and_result_pass_by_the_market(
             url=url.replace("http", "ws", 1),
             path="/flog",
             message=posted["cid"],
-            body={"jobAddress": posted["job"], "opId": "one", "type": "container"},
-            count=5,
+            body={"jobAddress": posted["job"], "type": "container"},
+            count=3,
         )
         said = [each["data"]["message"] for each in seen["found"]]
-        assert "secret 1\n" in said
+        assert said == ["secret 1\n", "secret 2\n", "secret 3\n"]
         collected = json.loads((await ask("/results"))["text"])
     assert collected["status"] == "waiting-for-result"
     logs = [entry["log"] for entry in collected["opStates"][0]["logs"]]
