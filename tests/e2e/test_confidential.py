@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from node.api.client import ControlClient
 from node.chain.policy import SpendingPolicy
 from node.chain.wallet import Wallet
 from node.cli.job.confidential import NodeApi, collect, deliver
@@ -20,7 +21,7 @@ from node.localnet.app import Localnet
 from node.records import Address
 from node.retry import SystemClock
 from tests.agent.test_logistics import poster_serving
-from tests.e2e.market_place import MarketPlace, market_place, queued, settled, single, until, working
+from tests.e2e.market_place import MarketPlace, market_place, queued, settled, single, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -81,19 +82,13 @@ async def test_both_ways_through_the_owners_api(place: MarketPlace, busybox_imag
     assert list((place.settings.locations.data / "definitions").iterdir()) == []
 
 
-async def test_a_kill_after_the_definition_was_received_and_while_the_job_runs(
-    place: MarketPlace, busybox_image: str
-) -> None:
+async def test_a_kill_as_soon_as_the_definition_was_received(place: MarketPlace, busybox_image: str) -> None:
     async with place.agent_process() as agent:
         await until(lambda: queued(agent.client))
         posted = await place.post(dict(BLANK_DEFINITION))
         api = api_of(place, posted.job)
-        body = secret_job(busybox_image, "sleep 3")
-        await deliver(place.poster, api, posted.job, body, lambda line: None)
+        await deliver(place.poster, api, posted.job, secret_job(busybox_image), lambda line: None)
         agent.process.kill()  # As soon as its sender was told that it is there.
-    async with place.agent_process() as agent:
-        await working(agent.client, posted.job)
-        agent.process.kill()
     async with place.agent_process() as agent:
         async with asyncio.timeout(60):
             full = await collect(api, place.node)
@@ -102,6 +97,26 @@ async def test_a_kill_after_the_definition_was_received_and_while_the_job_runs(
     assert run["settlement"]["kind"] == "finish"
     assert (await pinned_result(place, posted.job))["errors"] == []
     assert_nothing_was_pinned(place)
+
+
+async def test_a_kill_while_the_result_waits_for_its_owner(place: MarketPlace, busybox_image: str) -> None:
+    async with place.agent_process() as agent:
+        await until(lambda: queued(agent.client))
+        posted = await place.post(dict(BLANK_DEFINITION))
+        api = api_of(place, posted.job)
+        await deliver(place.poster, api, posted.job, secret_job(busybox_image), lambda line: None)
+        await until(lambda: reporting(agent.client, posted.job))
+        agent.process.kill()
+    async with place.agent_process() as agent:
+        async with asyncio.timeout(60):
+            full = await collect(api, place.node)
+        await settled(agent.client, posted.job)
+    assert full["opStates"][0]["logs"][0]["log"] == f"{SECRET}\n"
+    assert (await pinned_result(place, posted.job))["errors"] == []
+
+
+async def reporting(agent: ControlClient, job: Address) -> bool:
+    return any(run["job"] == job and run["stage"] == "report" for run in (await agent.jobs())["jobs"])
 
 
 async def test_both_ways_through_an_address_of_the_posters(place: MarketPlace, busybox_image: str) -> None:
