@@ -9,6 +9,7 @@ from node.errors import ImagePullFailed
 from node.logins import DockerLogin
 
 HEADER = "X-Registry-Auth"
+_REFUSALS = ("unauthorized", "denied", "authentication required", "no basic auth credentials")
 
 
 def auth_headers(login: DockerLogin | None) -> dict[str, str]:
@@ -31,10 +32,11 @@ def discreet(reference: str, error: ImagePullFailed) -> ImagePullFailed:
     """The error of a pull with a login, in words of our own: engines and registries repeat what they were told, the
     user's name for one, and a registry that wants to can repeat the password."""
     said, status = error.message.lower(), error.status
-    if status in (401, 403) or any(word in said for word in ("unauthorized", "denied", "authentication required")):
-        reason, status = "the registry does not accept the job's login for it", status or 401
+    if status in (401, 403) or any(word in said for word in _REFUSALS):
+        # Engines call it an error of theirs (500), which would be worth another try.
+        reason, status = "the registry does not accept the job's login for it", status if status == 403 else 401
     elif status == 404 or "not found" in said or "manifest unknown" in said:
-        reason, status = "the registry does not know it", status or 404
+        reason, status = "the registry does not know it", 404
     elif status == 429 or "toomanyrequests" in said:
         reason = "the registry limits pulls"
     elif "no space left" in said:
