@@ -14,6 +14,7 @@ from typing import Any
 from node.errors import JobError
 from node.job.exposure import MOST_PORTS, Exposed, exposed
 from node.job.javascript import text_of
+from node.job.literals import spaced
 from node.plan_records import NO_RESTART, RestartPolicy, RestartRule
 
 MOST_SECONDS = 10 * 365 * 24 * 3600
@@ -64,12 +65,13 @@ def run_arguments(args: Mapping[str, Any], default_image: str = "") -> RunArgume
 
 
 def text(name: str, value: Any, default: str = "") -> str:
-    """A text, or a number or flag as text. Raises Unfit."""
+    """A text, a number or flag as text, or the elements of a list joined by blanks. Raises Unfit."""
     if value is None:
         return default
-    if isinstance(value, list | tuple | Mapping):
-        raise Unfit(f"{name} is a {'list' if not isinstance(value, Mapping) else 'object'} where a text belongs")
-    found = text_of(value)
+    if isinstance(value, Mapping):
+        raise Unfit(f"{name} is an object where a text belongs")
+    # Within objects in lists, a literal that is a list stays one.
+    found = spaced(value) if isinstance(value, list | tuple) else text_of(value)
     if "\0" in found:
         raise Unfit(f"{name} has a NUL character")
     return found

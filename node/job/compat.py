@@ -257,6 +257,7 @@ class OlderDefinition(Closed):
 
 
 _NAMES = {
+    "__type.o5": "__type.o15",
     "(CMDArray | string | undefined)": "(Array<string> | string | undefined)",
     "(Variables | undefined)": "(__type.o6 | undefined)",
     "(Array<StdOption> & UniqueLogTypeTag)": "(Array<StdOptions> & UniqueLogTypeTag)",

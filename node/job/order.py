@@ -100,7 +100,7 @@ def _told(group: str | None) -> str:
 def _circles(steps: Sequence[Step]) -> list[str]:
     waiting = {step.id: {name for name in step.depends_on if name != step.id} for step in steps}
     for names in waiting.values():
-        names &= waiting.keys()
+        names.intersection_update(waiting)
     free = [name for name, others in waiting.items() if not others]
     dependents: dict[str, list[str]] = {name: [] for name in waiting}
     for name, others in waiting.items():

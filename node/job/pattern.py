@@ -7,6 +7,8 @@ error text, as a regex that does not compile is.
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import re2
@@ -38,14 +40,22 @@ _TOKEN = re.compile(
 )
 
 
+MOST_WORK = 100_000_000
+"""Steps for one line at most, the regex' size times the line's bytes: two to three seconds in the worst case."""
+LINE_SECONDS = 5.0
+"""A line that took longer, on a slow or busy host, is the last that its regex is tried on."""
+
+
 class BadPattern(Exception):
-    """A regex that does not compile; the text is what a result holds instead of matches."""
+    """A regex that does not compile, or takes too long; the text is what a result holds instead of matches."""
 
 
 class Pattern:
     """A compiled result regex. Raises BadPattern."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._slow = False
         # The network reads a lone star as "any number of slashes", which is how its results come to be empty texts.
         source = "/*" if source == "*" else source
         options = re2.Options()
@@ -58,8 +68,18 @@ class Pattern:
             raise _bad(source, "Invalid character") from None
 
     def first(self, text: str) -> list[str | None] | None:
-        """The first match and its groups, None for a group that took no part; None without a match."""
+        """The first match and its groups, None for a group that took no part; None without a match.
+
+        Takes at most a few seconds, whatever regex and text; not for an event loop. Raises BadPattern for a line so
+        long, or a regex so large, that it would take longer.
+        """
+        if self._compiled.programsize * len(text.encode("utf-8", "surrogatepass")) > MOST_WORK:
+            raise BadPattern(f"Error: the regular expression is too large for a line of {len(text)} characters")
+        if self._slow:
+            raise BadPattern("Error: the regular expression took too long for a line")
+        began = self._clock()
         match = self._compiled.search(text)
+        self._slow = self._clock() - began > LINE_SECONDS
         return None if match is None else [match.group(0), *match.groups()]
 
 

@@ -244,7 +244,10 @@ def _matches(rule: Any, entries: Sequence[Mapping[str, str]], budget: _Budget) -
         if reason := budget.exceeded():
             return reason
         if entry["type"] in types:
-            match = pattern.first(entry["log"]) or []
+            try:
+                match = pattern.first(entry["log"]) or []
+            except BadPattern as error:
+                return str(error)
             budget.characters -= sum(len(text) for text in match if text is not None)
             found += match
     return found

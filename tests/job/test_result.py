@@ -1,6 +1,7 @@
 """The result document: shape, regexes, limits."""
 
 import json
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -294,3 +295,24 @@ def test_results_give_way_last() -> None:
     with pytest.raises(ContentTooLarge) as caught:
         encode_result(document, 100)
     assert caught.value.hint
+
+
+def test_a_regex_too_large_for_a_line_is_given_up() -> None:
+    """A step per byte and part of the regex: what would take longer than seconds is not begun."""
+    began = time.monotonic()
+    worst = r"(?:(a?)(b?)){600}$"
+    found = extract_results(
+        (("r", worst), ("s", "b$")), [{"log": "ab" * size, "type": "stdout"} for size in (100, 100_000)]
+    )
+    assert found["r"] == "Error: the regular expression is too large for a line of 200000 characters"
+    assert found["s"] == ["b", "b"]
+    assert time.monotonic() - began < 5
+
+
+def test_a_regex_that_was_slow_on_one_line_is_tried_on_no_other() -> None:
+    times = iter([0.0, 1.0, 10.0, 16.0])
+    pattern = Pattern("a", clock=lambda: next(times))
+    assert pattern.first("a") == ["a"]
+    assert pattern.first("a") == ["a"]
+    with pytest.raises(BadPattern, match="took too long"):
+        pattern.first("a")
