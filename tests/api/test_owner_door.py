@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -79,6 +79,20 @@ async def test_half_a_request_on_a_kept_connection_does_not_hold_it(
 async def _quietly(work: object) -> None:
     with suppress(ConnectionError):
         await work  # type: ignore[misc]
+
+
+async def test_open_streams_do_not_hold_up_a_stop(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        async with door(tmp_path, AgentDouble()) as port:
+            client = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
+            stream = await stack.enter_async_context(client.get(f"/job/{JOB}/info", headers=header()))
+            await stream.content.readline()
+            socket = await client.ws_connect("/")
+            frame = {"path": "/flog", "header": header()["authorization"], "body": {"jobAddress": JOB}}
+            await socket.send_json(frame)
+            began = loop.time()
+        assert loop.time() - began < 8
 
 
 async def test_a_crowd_is_turned_away_and_its_places_come_back(tmp_path: Path) -> None:

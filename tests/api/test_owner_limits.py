@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from node.api.owner import app
+from node.api.owner import routes
 from node.api.owner.limits import REMEMBERED, Allowance, household, sender
 from node.settings_api import ApiSettings
 from tests.api.conftest import PLENTY, Serve, Served
@@ -101,12 +101,18 @@ async def raw(served: Served, text: bytes) -> tuple[asyncio.StreamReader, asynci
 
 
 async def test_a_body_that_drips_is_given_up(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "BODY_PATIENCE", 0.2)
-    start = f"POST /job/{JOB}/job-definition HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{{".encode()
-    reader, writer = await raw(served, start)
+    monkeypatch.setattr(routes, "BODY_PATIENCE", 0.2)
+    served.agent.waits_for_definition = True
+    head = f"POST /job/{JOB}/job-definition HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n"
+    reader, writer = await raw(served, f"{head}authorization: {header()['authorization']}\r\n\r\n{{".encode())
     async with asyncio.timeout(5):
         assert b" 408 " in await reader.readline()
         await reader.read()  # And the connection is closed.
+    writer.close()
+    # A stranger's body is not even waited for.
+    reader, writer = await raw(served, f"{head}\r\n{{".encode())
+    async with asyncio.timeout(0.15):
+        assert b" 401 " in await reader.readline()
     writer.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,40 @@ async def test_both_ways_through_an_address_of_the_posters(place: MarketPlace, b
     assert full["opStates"][0]["logs"][0]["log"] == f"{SECRET}\n"
     assert (await pinned_result(place, posted.job))["opStates"] == []
     assert_nothing_was_pinned(place)
+
+
+async def test_the_posters_command_does_it_all(place: MarketPlace, busybox_image: str) -> None:
+    file = place.folder / "job.json"
+    file.write_bytes(secret_job(busybox_image, "sleep 2"))
+    chain = ("--cluster", "localnet", "--rpc", place.net.rpc_url)
+    async with place.agent() as agent:
+        await until(lambda: queued(agent))
+        document = await command(
+            *("job", "post", str(file), "--confidential", "--wait", "--timeout", "5m", *chain),
+            *("--nodes", f"http://localhost:{place.settings.service.port}", "--content", place.net.content_url),
+            *("--market", str(place.net.market), "--wallet", str(place.folder / "poster.json")),
+        )
+        await settled(agent, Address(document["job"]))
+        verified = await command("verify", document["job"], *chain, "--gateway", f"{place.net.content_url}/ipfs/")
+    assert (document["node"], document["succeeded"], document["ending"]) == (place.node, True, "done")
+    result = document["outcome"]["result"]
+    assert (result["status"], result["opStates"][0]["logs"][0]["log"]) == ("success", f"{SECRET}\n")
+    assert_nothing_was_pinned(place)
+    assert verified["ok"]
+    labels = {check["name"]: check["label"] for check in verified["checks"]}
+    assert labels["operations"] == labels["log_root"] == "not_checked"
+
+
+async def command(*arguments: str) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "node.cli", *arguments, "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, (arguments, out.decode(), err.decode())
+    document: dict[str, Any] = json.loads(out)
+    return document
 
 
 async def test_a_definition_that_breaks_the_rules(place: MarketPlace) -> None:

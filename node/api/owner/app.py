@@ -26,8 +26,6 @@ from node.settings_api import ApiSettings
 
 log = logging.getLogger(__name__)
 
-BODY_PATIENCE = 30.0
-"""Seconds for a request's body to come in."""
 ANSWER_PATIENCE = 60.0
 """Seconds for an answer that is no stream."""
 
@@ -159,9 +157,7 @@ def _orderly(context: Context, client_of: ClientOf) -> Middleware:
             with context.allowance.place():
                 if is_upgrade(request):
                     return await serve_socket(context, request)
-                async with asyncio.timeout(BODY_PATIENCE):
-                    # Read here, so that a body that drips is given up before anything is done about it.
-                    await request.read()
+                # Bodies are read by the routes that want one, once it is known who sends it.
                 return await handler(request)
         except Full:
             return _busy(503, "too many requests are under way")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 DEFINITION_LIMIT = 1024 * 1024
 """Bytes of a definition that is sent."""
+BODY_PATIENCE = 30.0
+"""Seconds for it to come in."""
 NOT_SENDABLE = "cannot send job definition at this time"
 NOT_COLLECTABLE = "cannot get job result at this time"
 NOT_SET = "The job definition has not yet been set. Please set the job definition and try again."
@@ -66,7 +69,8 @@ async def get_definition(context: Context, _request: web.Request, job: OwnedJob)
 
 async def post_definition(context: Context, request: web.Request, job: OwnedJob) -> web.Response:
     """Take a confidential job's definition."""
-    body = await request.read()
+    async with asyncio.timeout(BODY_PATIENCE):
+        body = await request.read()
     try:
         document = parse_json(body)
     except JobError as refused:
