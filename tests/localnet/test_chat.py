@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -235,6 +236,17 @@ def test_bodies_that_are_no_requests(service: str) -> None:
         assert http.post("/health", json={}).status_code == 405
         assert http.get("/nothing").status_code == 404
         assert http.head("/health").content == b""
+
+
+def test_what_is_no_http_ends_the_connection_and_nothing_else(service: str) -> None:
+    host, port = service.removeprefix("http://").split(":")
+    for sent in (b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"POST /v1/embeddings HTTP/1.1\r\nContent-Length: 9\r\n\r\n{}"):
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):
+                pass
+    assert httpx.get(f"{service}/health", trust_env=False).json() == {"status": "ok"}
 
 
 def test_many_at_once_all_get_their_answer(client: openai.OpenAI) -> None:

@@ -140,9 +140,15 @@ class Handler(BaseHTTPRequestHandler):
     def _refuse(self, refusal: Refused) -> None:
         self._answer(refusal.document(), refusal.status)
 
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Not of looks at the health, which come every few seconds for as long as the job runs."""
+        if getattr(self, "path", None) != "/health":  # a request that could not be read has none
+            super().log_request(code, size)
+
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class names it so
         """One line per request, without what was asked."""
-        say(f"{self.address_string()} {format % arguments}")
+        line = f"{self.address_string()} {format % arguments}"
+        say("".join(char if char.isprintable() else "?" for char in line))
 
 
 class Completion:
