@@ -109,6 +109,8 @@ class FolderMount:
     folder: str
     target: str
     writable: bool = False
+    size: int = 0
+    """Bytes that are in it from the beginning, in a copy that the job may write to: not written by the job."""
 
 
 class RestartPolicy(StrEnum):

@@ -7,25 +7,46 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from node.agent.housekeeping import TIDY_EVERY, OpenWork
+from node.container.disk import EngineDisk
+from node.container.space import SpaceLedger
 from node.content.resources.desk import ResourceDesk
-from node.errors import GpunodeError
+from node.errors import ContainerError, ContentError, GpunodeError
 from node.public_network import Exempt
 from node.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-def open_desk(settings: Settings, exempt: Exempt) -> ResourceDesk:
-    """The desk of an agent. `exempt`: hosts of a private network that jobs may fetch from, beside the settings' own."""
-    wanted = settings.resources
+def open_desk(settings: Settings, exempt: Exempt, space: SpaceLedger, disk: EngineDisk) -> ResourceDesk:
+    """The desk of an agent. `exempt`: hosts of a private network that jobs may fetch from, beside the settings' own.
+
+    Where it shares the engine's disk, it leaves free what `space` has promised to jobs, and gives way to new ones.
+    """
+    wanted, floor = settings.resources, settings.limits.disk_free_bytes
     root = wanted.folder.expanduser() if wanted.folder is not None else settings.locations.data / "resources"
-    return ResourceDesk(
-        wanted,
-        root,
-        keep_free=settings.limits.disk_free_bytes,
-        exempt=exempt,
-        denied=settings.network.deny,
-    )
+
+    async def shared() -> bool:
+        await asyncio.to_thread(root.mkdir, parents=True, exist_ok=True)
+        return await disk.holds(root)
+
+    async def keep_free() -> int:
+        try:
+            return floor + (await space.given() if await shared() else 0)
+        except (ContainerError, OSError) as error:
+            log.debug("what is promised to jobs cannot be told: %s", error)
+            return floor
+
+    desk = ResourceDesk(wanted, root, keep_free=keep_free, exempt=exempt, denied=settings.network.deny)
+
+    async def give_way(short: int) -> None:
+        try:
+            if await shared():
+                await desk.give_way(short)
+        except ContentError as error:
+            log.warning("remote data that nobody uses stay: %s", error)
+
+    space.add_cache(give_way)
+    return desk
 
 
 def tidying_desk(desk: ResourceDesk, work: OpenWork) -> Callable[[], Awaitable[None]]:

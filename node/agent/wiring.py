@@ -207,6 +207,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     manifests = Manifests(exempt=exempt)
     stack.push_async_callback(manifests.aclose)
     cache = image_cache(engine, disk, journal, work, settings.limits, clock, manifests)
+    space = space_ledger(engine, disk, cache, work, manifests, settings.limits)
     runner = OperationRunner(
         engine,
         paths.data,
@@ -230,7 +231,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         gpus=gpus,
         runner=runner,
         cache=cache,
-        space=space_ledger(engine, disk, cache, work, manifests, settings.limits),
+        space=space,
         origins=Origins(exempt),
         facts=facts,
         check=check,
@@ -247,6 +248,8 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
             facts=NodeFacts(__version__, clock.time(), settings.host.country, facts),
             exempt=local_registries if cluster.name == "localnet" else nothing_exempt,
             work=work,
+            space=space,
+            disk=disk,
             relieve=ballast.relieve,
         ),
     )

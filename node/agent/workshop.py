@@ -15,8 +15,10 @@ from node.agent.owner_port import AgentOwnerPort, NodeFacts
 from node.agent.remote_data import open_desk, tidying_desk
 from node.agent.worker import Tools
 from node.api.owner.app import make_app
+from node.container.disk import EngineDisk
 from node.container.engine import Engine
 from node.container.runner import OperationRunner
+from node.container.space import SpaceLedger
 from node.content.resources.desk import ResourceDesk
 from node.errors import GpunodeError
 from node.journal.journal import Journal
@@ -42,6 +44,8 @@ class Grounds:
     exempt: Exempt
     """Hosts that remote data may come from although they are not public."""
     work: OpenWork
+    space: SpaceLedger
+    disk: EngineDisk
     relieve: Callable[[], bool]
     """Frees some space on a full disk; whether it could."""
 
@@ -99,7 +103,7 @@ async def open_workshop(grounds: Grounds, nodes: tuple[Address, ...]) -> Worksho
         clock=grounds.clock,
     )
     await services.open_listener()
-    resources = open_desk(settings, grounds.exempt)
+    resources = open_desk(settings, grounds.exempt, grounds.space, grounds.disk)
     tools = Tools(
         operations=grounds.runner,
         services=services,

@@ -30,9 +30,16 @@ class EngineDisk:
     async def usage(self) -> DiskUsage:
         """As it is now. Raises EngineUnavailable while the engine has never said where its data are, and OSError
         where neither folder can be read."""
+        return await asyncio.to_thread(_usage, await self._place(), self._otherwise)
+
+    async def holds(self, folder: Path) -> bool:
+        """Whether a folder is on the same file system. Raises as `usage` does."""
+        return await asyncio.to_thread(_same, await self._place(), self._otherwise, folder)
+
+    async def _place(self) -> Path:
         if self._folder is None:
             self._folder = Path((await self._engine.info()).root_dir or self._otherwise)
-        return await asyncio.to_thread(_usage, self._folder, self._otherwise)
+        return self._folder
 
 
 def _usage(folder: Path, otherwise: Path) -> DiskUsage:
@@ -41,3 +48,11 @@ def _usage(folder: Path, otherwise: Path) -> DiskUsage:
     except OSError:
         usage = shutil.disk_usage(otherwise)
     return DiskUsage(total=usage.total, free=usage.free)
+
+
+def _same(engine: Path, otherwise: Path, folder: Path) -> bool:
+    try:
+        device = engine.stat().st_dev
+    except OSError:
+        device = otherwise.stat().st_dev
+    return folder.stat().st_dev == device

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -99,7 +99,7 @@ class JobWatch:
             views = [view for view in found if view is not None and view.running]
             if not views:
                 return ""
-            self._seen = await self._measure(views)
+            self._seen = self._less_given(await self._measure(views))
             took = self._clock.monotonic() - now
             self._room = room
             self._next_walk = now + took * (WALK_SHARE + 1)
@@ -172,6 +172,12 @@ class JobWatch:
         except asyncio.CancelledError:
             given_up.set()
             raise
+
+    def _less_given(self, seen: Written) -> Written:
+        """What the job's copies of remote data had in them from the beginning is not its doing."""
+        mounts = [mount for spec in self.specs.values() for mount in spec.folders if mount.writable]
+        given = sum({mount.folder: mount.size for mount in mounts}.values())
+        return replace(seen, bytes=max(seen.bytes - given, 0))
 
     def _own(self) -> list[str]:
         """What the agent itself keeps for the job: copies of remote data that it may write to, and its logs."""

@@ -72,6 +72,18 @@ class SpaceLedger:
         self._told: dict[str, int] = {}
         self._claims: dict[Address, tuple[str, ...]] = {}
         self._lock = asyncio.Lock()
+        self._give_way: list[Callable[[int], Awaitable[None]]] = []
+
+    def add_cache(self, give_way: Callable[[int], Awaitable[None]]) -> None:
+        """Name another cache on this host: called with the bytes that are short, it lets go of what nobody uses."""
+        self._give_way.append(give_way)
+
+    async def given(self) -> int:
+        """Bytes that the jobs at hand may still write, and those of their images that are not here yet. Raises
+        ContainerError."""
+        jobs = await self._others(None)
+        missing = await self._missing({name for names in jobs.values() for name in names})
+        return self._terms.job * len(jobs) + self._size(missing)
 
     async def reserve(
         self, run: Address, images: Sequence[str], logins: Mapping[str, DockerLogin] | None = None
@@ -99,6 +111,10 @@ class SpaceLedger:
             named = frozenset((*images, *(name for names in others.values() for name in names)))
             await self._cache.make_room(short, named)
             short = await self._short_by(mine + given)
+        for give_way in self._give_way:
+            if short > 0:
+                await give_way(short)
+                short = await self._short_by(mine + given)
         if short > 0:
             return (
                 f"the job needs {mine / GIB:.1f} GiB of disk, {given / GIB:.1f} GiB are promised to other jobs and "
@@ -107,7 +123,7 @@ class SpaceLedger:
         self._claims[run] = images
         return ""
 
-    async def _others(self, run: Address) -> dict[Address, Sequence[str]]:
+    async def _others(self, run: Address | None) -> dict[Address, Sequence[str]]:
         """The images of all jobs to which space was given, but this one's."""
         work = await self._open_work()
         self._claims = {each: names for each, names in self._claims.items() if each in work}

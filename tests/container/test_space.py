@@ -132,3 +132,28 @@ async def test_a_disk_that_cannot_be_read_is_one() -> None:
 @pytest.mark.parametrize("names", [[], ["image", "image"]])
 async def test_odd_plans(names: list[str]) -> None:
     assert await World().ledger.reserve(ONE, names) == ""
+
+
+async def test_what_is_given_is_what_all_jobs_may_still_take() -> None:
+    world = World()
+    assert await world.ledger.given() == 0
+    world.told["a:1"] = 20
+    assert await world.ledger.reserve(ONE, ["a:1", "image"]) == ""
+    assert await world.ledger.given() == 5 + 20 * UNPACKED
+    world.work = {TWO: ["image"]}
+    assert await world.ledger.given() == 5
+
+
+async def test_other_caches_give_way_after_the_images() -> None:
+    world = World()
+    asked: list[int] = []
+
+    async def give_way(short: int) -> None:
+        asked.append(short)
+        world.free += 40
+
+    world.ledger.add_cache(give_way)
+    world.ledger.add_cache(give_way)
+    world.removable, world.free = 3, 30
+    assert await world.ledger.reserve(ONE, ["a:1"]) == ""
+    assert asked == [32], "what the images left short, and nobody else once it fits"

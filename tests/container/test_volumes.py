@@ -362,6 +362,22 @@ async def test_volumes_that_nobody_has_mounted_and_copies_count(job_bench: JobBe
     await job_bench.clean()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the engine's folders are visible to root alone")
+async def test_what_a_copy_brings_along_is_not_written_by_the_job(job_bench: JobBench, tmp_path: Path) -> None:
+    limits = replace(LIMITS, disk_bytes=32 * MIB)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "model").write_bytes(b"m" * (40 * MIB))
+    mount = FolderMount(str(copy), "/copy", writable=True, size=40 * MIB)
+    quiet = job_bench.op(0, "dd if=/dev/zero of=/copy/a bs=1M count=10; sleep 20", limits=limits, folders=(mount,))
+    assert (await job_bench.run(quiet)).errors == ()
+    busy = job_bench.op(1, "dd if=/dev/zero of=/copy/b bs=1M count=30; sleep 60", limits=limits, folders=(mount,))
+    state = await job_bench.run(busy)
+    assert state.status is OperationStatus.FAILED
+    assert "disk limit" in state.errors[0].message
+    await job_bench.clean()
+
+
 async def test_where_we_see_nothing_the_engine_adds_up(job_bench: JobBench, docker_engine: DockerEngine) -> None:
     mounted = volume(job_bench)
     for index in (0, 1):

@@ -41,6 +41,11 @@ class _Want:
         self.on_progress(f"resource {self.request.shown}: {what}")
 
 
+async def nothing_kept_free() -> int:
+    """For a disk that nobody else needs."""
+    return 0
+
+
 class _Turn:
     """Whose turn it is with a key, for as long as anybody waits."""
 
@@ -57,18 +62,19 @@ class ResourceDesk:
         settings: ResourceSettings,
         root: Path,
         *,
-        keep_free: int = 0,
+        keep_free: Callable[[], Awaitable[int]] = nothing_kept_free,
         exempt: Exempt = nothing_exempt,
         denied: tuple[str, ...] = (),
     ) -> None:
-        """`root`: the folder where the data are kept; `keep_free`: bytes that its disk keeps free; `exempt`: hosts
-        that may be reached although they are not public, beside those of the settings; `denied`: public networks that
-        may not."""
+        """`root`: the folder where the data are kept; `keep_free`: tells how many bytes its disk must have left after
+        a download; `exempt`: hosts that may be reached although they are not public, beside those of the settings;
+        `denied`: public networks that may not."""
         allowed = frozenset(settings.private_hosts)
         self._settings = settings
         self._denied = denied
         self._exempt = either(exempt, lambda host, port: host in allowed or f"{host}:{port}" in allowed)
-        self._shelf = Shelf(root, budget=settings.cache_bytes, keep_free=keep_free)
+        self._keep_free = keep_free
+        self._shelf = Shelf(root, budget=settings.cache_bytes)
         self._pins = Pins(root / "pins")
         self._books = asyncio.Lock()
         self._opened = False
@@ -100,7 +106,9 @@ class ResourceDesk:
                 login = logins[place] if place < len(logins) else None
                 request = request_for(resource, login, self._settings, self._denied)
                 want = _Want(run, f"{operation}-{place}", request, resource.writable, on_progress)
-                mounts.append(FolderMount(str(await self._prepared(want)), resource.target, resource.writable))
+                folder = await self._prepared(want)
+                size = self._pins.of(run)[want.slot].size if resource.writable else 0
+                mounts.append(FolderMount(str(folder), resource.target, resource.writable, size))
         finally:
             self._busy.remove(run)
         return tuple(mounts)
@@ -120,6 +128,10 @@ class ResourceDesk:
         over = held.difference(await known_runs())
         await self._on_disk(partial(self._tidy, over))
 
+    async def give_way(self, wanted: int) -> None:
+        """Let go of what no run uses until so many bytes are free, or all of it is gone. Raises ResourceFailed."""
+        await self._on_disk(lambda: self._shelf.give_way(wanted, self._pins.keys))
+
     async def _prepared(self, want: _Want) -> Path:
         if (known := await self._on_disk(partial(self._known, want))) is not None:
             return known
@@ -138,7 +150,8 @@ class ResourceDesk:
             want.tell("is here already")
             return here
         try:
-            staging = await self._on_disk(lambda: self._shelf.claim(key, event.bytes_total, self._pins.keys))
+            free = await self._keep_free()
+            staging = await self._on_disk(lambda: self._shelf.claim(key, event.bytes_total, self._pins.keys, free))
             await helper.download(staging, lambda status: want.tell(_how_far(status)))
             return await self._on_disk(partial(self._keep, want, key))
         finally:
@@ -151,7 +164,8 @@ class ResourceDesk:
         want.tell("making a copy for this job")
         name = f"{want.run}-{want.slot}"
         try:
-            started = await self._on_disk(lambda: self._shelf.claim_copy(name, key, self._pins.keys))
+            free = await self._keep_free()
+            started = await self._on_disk(lambda: self._shelf.claim_copy(name, key, self._pins.keys, free))
             entry = await self._on_disk(partial(self._shelf.entry, key))
             assert entry is not None, "the run's pin holds it"
             await copy_folder(entry, started / "data")

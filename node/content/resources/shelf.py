@@ -36,11 +36,10 @@ _SALT_BYTES = 32
 class Shelf:
     """The folder. All calls block on the disk and come from one thread at a time."""
 
-    def __init__(self, root: Path, *, budget: int, keep_free: int) -> None:
-        """`budget`: bytes of everything in it; `keep_free`: bytes that the disk has left, whatever the budget says."""
+    def __init__(self, root: Path, *, budget: int) -> None:
+        """`budget`: bytes of everything in it."""
         self._root = root
         self._budget = budget
-        self._keep_free = keep_free
         self._salt = b""
         self._sizes: dict[str, int] = {}
         """Of entries and copies, by folder and name."""
@@ -86,14 +85,16 @@ class Shelf:
         """Bytes of an entry."""
         return self._sizes.get(f"entries/{key}", 0)
 
-    def claim(self, key: str, total: int, pinned: Collection[str]) -> Path:
+    def claim(self, key: str, total: int, pinned: Collection[str], keep_free: int) -> Path:
         """Make room for a download of `total` bytes; the folder to put it into, with what an earlier one left.
+
+        `keep_free`: bytes that the disk has left then, whatever the budget says.
 
         Raises ResourceFailed if there is no room even without everything that nobody uses.
         """
         staging = self._root / "partial" / key
         here = _size(staging)
-        self._make_room(f"partial/{key}", total, total - here, pinned)
+        self._make_room(f"partial/{key}", total, total - here, pinned, keep_free)
         self._claims[f"partial/{key}"] = total
         staging.mkdir(exist_ok=True)
         staging.chmod(0o711)
@@ -121,12 +122,12 @@ class Shelf:
         """A run's own copy, if it is there and complete."""
         return self._root / "copies" / name / "data" if f"copies/{name}" in self._sizes else None
 
-    def claim_copy(self, name: str, key: str, pinned: Collection[str]) -> Path:
+    def claim_copy(self, name: str, key: str, pinned: Collection[str], keep_free: int) -> Path:
         """Make room for a copy of an entry; the folder to make it in."""
         # One of a life of the agent that ended before it had handed it out.
         self._drop("copies", name)
         size = self.size(key)
-        self._make_room(f"copies/{name}", size, size, {*pinned, key})
+        self._make_room(f"copies/{name}", size, size, {*pinned, key}, keep_free)
         self._claims[f"copies/{name}"] = size
         started = self._root / "copies" / f"{name}.new"
         _remove(started)
@@ -159,14 +160,22 @@ class Shelf:
 
     def trim(self, pinned: Collection[str]) -> None:
         """Let go of what is over the budget."""
-        self._make_room("", 0, 0, pinned)
+        self._make_room("", 0, 0, pinned, 0)
 
-    def _make_room(self, place: str, total: int, more: int, pinned: Collection[str]) -> None:
+    def give_way(self, wanted: int, pinned: Collection[str]) -> None:
+        """Let go of what nobody uses until `wanted` bytes are free, or all of it is gone."""
+        for folder, name in self._idle("", pinned):
+            if wanted <= 0:
+                return
+            wanted -= _size(self._root / folder / name)
+            self._drop(folder, name)
+
+    def _make_room(self, place: str, total: int, more: int, pinned: Collection[str], keep_free: int) -> None:
         """Until `total` bytes fit into the budget at `place`, and `more` of them onto the disk."""
         idle = self._idle(place, pinned)
         while True:
             over = self._held(place) + total - self._budget
-            short = self._keep_free + self._coming(place) + more - _free(self._root) if more > 0 else 0
+            short = keep_free + self._coming(place) + more - _free(self._root) if more > 0 else 0
             if over <= 0 and short <= 0:
                 return
             if not idle:

@@ -19,7 +19,11 @@ def make_desk(tmp_path: Path) -> MakeDesk:
 
     def make(**settings: Any) -> ResourceDesk:
         exempt = settings.pop("exempt", lambda host, port: host == "127.0.0.1")
-        keep_free = settings.pop("keep_free", 0)
+        kept_free = settings.pop("keep_free", 0)
+
+        async def keep_free() -> int:
+            return int(kept_free)
+
         wanted = ResourceSettings(**{"patience": 5.0, **settings})
         return ResourceDesk(wanted, tmp_path / "resources", exempt=exempt, keep_free=keep_free)
 

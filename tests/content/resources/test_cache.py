@@ -134,6 +134,21 @@ async def test_free_space_that_the_disk_keeps(make_desk: MakeDesk, store: Store,
     assert store.asked == ["LIST"]
 
 
+async def test_giving_way_to_what_jobs_need(make_desk: MakeDesk, store: Store, tmp_path: Path) -> None:
+    desk = make_desk()
+    for name in "abcd":
+        await take(desk, store, name, f"run-{name}")
+        if name != "b":
+            await desk.release(f"run-{name}")
+        await asyncio.sleep(0.01)
+    await desk.give_way(1)
+    assert entries(tmp_path) == {"b", "c", "d"}
+    await desk.give_way(1_500_000)
+    assert entries(tmp_path) == {"b"}
+    await desk.give_way(1_500_000)
+    assert entries(tmp_path) == {"b"}
+
+
 async def test_a_download_cut_off_makes_room_for_others(make_desk: MakeDesk, store: Store, tmp_path: Path) -> None:
     desk = make_desk(cache=1_500_000)
     reached = asyncio.Event()

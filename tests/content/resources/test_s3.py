@@ -113,7 +113,8 @@ async def test_neither_url_nor_buckets(make_desk: MakeDesk) -> None:
 async def test_the_own_copy_of_a_run(make_desk: MakeDesk, open_s3: str, tmp_path: Path) -> None:
     desk = make_desk()
     mine, shared = await have(desk, s3(f"{open_s3}/bucket/model", writable=True), s3(f"{open_s3}/bucket/model"))
-    assert mine.writable
+    assert (mine.writable, shared.writable) == (True, False)
+    assert (mine.size, shared.size) == (sum(map(len, MODEL.values())), 0)
     assert contents(mine) == contents(shared) == MODEL
     folder = Path(mine.folder)
     assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o666}
