@@ -78,7 +78,12 @@ class Shelf:
         path = self._root / "entries" / key
         if f"entries/{key}" not in self._sizes:
             return None
-        os.utime(path)
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            # Somebody has tidied up by hand.
+            del self._sizes[f"entries/{key}"]
+            return None
         return path / "data"
 
     def size(self, key: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -113,6 +114,14 @@ async def test_a_restart_is_given_the_same_without_the_source(make_desk: MakeDes
     other = await take(make_desk(), store, "a", "other")
     assert contents(other) == {"file": b"another one by now"}
     assert contents(folder) == {"file": FILES["a/file"]}
+
+
+async def test_an_entry_that_was_removed_by_hand_is_fetched_anew(make_desk: MakeDesk, store: Store) -> None:
+    desk = make_desk()
+    folder = await take(desk, store, "a")
+    shutil.rmtree(folder.parent)
+    assert contents(await take(desk, store, "a", "other")) == {"file": FILES["a/file"]}
+    assert contents(await take(desk, store, "a")) == {"file": FILES["a/file"]}
 
 
 async def test_the_bound_of_one_job(make_desk: MakeDesk, store: Store) -> None:

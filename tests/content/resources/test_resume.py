@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,9 +16,12 @@ from aiohttp import web
 
 from node.content.resources import download as download_room
 from node.content.resources.desk import ResourceDesk
+from node.content.resources.listing import RemoteFile, listing_of
+from node.content.resources.web import Web, as_is
 from node.errors import ResourceFailed
 from tests.content.resources.conftest import MakeDesk
 from tests.content.resources.hub import Hub, hub_server, ranged
+from tests.content.resources.life import desk_at
 from tests.content.resources.store import Store, cut_at, store_server
 from tests.content.resources.wants import contents, have, hugging_face, s3
 
@@ -83,15 +88,16 @@ async def half_way(desk: ResourceDesk, store: Store, run: str = "run") -> asynci
     return task
 
 
-def helpers() -> list[int]:
-    """Download helpers of this process."""
+def helpers(parent: int | None = None) -> list[int]:
+    """Download helpers of a process, by default this one."""
+    named = str(parent or os.getpid()).encode()
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             words = (path / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"node.content.resources.helper" in words and str(os.getpid()).encode() in words:
+        if b"node.content.resources.helper" in words and named in words:
             found.append(int(path.name))
     return found
 
@@ -125,6 +131,48 @@ async def test_a_killed_helper_fails_the_resource_and_the_next_goes_on(make_desk
         await task
     (mount,) = await have(desk, s3(f"{store.url}/pre"))
     assert contents(mount)["big"] == DATA
+
+
+async def test_a_killed_agent_takes_its_helper_along(store: Store, tmp_path: Path) -> None:
+    reached = asyncio.Event()
+    store.objects = {"a/big": DATA[:2_400_000]}
+    store.answer = stall_at(2_000_000, reached)  # type: ignore[assignment]
+    root = tmp_path / "resources"
+    agent = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.content.resources.life", str(root), store.url, "", ""
+    )
+    await asyncio.wait_for(reached.wait(), 30)
+    (helper,) = helpers(agent.pid)
+    agent.kill()
+    await agent.wait()
+    async with asyncio.timeout(10):
+        while helpers(agent.pid):
+            await asyncio.sleep(0.02)
+    assert not Path(f"/proc/{helper}").exists() or "Z" in Path(f"/proc/{helper}/stat").read_text()
+    store.asked.clear()
+    (mount,) = await have(desk_at(root), s3(f"{store.url}/a"))
+    assert contents(mount) == {"big": DATA[:2_400_000]}
+    (line,) = [line for line in store.asked if line != "LIST"]
+    assert int(line.split("=")[1].split("-")[0]) > 1_000_000
+
+
+async def test_the_largest_files_are_asked_for_in_slices(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_room, "SLICE", 1_000_000)
+
+    async def anywhere(host: str, port: int) -> bool:
+        return True
+
+    tag = hashlib.md5(DATA).hexdigest()
+    files = [RemoteFile("big", f"{store.url}/pre/big", len(DATA), etag=tag, etag_is_md5=True, known_by=tag)]
+    listing = listing_of(files, "", most_files=9, most_bytes=1 << 30)
+    async with contextlib.aclosing(Web(patience=5, may=anywhere)) as client:
+        download = download_room.Download(client, listing, tmp_path, prepare=as_is, patience=5)
+        await download.run(2)
+    assert (tmp_path / "data/big").read_bytes() == DATA
+    assert [line.split("=")[1] for line in store.asked] == ["0-999999", "1000000-1999999", "2000000-2999999"]
+    assert (download.progress.bytes_current, download.progress.files_current) == (len(DATA), 1)
 
 
 async def test_who_waited_goes_on_when_the_first_gives_up(make_desk: MakeDesk, store: Store) -> None:
