@@ -571,7 +571,7 @@ async def test_a_refusal_is_taken_up_after_a_restart(world: World) -> None:
     world.desk.refuse = JobRefused("denied")
     world.market.failures["quit"] = [RpcUnavailable("away")] * 100
     async with working(world, a):
-        await world.clock.settle()
+        await world.clock.until(lambda: bool(world.troubles))
         assert isinstance(await world.journal.stage_record(a.run.address, Stage.ADMIT), Refusal)
     world.market.failures.clear()
     world.desk.refuse = None

@@ -19,7 +19,7 @@ from node.job.plan import container_name, network_name
 from node.market.poster import Phase, Posted
 from node.records import Address, JobState
 from tests.e2e.market_place import single
-from tests.faults.shop import Shop
+from tests.faults.shop import DENIED_IMAGE, Shop
 
 SHORT = "echo one; sleep 0.3; echo two"
 LINES = ["one\n", "two\n"]
@@ -95,11 +95,32 @@ async def complete(shop: Shop) -> list[Told]:
 
 async def refuse(shop: Shop) -> list[Told]:
     """A job that the host does not do, given back."""
-    definition = single(shop.image, "true")
-    definition["ops"].append({**definition["ops"][0], "id": "second"})
-    posted = await shop.place.post(definition, seconds=120)
+    posted = await shop.place.post(single(DENIED_IMAGE, "true"), seconds=120)
     await settled(shop, posted)
     return [Told(posted, Expected(("quit",), most_starts=0))]
+
+
+async def several(shop: Shop) -> list[Told]:
+    """Operations that need each other: a volume, one that depends on another, and one that is told what another said."""
+    mounted = {"image": shop.image, "volumes": [{"name": "shelf", "dest": "/shelf"}]}
+    writing = "echo word > /shelf/word; echo said one"
+    reading = 'sleep 0.2; cat /shelf/word > /dev/null && echo "%%ops.writer.results.said%%"'
+    beside = {"group": "pair", "depends_on": ["writer"]}
+    run = {"type": "container/run"}
+    definition = {
+        "version": "0.1",
+        "type": "container",
+        "ops": [
+            {"type": "container/create-volume", "id": "shelf", "args": {"name": "shelf"}},
+            {**run, "id": "writer", "args": {**mounted, "cmd": writing}, "execution": {"group": "pair"},
+             "results": {"said": "said one"}},
+            {**run, "id": "beside", "args": {"image": shop.image, "cmd": "echo beside"}, "execution": beside},
+            {**run, "id": "reader", "args": {**mounted, "cmd": reading}},
+        ],
+    }  # fmt: skip
+    posted = await shop.place.post(definition, seconds=120)
+    await settled(shop, posted)
+    return [Told(posted, Expected(("finish",), ["said one\n", "beside\n", "said one\n"], most_starts=3))]
 
 
 async def extend(shop: Shop) -> list[Told]:
@@ -229,6 +250,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("finish", finish),
     Scene("complete", complete),
     Scene("refuse", refuse),
+    Scene("several", several),
     Scene("invalid", invalid),
     Scene("extend", extend),
     Scene("restart", restart),

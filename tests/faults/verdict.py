@@ -168,7 +168,8 @@ async def _papers(
     if expected.lines is not None:
         said = [entry["log"] for each in result["opStates"] for entry in each["logs"] if entry["type"] == "stdout"]
         if said != expected.lines or result["status"] != "success":
-            wrong.append(f"the result is {result['status']} with {said}")
+            ends = [(each["operationId"], each["exitCode"], each["errors"]) for each in result["opStates"]]
+            wrong.append(f"the result is {result['status']} with {said}, {ends}")
     cids = [memo_cid(text, RECEIPT_KEY) for text in memos(transaction, signer=shop.node)]
     (cid,) = [each for each in cids if each is not None]
     receipt = verify_receipt((await shop.place.library.fetch(cid, 1 << 20)).body, shop.node)
