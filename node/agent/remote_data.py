@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from node.agent.housekeeping import TIDY_EVERY, OpenWork
 from node.container.disk import EngineDisk
@@ -17,26 +18,34 @@ from node.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def open_desk(settings: Settings, exempt: Exempt, space: SpaceLedger, disk: EngineDisk) -> ResourceDesk:
-    """The desk of an agent. `exempt`: hosts of a private network that jobs may fetch from, beside the settings' own.
+def open_desk(settings: Settings, exempt: Exempt) -> ResourceDesk:
+    """A desk that keeps `limits.disk_free` free. `exempt`: hosts of a private network that jobs may fetch from,
+    beside the settings' own."""
 
-    Where it shares the engine's disk, it leaves free what `space` has promised to jobs, and gives way to new ones.
-    """
-    wanted, floor = settings.resources, settings.limits.disk_free_bytes
-    root = wanted.folder.expanduser() if wanted.folder is not None else settings.locations.data / "resources"
+    async def keep_free() -> int:
+        return settings.limits.disk_free_bytes
+
+    return _desk(settings, exempt, keep_free)
+
+
+def open_shared_desk(settings: Settings, exempt: Exempt, space: SpaceLedger, disk: EngineDisk) -> ResourceDesk:
+    """The same for an agent: on the engine's disk it also leaves free what `space` has promised to jobs, and gives way
+    to new ones."""
+    root = _root(settings)
 
     async def shared() -> bool:
         await asyncio.to_thread(root.mkdir, parents=True, exist_ok=True)
         return await disk.holds(root)
 
     async def keep_free() -> int:
+        floor = settings.limits.disk_free_bytes
         try:
             return floor + (await space.given() if await shared() else 0)
         except (ContainerError, OSError) as error:
             log.debug("what is promised to jobs cannot be told: %s", error)
             return floor
 
-    desk = ResourceDesk(wanted, root, keep_free=keep_free, exempt=exempt, denied=settings.network.deny)
+    desk = _desk(settings, exempt, keep_free)
 
     async def give_way(short: int) -> None:
         try:
@@ -47,6 +56,17 @@ def open_desk(settings: Settings, exempt: Exempt, space: SpaceLedger, disk: Engi
 
     space.add_cache(give_way)
     return desk
+
+
+def _desk(settings: Settings, exempt: Exempt, keep_free: Callable[[], Awaitable[int]]) -> ResourceDesk:
+    return ResourceDesk(
+        settings.resources, _root(settings), keep_free=keep_free, exempt=exempt, denied=settings.network.deny
+    )
+
+
+def _root(settings: Settings) -> Path:
+    folder = settings.resources.folder
+    return folder.expanduser() if folder is not None else settings.locations.data / "resources"
 
 
 def tidying_desk(desk: ResourceDesk, work: OpenWork) -> Callable[[], Awaitable[None]]:

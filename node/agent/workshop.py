@@ -12,7 +12,7 @@ from node.agent.housekeeping import OpenWork
 from node.agent.lane import Lane
 from node.agent.live import LiveJobs
 from node.agent.owner_port import AgentOwnerPort, NodeFacts
-from node.agent.remote_data import open_desk, tidying_desk
+from node.agent.remote_data import open_shared_desk, tidying_desk
 from node.agent.worker import Tools
 from node.api.owner.app import make_app
 from node.container.disk import EngineDisk
@@ -103,7 +103,7 @@ async def open_workshop(grounds: Grounds, nodes: tuple[Address, ...]) -> Worksho
         clock=grounds.clock,
     )
     await services.open_listener()
-    resources = open_desk(settings, grounds.exempt, grounds.space, grounds.disk)
+    resources = open_shared_desk(settings, grounds.exempt, grounds.space, grounds.disk)
     tools = Tools(
         operations=grounds.runner,
         services=services,
