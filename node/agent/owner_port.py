@@ -183,9 +183,8 @@ class AgentOwnerPort:
     # --- what its owner asks --------------------------------------------------------------------------------
 
     async def stop(self, job: Address) -> None:
-        """End the job as if its time were over."""
-        if (live := self.live.get(job)) is not None:
-            live.expire()
+        """End the job as if its time were over. Raises OwnerRefused where its work is over."""
+        self._running(job).expire()
 
     async def restart_operation(self, job: Address, group: str, operation: str) -> None:
         """Stop and start one operation anew."""

@@ -213,7 +213,7 @@ class OwnerPort(Protocol):
         ...
 
     async def stop(self, job: Address) -> None:
-        """End the job as if its time were over."""
+        """End the job as if its time were over. Raises OwnerRefused where its work is over."""
         ...
 
     async def restart_operation(self, job: Address, group: str, operation: str) -> None:
