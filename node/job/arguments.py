@@ -13,7 +13,7 @@ from typing import Any
 
 from node.errors import JobError
 from node.job.exposure import MOST_PORTS, Exposed, exposed
-from node.job.javascript import text_of
+from node.job.javascript import json_text, text_of
 from node.job.literals import spaced
 from node.plan_records import NO_RESTART, RestartPolicy, RestartRule
 
@@ -65,13 +65,14 @@ def run_arguments(args: Mapping[str, Any], default_image: str = "") -> RunArgume
 
 
 def text(name: str, value: Any, default: str = "") -> str:
-    """A text, a number or flag as text, or the elements of a list joined by blanks. Raises Unfit."""
+    """A text, a number or flag as text, the elements of a list joined by blanks, or an object as JSON. Raises Unfit."""
     if value is None:
         return default
     if isinstance(value, Mapping):
-        raise Unfit(f"{name} is an object where a text belongs")
-    # Within objects in lists, a literal that is a list stays one.
-    found = spaced(value) if isinstance(value, list | tuple) else text_of(value)
+        found = json_text(value)
+    else:
+        # Within objects in lists, a literal that is a list stays one.
+        found = spaced(value) if isinstance(value, list | tuple) else text_of(value)
     if "\0" in found:
         raise Unfit(f"{name} has a NUL character")
     return found

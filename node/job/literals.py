@@ -27,16 +27,16 @@ _SHORT = re.compile(rf"%%globals?\.(?P<name>{_NAME})%%")
 _RESULT = re.compile(rf"%%ops\.(?P<name>{_NAME})\.results\.(?P<key>[A-Za-z0-9_-]+)[A-Za-z0-9._-]*%%")
 
 
-def fill(args: Mapping[str, Any], store: Store, keep: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The arguments with every literal filled in, but those to keep.
+def fill(args: Mapping[str, Any], store: Store, keep: frozenset[str] | None = None) -> dict[str, Any]:
+    """The arguments with every literal filled in; with `keep`, all but those.
 
     A text that is one literal becomes its value if that is a list of one, else the value's elements joined by blanks;
     in a list it becomes as many elements as its value has. Lists within lists become one list; objects in lists take
     values as they are. Raises LiteralUnresolved.
     """
-    filling = _Filling(store, keep)
+    filling = _Filling(store, keep or frozenset())
     filled = {key: filling.member(value) for key, value in args.items()}
-    if not keep and any(True for _ in literals_in(filled)):
+    if keep is None and any(True for _ in literals_in(filled)):
         # Values are not looked through again: a log line that spells a literal must not be given its value.
         raise LiteralUnresolved("Unresolved literals remain in interpolated args")
     return filled

@@ -29,11 +29,15 @@ def interpolate(args: Mapping[str, Any], store: Store) -> dict[str, Any]:
 def interpolate_partly(args: Mapping[str, Any], store: Store, missing: Iterable[str]) -> dict[str, Any]:
     """The arguments as far as a store allows: some literals stay as they are, and with them markers that hold them."""
     out: dict[str, Any] = {}
-    for key, value in fill(args, store, keep=frozenset(missing)).items():
+    for key, given in args.items():
+        value = {key: given}
         try:
-            out |= without_empty(_with_texts(_object({key: value})))
+            value = fill(value, store, keep=frozenset(missing))
+            value = without_empty(_with_texts(_object(value)))
         except LiteralUnresolved:
-            out[key] = value
+            # As far as it went.
+            pass
+        out |= value
     return out
 
 

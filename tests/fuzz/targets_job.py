@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 from node.container.profile import create_request
 from node.container.reference import is_reference, split_reference
-from node.errors import DefinitionInvalid
-from node.job.definition import parse_definition, violation_json
+from node.errors import DefinitionInvalid, LiteralUnresolved
+from node.job.completion import complete_operation
+from node.job.credentials import credentials_of
+from node.job.definition import parse_compat, parse_posted, violation_json
+from node.job.first_store import store_of
 from node.job.markers import interpolate
 from node.job.pattern import BadPattern, Pattern
 from node.job.plan import make_plan
+from node.job.preview import Circumstances, preview
 from node.job.store import Store
 from node.job.text import parse_json
-from node.records import Address, IsolationProfile, Limits
+from node.journal.codec import decode, encode
+from node.records import Address, IsolationProfile, Limits, Plan
+from node.settings import PolicySettings
 from tests.fuzz.target import Target
 
 JOB = Address("7nxXoihx65yRGZiGzWZsFMz8D7qwxFePNKvDBWZnxc41")
 LIMITS = Limits(memory_bytes=1 << 30, pids=100, cpus=1.0, shm_bytes=1 << 20, open_files=100, log_bytes=1000)
 VARIABLES = {"a": "b", "list": '["x", ["y"]]', "self": "%%global.job%%"}
+OUTPUTS = {"r": ["1", "[80,81]"], "s": ['{"a":{"b":[null]}}'], "p": '[{"key":"K","value":1}]'}
 VALUES = Store(facts={"job": JOB, "host": JOB, "project": JOB, "variables": VARIABLES})
+OUTPUT_STORE = VALUES.with_results("a", OUTPUTS)
 
 
 def definition(body: bytes) -> None:
     """Read, validated, planned, and made into the request that the engine gets."""
     try:
-        found = parse_definition(body)
+        found = parse_posted(body)
     except DefinitionInvalid as error:
         json.dumps([violation_json(violation) for violation in error.violations])
         raise
@@ -40,7 +49,16 @@ def definition(body: bytes) -> None:
         runtime="runc",
         lane="main",
     )
+    assert decode(encode(plan), Plan) == plan
+    store = store_of(plan, found, node=JOB, project=JOB, domain="d").with_results("a", OUTPUTS)
     for operation in plan.operations:
+        if operation.container is None:
+            assert operation.volume.startswith(f"{JOB}-")
+            continue
+        with contextlib.suppress(LiteralUnresolved):
+            operation = complete_operation(operation, found, store)
+            logins = credentials_of(found, operation.index, store)
+            assert len(logins.resources) == len(operation.resources)
         request = create_request(operation.spec)
         json.dumps(request).encode()
         host = request["HostConfig"]
@@ -56,12 +74,27 @@ def definition(body: bytes) -> None:
         assert labels["gpunode.job"] == JOB
 
 
+def compat(body: bytes) -> None:
+    """A definition by the older rules; what is wrong is told as JSON."""
+    try:
+        parse_compat(body)
+    except DefinitionInvalid as error:
+        json.dumps([violation_json(violation) for violation in error.violations])
+        raise
+
+
+def shown(body: bytes) -> None:
+    """What would happen, of definitions that keep no rules."""
+    document = preview(parse_json(body), Circumstances(store=OUTPUT_STORE, policy=PolicySettings(allow_images=("x",))))
+    assert len(json.dumps(document)) < 64 << 20
+
+
 def literals(body: bytes) -> None:
     """Arguments with literals, filled in to a bounded length."""
     args = parse_json(body)
     if not isinstance(args, dict):
         return
-    filled = interpolate(args, VALUES)
+    filled = interpolate(args, OUTPUT_STORE)
     assert len(json.dumps(filled)) < 64 << 20
 
 
@@ -84,6 +117,20 @@ def reference(body: bytes) -> None:
 
 def _definitions() -> tuple[bytes, ...]:
     operation = {"type": "container/run", "id": "a", "args": {"image": "docker.io/library/busybox:1", "cmd": "echo hi"}}
+    check = {"type": "http", "path": "/", "method": "GET", "expected_status": 200, "continuous": True}
+    late = {
+        "type": "container/run",
+        "id": "b",
+        "args": {
+            "image": "x:%%ops.a.results.r.0%%",
+            "private": True,
+            "expose": [{"__spread__": "%%ops.a.results.r%%", "chunked": True}, 90, "%%global.variables.a%%"],
+            "env": {"__pairs__": "%%ops.a.results.p%%", "H": "%%ops.a.host%% %%ops.a.endpoint.8080%%"},
+            "resources": [{"type": "S3", "target": "/s", "buckets": [{"url": "s3://b", "files": ["f"]}]}],
+        },
+        "execution": {"group": "g", "depends_on": ["a"], "stop_if_dependent_stops": True, "timeout": 5},
+    }
+    volume = {"type": "container/create-volume", "id": "v", "args": {"name": "v"}}
     full = {
         **operation,
         "results": {"r": "x(.*)", "s": {"regex": "a+", "logType": ["stdout"]}},
@@ -95,26 +142,30 @@ def _definitions() -> tuple[bytes, ...]:
             "env": {"A": "%%global.variables.a%%", "NVIDIA_VISIBLE_DEVICES": "all"},
             "work_dir": "/work",
             "gpu": False,
-            "expose": [{"port": 8080, "health_checks": [{"type": "http", "path": "/", "method": "GET"}]}],
+            "expose": [{"port": 8080, "health_checks": [check]}, "8000-8005"],
             "volumes": [{"name": "v", "dest": "/v"}],
             "resources": [{"type": "HF", "repo": "a/b", "target": "/m"}],
             "aliases": ["x"],
             "authentication": {"docker": {"username": "u", "password": "p"}},
-            "restart_policy": "no",
         },
     }
     plain = {"version": "0.1", "type": "container", "meta": {"trigger": "cli"}, "ops": [operation]}
-    whole = {**plain, "ops": [full], "global": {"env": {"A": "b"}, "gpu": True, "variables": {"a": "b"}}}
-    return tuple(json.dumps(each).encode() for each in (plain, whole))
+    defaults = {"env": {"A": "b"}, "gpu": False, "variables": {"a": "b"}}
+    older = {**plain, "ops": [volume, full], "global": defaults, "version": "1", "deployment_id": "d"}
+    newer = {**plain, "ops": [operation, late, volume], "global": defaults}
+    return tuple(json.dumps(each).encode() for each in (plain, older, newer))
 
 
 TARGETS = (
     Target("definition", definition, _definitions),
+    Target("compat", compat, _definitions),
+    Target("preview", shown, _definitions),
     Target(
         "literals",
         literals,
         lambda: (
             b'{"cmd": ["%%global.job%%", "%%global.variables.list%%", "x%%global.variables.self%%"]}',
+            b'{"cmd": [{"__spread__": "%%ops.a.results.s%%"}], "env": {"__pairs__": "%%ops.a.results.p%%"}}',
             b'{"env": {"%%global.host%%": "%%globals.project%%"}, "cmd": "%%global.frps_address%%"}',
         ),
     ),

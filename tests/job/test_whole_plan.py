@@ -177,7 +177,7 @@ def test_an_operation_is_completed_with_the_outputs_of_others() -> None:
         ({"cmd": "%%global.variables.none%%"}, {}, "Unresolved literal"),
         ({"env": {"__spread__": "%%ops.a.results.x%%"}}, {"x": ["text"]}, "__spread__ is not valid JSON"),
         ({"image": "%%ops.a.results.x%%"}, {"x": []}, "names no image"),
-        ({"image": "%%ops.a.results.x%%"}, {"x": ['{"a":1}']}, "image is an object"),
+        ({"image": "%%ops.a.results.x%%"}, {"x": ["a\0b"]}, "NUL"),
         ({"env": {"__spread__": "%%ops.a.results.x%%"}}, {"x": ['{"A=B":"c"}']}, "malformed"),
         ({"resources": [{"__spread__": "%%ops.a.results.x%%"}]}, {"x": '[{"type":"S3","target":"/t"}]'}, "no url"),
         ({"volumes": [{"name": "%%ops.a.results.x%%", "dest": "/d"}]}, {"x": ["../y"]}, "volume name"),

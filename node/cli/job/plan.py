@@ -114,7 +114,8 @@ def _show(shown: dict[str, Any]) -> None:
 def _show_operation(operation: dict[str, Any]) -> None:
     args = operation["args"] if isinstance(operation["args"], dict) else {}
     for key, value in args.items():
-        if key != "authentication":
+        # Logins are nobody else's business, and resources are listed below.
+        if key not in ("authentication", "resources"):
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             output.line(f"     {key}: {text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'}")
     for literal in operation["unresolved"]:
