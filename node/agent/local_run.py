@@ -35,7 +35,7 @@ from node.errors import ContentError
 from node.gpu.provider import choose_provider
 from node.job.completion import complete_operation
 from node.job.credentials import credentials_of
-from node.job.definition import parse_definition
+from node.job.definition import parse_posted
 from node.job.first_store import store_of
 from node.job.isolation import keep
 from node.job.plan import LABEL_JOB, LABEL_LANE, LABEL_NODE, make_plan
@@ -116,15 +116,15 @@ class _Room:
     # --- Filling ---
 
     def complete(self, operation: PlannedOperation, body: bytes, store: Store) -> PlannedOperation:
-        return complete_operation(operation, parse_definition(body), store)
+        return complete_operation(operation, parse_posted(body), store)
 
     def credentials(self, index: int, body: bytes, store: Store) -> Credentials:
-        return credentials_of(parse_definition(body), index, store)
+        return credentials_of(parse_posted(body), index, store)
 
     def store(self, body: bytes) -> Store:
         return store_of(
             self.plan,
-            parse_definition(body),
+            parse_posted(body),
             node=self.assignment.run.node,
             project=self.assignment.job.project,
             domain=self.services.domain,
@@ -207,7 +207,7 @@ class _Room:
 
 async def _open(body: bytes, settings: Settings, folder: Path, stack: AsyncExitStack) -> _Room:
     clock = SystemClock()
-    definition = parse_definition(body)
+    definition = parse_posted(body)
     engine = DockerEngine(settings.engine.socket)
     stack.push_async_callback(engine.aclose)
     guard = network_guard(settings.network, clock)

@@ -13,7 +13,7 @@ from node.container.log import read_entries
 from node.errors import JobRefused
 from node.job.completion import complete_operation
 from node.job.credentials import credentials_of
-from node.job.definition import parse_definition
+from node.job.definition import parse_posted
 from node.job.first_store import store_of
 from node.job.isolation import keep
 from node.job.plan import make_plan
@@ -45,7 +45,7 @@ class Papers:
         """What will run. Raises DefinitionInvalid, JobRefused or another JobError."""
         engine = self.settings.engine
         plan = make_plan(
-            parse_definition(body),
+            parse_posted(body),
             job=assignment.job.address,
             node=assignment.run.node,
             project=assignment.job.project,
@@ -72,7 +72,7 @@ class Papers:
         """What literals stand for before anything has run."""
         return store_of(
             plan,
-            parse_definition(body),
+            parse_posted(body),
             node=assignment.run.node,
             project=assignment.job.project,
             domain=self.domain,
@@ -81,11 +81,11 @@ class Papers:
 
     def complete(self, operation: PlannedOperation, body: bytes, store: Store) -> PlannedOperation:
         """The operation with its literals filled in. Raises LiteralUnresolved."""
-        return complete_operation(operation, parse_definition(body), store)
+        return complete_operation(operation, parse_posted(body), store)
 
     def credentials(self, index: int, body: bytes, store: Store) -> Credentials:
         """What the operation logs in with. Raises LiteralUnresolved."""
-        return credentials_of(parse_definition(body), index, store)
+        return credentials_of(parse_posted(body), index, store)
 
     def result(self, plan: Plan | None, outcome: Outcome) -> bytes:
         """The result document. Raises ContentTooLarge when even without logs it is over the limit."""
