@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from tests.fuzz import targets_chain, targets_content, targets_edges, targets_job
+from tests.fuzz import targets_chain, targets_content, targets_edges, targets_job, targets_owner
 
 TARGETS = {
     target.name: target
-    for target in (*targets_job.TARGETS, *targets_chain.TARGETS, *targets_content.TARGETS, *targets_edges.TARGETS)
+    for target in (
+        *targets_job.TARGETS,
+        *targets_chain.TARGETS,
+        *targets_content.TARGETS,
+        *targets_edges.TARGETS,
+        *targets_owner.TARGETS,
+    )
 }
