@@ -29,6 +29,7 @@ from node.api.owner.port import (
 from node.container.engine import ContainerStats
 from node.errors import ContainerError, NotWaiting, OwnerRefused
 from node.job.result import flow_status, live_state
+from node.job.travel import WAITS_FOR_COLLECTION
 from node.journal.reader import JournalReader
 from node.records import Address, LanePhase, Outcome, Plan, Stage
 from node.retry import Clock
@@ -113,12 +114,12 @@ class AgentOwnerPort:
     async def view(self, job: Address) -> JobView | None:
         """The job as it stands."""
         live = self.live.get(job)
-        if live is not None and (live.schedule is not None or not await self._outcome(live.assignment.run.address)):
-            return _view(live)
         runs = [run for run in await self.journal.job(job) if run.job == job]
         outcome = await self._outcome(runs[0].run) if runs else None
+        if live is not None and (outcome is None or live.status == WAITS_FOR_COLLECTION):
+            return _view(live)
         if outcome is None:
-            return None if live is None else _view(live)
+            return None
         plan = await self.journal.stage_record(runs[0].run, Stage.ADMIT)
         return _view_of(outcome, plan if isinstance(plan, Plan) else None)
 
