@@ -54,3 +54,10 @@ async def test_verdicts_agree(change: str, clients: Path) -> None:
     else:
         with pytest.raises(DefinitionInvalid):
             parse_definition(body)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+async def test_the_built_in_jobs_are_valid_there(name: str, clients: Path) -> None:
+    async with Client.start("kit", clients) as kit:
+        official = await kit.call("validate", definition=recipes.definition(name))
+    assert official["success"] is True, official
