@@ -18,7 +18,7 @@ from node.localnet.rootfs import Interpreter, find_interpreter
 JOBS = Path(__file__).resolve().parent / "jobs"
 # Raised when what the builder does with a recipe changes, so that images built before are not taken for current.
 BUILDER_VERSION = 2
-NOT_IN_THE_IMAGE = ("job.json",)
+NOT_IN_THE_IMAGE = ("job.json", "recipe.json")
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Recipe:
     def hash(self) -> str:
         """First 16 hex digits of SHA-256 over everything that decides what the image holds."""
         digest = hashlib.sha256()
-        base = [BUILDER_VERSION, self.interpreter.platform, self.interpreter.version]
+        base = [BUILDER_VERSION, self.interpreter.platform, self.interpreter.version, *self.about.left_out]
         digest.update(json.dumps(base).encode())
         for path in self.files():
-            # The definition names the image; it is not in it.
+            # The definition names the image, and what people are told may be put better: neither is in it.
             if path.name not in NOT_IN_THE_IMAGE:
                 digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()[:16]

@@ -40,10 +40,14 @@ def test_the_tag_changes_with_the_interpreter() -> None:
     assert other.tag != recipe.tag
 
 
-def test_the_tag_does_not_depend_on_the_definition(tmp_path: Path) -> None:
+def test_the_tag_does_not_depend_on_the_definition_and_what_people_are_told(tmp_path: Path) -> None:
     recipe = copied_recipe(tmp_path)
     (recipe.folder / "job.json").write_text("{}")
+    told = json.loads((recipe.folder / "recipe.json").read_text())
+    (recipe.folder / "recipe.json").write_text(json.dumps({**told, "summary": "spam"}))
     assert recipe.tag == recipes.recipe("spam").tag
+    (recipe.folder / "recipe.json").write_text(json.dumps({**told, "left_out": ["numpy/doc"]}))
+    assert recipe.tag != recipes.recipe("spam").tag
 
 
 def test_the_definition_names_the_image_and_asks_for_a_gpu() -> None:
