@@ -101,7 +101,7 @@ async def refuse(shop: Shop) -> list[Told]:
 
 
 async def several(shop: Shop) -> list[Told]:
-    """Operations that need each other: a volume, one that depends on another, and one that is told what another said."""
+    """Operations that need each other: a volume, one that depends on another, one that hears what another said."""
     mounted = {"image": shop.image, "volumes": [{"name": "shelf", "dest": "/shelf"}]}
     writing = "echo word > /shelf/word; echo said one"
     reading = 'sleep 0.2; cat /shelf/word > /dev/null && echo "%%ops.writer.results.said%%"'
