@@ -13,6 +13,8 @@ from node.errors import ResourceFailed
 STEP = 256 << 20
 """Bytes copied between two looks at whether the copy is still wanted."""
 _FICLONE = 0x40049409  # linux/fs.h
+_FILE, _FOLDER = 0o666, 0o777
+"""Modes: a container runs as any user. Other users of the host cannot list what is above."""
 
 
 async def copy_folder(source: Path, goal: Path) -> None:
@@ -31,14 +33,14 @@ def _laid_out(source: Path, goal: Path) -> list[Path]:
     for folder, _, files in os.walk(source):
         inside = Path(folder).relative_to(source)
         (goal / inside).mkdir(exist_ok=True)
-        (goal / inside).chmod(0o777)
+        (goal / inside).chmod(_FOLDER)
         names += [inside / name for name in files]
     return names
 
 
 async def _copy(source: Path, goal: Path) -> None:
     with source.open("rb", buffering=0) as origin, goal.open("wb", buffering=0) as copy:
-        os.fchmod(copy.fileno(), 0o666)
+        os.fchmod(copy.fileno(), _FILE)
         try:
             fcntl.ioctl(copy.fileno(), _FICLONE, origin.fileno())
         except OSError:

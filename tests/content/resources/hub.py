@@ -27,6 +27,8 @@ class Hub:
 
     files: dict[str, bytes]
     private: bool = False
+    has_trees: bool = True
+    """Mirrors may have none."""
     base: str = ""
     storage: str = ""
     asked: list[str] = field(default_factory=list)
@@ -74,6 +76,8 @@ async def hub_server(hub: Hub) -> AsyncIterator[Hub]:
     async def tree(request: web.Request) -> web.Response:
         if not open_to(request):
             return refusal()
+        if not hub.has_trees:
+            return web.Response(status=404)
         rows = [{"type": "directory", "oid": "0" * 40, "size": 0, "path": "folder"}]
         for path, data in sorted(hub.files.items()):
             row: dict[str, object] = {"type": "file", "oid": _git(data), "size": len(data), "path": path}

@@ -28,6 +28,8 @@ class Store:
     """Answers requests for objects instead of the plain way."""
     page: Callable[[web.Request], str] | None = None
     """The body of the list instead of the true one."""
+    at: str = "/bucket"
+    """Path of the bucket; empty: the host is the bucket."""
     url: str = ""
     asked: list[str] = field(default_factory=list)
     """`key range` of each request for an object, `LIST` of one for the list."""
@@ -71,10 +73,10 @@ async def store_server(store: Store) -> AsyncIterator[Store]:
         return ranged(request, data, {"ETag": f'"{store.tag(key)}"', "x-amz-request-id": "1"})
 
     app = web.Application()
-    app.router.add_get("/bucket/", listed)
-    app.router.add_get("/bucket/{key:.+}", got)
+    app.router.add_get(f"{store.at}/", listed)
+    app.router.add_get(f"{store.at}/{{key:.+}}", got)
     async with running(app) as base:
-        store.url = f"{base}/bucket"
+        store.url = f"{base}{store.at}"
         yield store
 
 

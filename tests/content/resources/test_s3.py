@@ -11,8 +11,10 @@ from node.errors import ResourceFailed
 from node.logins import ResourceLogin
 from node.plan_records import FolderMount
 from node.settings_resources import ResourceSettings
+from tests.content.kubo import KuboNode
 from tests.content.resources.conftest import MakeDesk
 from tests.content.resources.rclone import ACCESS_KEY, SECRET_KEY
+from tests.content.resources.store import Store, store_server
 from tests.content.resources.wants import contents, have, s3
 
 FILES = {
@@ -22,6 +24,7 @@ FILES = {
     "model2/other": b"begins alike and is none of it",
     "top": b"beside",
 }
+LONG = [f"{number:05}" for number in range(2500)]
 LOGIN = ResourceLogin(access_key=ACCESS_KEY, secret_key=SECRET_KEY, region="eu-west-1")
 
 
@@ -32,6 +35,9 @@ def filled(buckets: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     (buckets / "second").mkdir()
+    (buckets / "long").mkdir()
+    for name in LONG:
+        (buckets / "long" / name).touch()
     (buckets / "second" / "more").write_bytes(b"from the second bucket")
     (buckets / "second" / "empty").write_bytes(b"and not empty at all")
 
@@ -103,6 +109,30 @@ async def test_a_closed_bucket_stays_closed(make_desk: MakeDesk, closed_s3: str,
 async def test_a_bucket_name_counts_only_with_a_login(make_desk: MakeDesk, open_s3: str) -> None:
     (mount,) = await have(make_desk(), s3(f"{open_s3}/bucket/model", bucket="second"))
     assert contents(mount) == MODEL
+
+
+@pytest.mark.parametrize("login", [None, LOGIN])
+async def test_a_host_that_is_the_bucket(make_desk: MakeDesk, login: ResourceLogin | None) -> None:
+    # As the network's own one, and as content networks in front of buckets.
+    objects = {f"deep/{name}": data for name, data in FILES.items()}
+    async with store_server(Store(objects, at="")) as store:
+        desk = make_desk(mirrors={"s3://the-network-s-own": store.url})
+        (mount,) = await have(desk, s3("s3://the-network-s-own/deep/model"), login=login)
+        assert contents(mount) == MODEL
+        (named,) = await have(desk, s3(f"{store.url}/deep", files=("top",)), run="other", login=login)
+        assert contents(named) == {"top": FILES["top"]}
+
+
+async def test_pages_of_a_long_list(make_desk: MakeDesk, open_s3: str) -> None:
+    (mount,) = await have(make_desk(), s3(f"{open_s3}/long"))
+    assert list(contents(mount)) == LONG
+
+
+async def test_a_file_of_an_ipfs_gateway(make_desk: MakeDesk, kubo: KuboNode) -> None:
+    # Definitions of the network name gateways as S3 addresses, with CIDs as files.
+    cid = kubo.add(FILES["model/a.bin"])
+    (mount,) = await have(make_desk(), s3(kubo.gateway, files=(cid,), writable=True))
+    assert contents(mount) == {cid: FILES["model/a.bin"]}
 
 
 async def test_neither_url_nor_buckets(make_desk: MakeDesk) -> None:
