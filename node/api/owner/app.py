@@ -108,6 +108,11 @@ def make_app(
 
     app.cleanup_ctx.append(keep_history)
     app.on_response_prepare.append(_mark)
+
+    async def end_streams(_app: web.Application) -> None:
+        context.allowance.end_lasting()
+
+    app.on_shutdown.append(end_streams)
     return app
 
 

@@ -6,11 +6,13 @@ bounded: who has not asked for a while has its whole allowance again anyway.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -82,6 +84,7 @@ class Allowance:
         self._places = 0
         self._strangers = 0
         self._streams: Counter[str] = Counter()
+        self._lasting: set[asyncio.Task[Any]] = set()
 
     def admits(self, client: str) -> bool:
         """Take one request of a client's rate; False: it asks too often."""
@@ -120,6 +123,22 @@ class Allowance:
             yield
         finally:
             self._strangers -= 1
+
+    @contextmanager
+    def lasting(self) -> Iterator[None]:
+        """The calling task answers for as long as the client likes: `end_lasting` ends it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._lasting.add(task)
+        try:
+            yield
+        finally:
+            self._lasting.discard(task)
+
+    def end_lasting(self) -> None:
+        """End all streams and sockets: the agent stops."""
+        for task in self._lasting:
+            task.cancel()
 
     @contextmanager
     def stream(self, job: Address) -> Iterator[None]:

@@ -58,6 +58,15 @@ async def serve_socket(context: Context, request: web.Request) -> web.StreamResp
     socket = web.WebSocketResponse(heartbeat=PING, max_msg_size=FRAME_LIMIT, compress=False, timeout=5.0)
     if not socket.can_prepare(request).ok:
         return web.Response(status=400, text="no WebSocket handshake")
+    with context.allowance.lasting():
+        try:
+            return await _serve(context, request, socket)
+        except asyncio.CancelledError:
+            await _end(socket, 1001, "the node stops", patience=0.3)
+            raise
+
+
+async def _serve(context: Context, request: web.Request, socket: web.WebSocketResponse) -> web.StreamResponse:
     try:
         with context.allowance.stranger():
             await socket.prepare(request)
@@ -130,10 +139,11 @@ async def _read(
         tasks.append(group.create_task(_supervised(await _subscription(context, socket, frame))))
 
 
-async def _end(socket: web.WebSocketResponse, code: int, reason: str) -> None:
+async def _end(socket: web.WebSocketResponse, code: int, reason: str, *, patience: float = 2.0) -> None:
+    """Close, and wait so long for the client to agree."""
     cut = reason.encode()[:120].decode("utf-8", "ignore")
     try:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(patience):
             await socket.close(code=code, message=cut.encode())
     except (TimeoutError, ConnectionError):
         return

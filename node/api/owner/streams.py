@@ -69,7 +69,7 @@ async def _stream(
     """Send each document that differs from the one before."""
     response = web.StreamResponse(headers=_HEADERS)
     try:
-        with context.allowance.stream(job.address):
+        with context.allowance.lasting(), context.allowance.stream(job.address):
             await response.prepare(request)
             async with aclosing(with_silence(frames, KEEP_ALIVE)) as events:
                 last = ""
