@@ -19,7 +19,7 @@ from node.container.docker import DockerEngine
 from node.container.log import read_entries
 from node.container.runner import OperationRunner
 from node.container.stop import StopSignal
-from node.records import EndCause, OperationState, PlannedOperation
+from node.records import Address, EndCause, OperationState, PlannedOperation
 from node.retry import Retry
 from tests.container.operations import LIMITS, operation
 from tests.hostile import host
@@ -137,6 +137,7 @@ class Arena:
         async def run() -> None:
             try:
                 attack.state = await runner.run_operation(op, None, on_change=on_change, stop=stop or StopSignal())
+                await runner.clean_job(Address(dict(op.spec.labels)["gpunode.job"]), op.spec.network)
             finally:
                 started.set()
 
