@@ -120,12 +120,11 @@ class ServiceDesk:
         *,
         data: Path,
         nodes: tuple[Address, ...] = (),
-        api: web.Application | None = None,
         engine_socket: str = "",
         clock: Clock | None = None,
         asking: Ask = ask,
     ) -> None:
-        """`data`: folder for the tunnel's configuration. `nodes`: the host's keys, whose names lead to `api`.
+        """`data`: folder for the tunnel's configuration. `nodes`: the host's keys, whose names lead to the owner's API.
         `engine_socket`: of the engine that runs the tunnel's image. Raises ServiceError where the token cannot be read.
         """
         self._settings = settings
@@ -137,9 +136,7 @@ class ServiceDesk:
         self._listener = (
             None
             if settings.tunnel == "off"
-            else ServiceListener(
-                settings, self.table, terms_of(settings, cluster, frozenset(nodes)), scheme=scheme, api=api
-            )
+            else ServiceListener(settings, self.table, terms_of(settings, cluster, frozenset(nodes)), scheme=scheme)
         )
         self.tunnel = None if settings.tunnel != "frp" else self._make_tunnel(data, nodes, engine_socket)
 
@@ -158,10 +155,15 @@ class ServiceDesk:
             starter = FrpcImage(frp.image, engine_socket, name=f"gpunode-frpc-{container_suffix(data)}")
         return Tunnel(plan, self.table, starter, self._clock)
 
-    async def open_listener(self) -> None:
-        """Take the port. Raises ServiceError."""
+    async def open_listener(self, api: web.Application | None = None) -> None:
+        """Take the port. `api` answers what is for no service. Raises ServiceError."""
         if self._listener is not None:
-            await self._listener.open()
+            await self._listener.open(api)
+
+    async def aclose(self) -> None:
+        """Give the port back, where `run` was never begun."""
+        if self._listener is not None:
+            await self._listener.aclose()
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -174,10 +176,14 @@ class ServiceDesk:
                 group.create_task(self.tunnel.run())
 
     @property
+    def port(self) -> int | None:
+        """The port listened on; None with `tunnel: off`."""
+        return None if self._listener is None else self._listener.port
+
+    @property
     def base(self) -> str:
         """What URLs of services are made of: `scheme://domain[:port]`."""
-        port = None if self._listener is None else self._listener.port
-        return self._settings.public_url(self._cluster, port)
+        return self._settings.public_url(self._cluster, self.port)
 
     @property
     def domain(self) -> str:

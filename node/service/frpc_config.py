@@ -145,7 +145,7 @@ def write_config(path: Path, text: str) -> None:
     """Put the file in its place, whole or not at all, mode 0600. Raises ServiceError."""
     part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:

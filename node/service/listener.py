@@ -41,22 +41,20 @@ class ServiceListener:
         terms: ProxyTerms,
         *,
         scheme: str,
-        api: web.Application | None = None,
     ) -> None:
-        """`scheme`: with which clients come through a tunnel. `api`: answers what is for no service."""
+        """`scheme`: with which clients come through a tunnel."""
         self._settings = settings
         self._table = table
         self._terms = terms
         self._scheme = scheme.encode()
-        self._api = api
         self._runner: web.AppRunner | None = None
         self._socket: socket.socket | None = None
         self._open = 0
         self._by_client: Counter[str] = Counter()
         self._tasks: asyncio.TaskGroup | None = None
 
-    async def open(self) -> None:
-        """Take the port. Raises ServiceError."""
+    async def open(self, api: web.Application | None = None) -> None:
+        """Take the port. `api` answers what is for no service. Raises ServiceError."""
         settings = self._settings
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         try:
@@ -67,10 +65,10 @@ class ServiceListener:
                 hint="set service.port to a free one, or service.tunnel: off",
             ) from None
         _raise_file_limit(2 * settings.connections + _SPARE_FILES)
-        if self._api is not None:
-            self._api.middlewares.insert(0, self._misdirected)
+        if api is not None:
+            api.middlewares.insert(0, self._misdirected)
             self._runner = web.AppRunner(
-                self._api, access_log=None, shutdown_timeout=2.0, keepalive_timeout=_API_IDLE, lingering_time=2.0
+                api, access_log=None, shutdown_timeout=2.0, keepalive_timeout=_API_IDLE, lingering_time=2.0
             )
             await self._runner.setup()
 

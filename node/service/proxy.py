@@ -288,11 +288,13 @@ class ClientConnection:
         body = body_for_client(head, request)
         goes_on = request.keep_alive and not body.until_close
         self._begun = True
-        self._client.write(response_bytes(head, body, request, keep_alive=goes_on))
-        reader = body_reader(head.body)
+        reader, writer = body_reader(head.body), body_writer(body)
         try:
+            # What is there of the body goes out with the head, in one packet.
+            first = b"" if reader.done else _framed(reader, writer, service)
+            self._client.write(response_bytes(head, body, request, keep_alive=goes_on) + first)
             if not reader.done:
-                await _pass(service, self._client, reader, body_writer(body), patience=None, waits=self._terms.patience)
+                await _pass(service, self._client, reader, writer, patience=None, waits=self._terms.patience)
             await self._client.flushed(self._terms.patience)
         except (BadHead, ChannelLost):
             raise _Broken from None
@@ -344,16 +346,21 @@ async def _pass(
         if not await source.more(patience):
             if source.broken or not reader.open_ended:
                 raise ChannelLost
-            break
+            if end := writer.end(()):
+                sink.write(end)
+            return
         before = len(source.buffer)
-        data = reader.feed(source.buffer)
-        if data:
-            sink.write(writer.piece(data))
+        if data := _framed(reader, writer, source):
+            sink.write(data)
             await sink.flushed(waits)
         elif not reader.done and len(source.buffer) == before and not await source.wait_beyond(before, patience):
             raise ChannelLost  # in the middle of a chunk's line
-    if end := writer.end(reader.trailers):
-        sink.write(end)
+
+
+def _framed(reader: Reader, writer: Writer, source: Channel) -> bytes:
+    """What there is of a body, as it is passed on; its end with its last piece."""
+    piece = writer.piece(reader.feed(source.buffer))
+    return piece + writer.end(reader.trailers) if reader.done else piece
 
 
 async def _splice(source: Channel, sink: Channel, waits: float | None) -> None:

@@ -42,6 +42,7 @@ _LOOK_SOON = 0.5
 _LOOK = 15.0
 """Seconds between two looks, while names are missing and when all are there."""
 _START_SECONDS = 20.0
+_LAST_WORD = 1.0
 _ANSWER_BYTES = 4 * 1024 * 1024
 
 
@@ -119,15 +120,28 @@ class Tunnel:
         frpc = await self._starter.start(config)
         try:
             async with asyncio.TaskGroup() as group:
-                tending = group.create_task(self._tend(frpc, admin, config))
-                ended = await frpc.wait()
+                ending = group.create_task(frpc.wait())
+                tending = group.create_task(self._until_lost(frpc, admin, config))
+                await asyncio.wait((ending, tending), return_when=asyncio.FIRST_COMPLETED)
+                # What does not answer may be about to end, which says more.
+                await asyncio.wait((ending,), timeout=_LAST_WORD)
                 tending.cancel()
+                ending.cancel()
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         finally:
             await frpc.stop()
+        if ending.cancelled():
+            return tending.result()
         said = _last_complaint(frpc.lines) or next(iter(frpc.lines[-1:]), "")
-        return f"{ended}: {said}" if said else ended
+        return f"{ending.result()}: {said}" if said else ending.result()
+
+    async def _until_lost(self, frpc: RunningFrpc, admin: Admin, config: Path) -> str:
+        try:
+            await self._tend(frpc, admin, config)
+        except ServiceError as error:
+            return error.message
+        return ""
 
     async def _tend(self, frpc: RunningFrpc, admin: Admin, config: Path) -> None:
         """Tell frpc of changes, and look how it does."""

@@ -59,8 +59,8 @@ async def proxy(*, api: web.Application | None = None, **terms: Any) -> AsyncIte
     own = {name: terms.pop(name) for name in tuple(terms) if name in ServiceSettings.model_fields}
     settings = ServiceSettings(**{"tunnel": "direct", "port": 0, **own})
     wanted = replace(terms_of(settings, "localnet", frozenset({"NodeAddress"})), **{"linger": 0.2, **terms})
-    listener = ServiceListener(settings, table, wanted, scheme="http", api=api)
-    await listener.open()
+    listener = ServiceListener(settings, table, wanted, scheme="http")
+    await listener.open(api)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(listener.run())
         try:

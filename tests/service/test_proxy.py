@@ -336,3 +336,28 @@ async def test_a_service_that_switches_protocols_unasked_is_cut() -> None:
     async with upstream(switch) as port, proxy() as place:
         serve(place, port)
         assert (await place.send(get("/", "Connection: close"))).startswith(b"HTTP/1.1 502")
+
+
+async def test_small_pieces_do_not_wait_for_each_other() -> None:
+    """Two small writes on a connection that waits for words on the first (Nagle's way) are 40 ms apart."""
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_head(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+            for piece in (b"he", b"ll", b"o\n"):
+                await asyncio.sleep(0.001)
+                writer.write(piece)
+
+    async with upstream(drip) as port, proxy() as place:
+        serve(place, port)
+        reader, writer = await place.dial()
+        took = []
+        for _ in range(20):
+            began = asyncio.get_running_loop().time()
+            writer.write(get())
+            await read_head(reader)
+            assert await reader.readexactly(6) == b"hello\n"
+            took.append(asyncio.get_running_loop().time() - began)
+        assert sorted(took)[len(took) // 2] < 0.03
+        writer.close()
