@@ -16,6 +16,7 @@ from node.agent.escapes.gate import EscapeGate, Sources, open_gate
 from node.agent.health.ballast import Ballast, RelievedDrawer
 from node.agent.health.board import LaneHealth
 from node.agent.health.fitting import Health, open_health
+from node.agent.health.tunnel import watched_tunnel
 from node.agent.host import HostFacts, measure_host
 from node.agent.housekeeping import OpenWork, image_cache, space_ledger, sweeping, tidying
 from node.agent.hygiene import LaneHygiene, open_hygiene
@@ -132,6 +133,8 @@ async def run_agent(settings: Settings) -> None:
         stack.enter_context(claim(settings.locations.journal))
         host = await open_host(settings, stack)
         workshop = await open_workshop(host.grounds, tuple(wallet.address for wallet in wallets.values()))
+        if workshop.services.tunnel is not None:
+            host.health.watch.add(watched_tunnel(workshop.services))
         lanes = [make_lane(host, lane, wallets[lane.name], workshop) for lane in settings.lanes]
         sweeps = [sweeping(host.engine, host.journal, lane.name, lane.status.node, host.clock) for lane in lanes]
         supervisor = Supervisor(

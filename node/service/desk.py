@@ -120,17 +120,19 @@ class ServiceDesk:
         *,
         data: Path,
         nodes: tuple[Address, ...] = (),
+        api: web.Application | None = None,
         engine_socket: str = "",
         clock: Clock | None = None,
         asking: Ask = ask,
     ) -> None:
-        """`data`: folder for the tunnel's configuration. `nodes`: the host's keys, whose names lead to the owner's API.
+        """`data`: folder for the tunnel's configuration. `nodes`: the host's keys; their names lead to `api`.
         `engine_socket`: of the engine that runs the tunnel's image. Raises ServiceError where the token cannot be read.
         """
         self._settings = settings
         self._cluster = cluster
         self._clock = clock or SystemClock()
         self._ask = asking
+        self._api = api
         self.table = ServiceTable()
         scheme = settings.public_url(cluster).partition(":")[0]
         self._listener = (
@@ -155,10 +157,10 @@ class ServiceDesk:
             starter = FrpcImage(frp.image, engine_socket, name=f"gpunode-frpc-{container_suffix(data)}")
         return Tunnel(plan, self.table, starter, self._clock)
 
-    async def open_listener(self, api: web.Application | None = None) -> None:
-        """Take the port. `api` answers what is for no service. Raises ServiceError."""
+    async def open_listener(self) -> None:
+        """Take the port. Raises ServiceError."""
         if self._listener is not None:
-            await self._listener.open(api)
+            await self._listener.open(self._api)
 
     async def aclose(self) -> None:
         """Give the port back, where `run` was never begun."""

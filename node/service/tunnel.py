@@ -104,6 +104,8 @@ class Tunnel:
                 reason, hint = await self._life(), ""
             except ServiceError as error:
                 reason, hint = error.message, error.hint
+            except OSError as error:
+                reason, hint = f"frpc cannot be run: {error.strerror or error}", ""
             if self._clock.monotonic() - began > _LIVED:
                 failures = 0
             pause = RESTARTS.wait(failures)

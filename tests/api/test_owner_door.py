@@ -25,8 +25,8 @@ KEY = Address(str(NODE.pubkey()))
 async def door(folder: Path, agent: AgentDouble, **options: object) -> AsyncIterator[int]:
     """The listener that services share with the API; its port."""
     settings = ServiceSettings(tunnel="direct", port=0, **options)
-    desk = ServiceDesk(settings, "localnet", data=folder, nodes=(KEY,))
-    await desk.open_listener(make_app(agent, PLENTY))
+    desk = ServiceDesk(settings, "localnet", data=folder, nodes=(KEY,), api=make_app(agent, PLENTY))
+    await desk.open_listener()
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(desk.run())
         try:

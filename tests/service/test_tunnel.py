@@ -90,8 +90,10 @@ async def tunnel(
     server: frp.FrpServer, folder: Path, data: Path, *, node: Address = NODE, **more: Any
 ) -> AsyncIterator[Scene]:
     settings = tunnel_settings(server, folder, **more)
-    desk = ServiceDesk(settings, "devnet", data=data, nodes=(node,), engine_socket="/var/run/docker.sock")
-    await desk.open_listener(saying("api"))
+    desk = ServiceDesk(
+        settings, "devnet", data=data, nodes=(node,), api=saying("api"), engine_socket="/var/run/docker.sock"
+    )
+    await desk.open_listener()
     try:
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             serving = group.create_task(desk.run())

@@ -45,6 +45,11 @@ class HealthWatch:
         self._tell = tell
         self._verdicts = {each: Verdict.begin(clock.monotonic()) for each in self._watched}
 
+    def add(self, watched: Watched) -> None:
+        """Look at one more subject, from when `run` begins."""
+        self._watched += (watched,)
+        self._verdicts[watched] = Verdict.begin(self._clock.monotonic())
+
     @property
     def subjects(self) -> tuple[SubjectHealth, ...]:
         """How everything stands now."""

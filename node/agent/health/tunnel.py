@@ -1,27 +1,14 @@
-"""What the agent shows to the outside: services of jobs and the owner's API, and how the tunnel to them does."""
+"""The tunnel to services of jobs and to the owner's API, as one of the subjects of the host's health."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.agent.health.verdict import WELL, Look
-from node.records import Address, HealthState
-from node.retry import Clock
+from node.agent.health.verdict import WELL, Look, Patience
+from node.agent.health.watch import Watched
+from node.records import HealthState
 from node.service.desk import ServiceDesk
 from node.service.tunnel import TunnelPhase
-from node.settings import Settings
-
-
-def service_desk(settings: Settings, nodes: tuple[Address, ...], clock: Clock) -> ServiceDesk:
-    """The host's one desk for services. Raises ServiceError."""
-    return ServiceDesk(
-        settings.service,
-        settings.cluster,
-        data=settings.locations.data,
-        nodes=nodes,
-        engine_socket=str(settings.engine.socket),
-        clock=clock,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +26,8 @@ class TunnelProbe:
         if state.phase is TunnelPhase.STARTING:
             return Look(HealthState.UNKNOWN, "the tunnel is being built")
         return Look(HealthState.FAILING, state.reason, state.hint or "gpunode doctor")
+
+
+def watched_tunnel(desk: ServiceDesk) -> Watched:
+    """The tunnel as a subject that stands in no job's way."""
+    return Watched("tunnel", TunnelProbe(desk), Patience(unknown_limit=float("inf"), is_warning=True))
