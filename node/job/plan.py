@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from node.errors import JobRefused, LiteralUnresolved
-from node.job.arguments import Unfit, seconds
+from node.job.arguments import Unfit, seconds, text
 from node.job.completion import BROKEN, arguments_of, completed
+from node.job.exposure import exposed_by_clients, is_port
 from node.job.first_store import first_store
-from node.job.literals import unresolved
+from node.job.literals import literals_in, unresolved
+from node.job.markers import interpolate
 from node.job.models import ContainerCreateVolume, ContainerRun, Definition, Operation
 from node.job.order import Step, check_order, running_groups
 from node.job.outfit import Defaults, defaults_of, left_out, volume_name
@@ -157,10 +160,13 @@ class _Planner:
     def _volume(self, bare: PlannedOperation, operation: Operation) -> PlannedOperation:
         if not isinstance(operation.args, ContainerCreateVolume):
             raise JobRefused(f"the operation {operation.id} is to make a volume and has arguments of a container")
-        args = {"name": operation.args.name}
-        if unresolved(args, self.store):
-            raise JobRefused(f"the operation {operation.id}: a volume's name cannot come from another operation")
-        return replace(bare, volume=volume_name(self.job, operation.args.name))
+        try:
+            name = interpolate({"name": operation.args.name}, self.store)["name"]
+        except LiteralUnresolved:
+            raise JobRefused(
+                f"the operation {operation.id}: a volume's name cannot come from another operation"
+            ) from None
+        return replace(bare, volume=volume_name(self.job, text("name", name)))
 
     def _run(self, bare: PlannedOperation, operation: Operation) -> tuple[PlannedOperation, tuple[str, ...]]:
         if not isinstance(operation.args, ContainerRun):
@@ -182,7 +188,7 @@ class _Planner:
         )
         pending = unresolved(args, self.store)
         planned = replace(bare, container=spec, pending=pending, services=self.services[bare.index])
-        notes = left_out({**dict(self.defaults.env), **dict(args.get("env") or {})})
+        notes = (*left_out({**dict(self.defaults.env), **dict(args.get("env") or {})}), *_unexposed(operation.id, args))
         if pending:
             return planned, notes
         try:
@@ -191,6 +197,16 @@ class _Planner:
             return replace(planned, pending=(BROKEN,)), notes
         except Unfit as error:
             raise JobRefused(f"the operation {operation.id}: {error.message}") from None
+
+
+def _unexposed(operation: str, args: Mapping[str, Any]) -> tuple[str, ...]:
+    """A note on what `expose` names and nobody can reach."""
+    expose = args.get("expose")
+    if isinstance(expose, Mapping) and "port" in expose:
+        return (f"{operation}: a port that is a bare object is not exposed, by any node; a list of one is",)
+    ports = {each.port for each in exposed_by_clients(expose) if not any(True for _ in literals_in(each.port))}
+    wrong = sorted(port for port in ports if not is_port(port))[:3]
+    return tuple(f"{operation}: {port[:40]} is no port and not exposed" for port in wrong)
 
 
 __all__ = ["LABEL_JOB", "LABEL_LANE", "LABEL_NODE", "LABEL_OPERATION", "container_name", "make_plan", "network_name"]

@@ -5,13 +5,14 @@ Works on the document itself, with the functions that plan real jobs.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from node.errors import DefinitionInvalid, JobError, JobRefused, LiteralUnresolved, PlanInvalid
 from node.job.arguments import Unfit, run_arguments
-from node.job.definition import validate, violation_json
+from node.job.definition import validate, validate_compat, violation_json
 from node.job.exposure import Exposed, exposed_by_clients, public_id
 from node.job.first_store import FirstStore, first_store
 from node.job.literals import unresolved
@@ -44,7 +45,7 @@ class Circumstances:
 
 
 def preview(document: Any, circumstances: Circumstances) -> dict[str, Any]:
-    """`valid`, `errors`, `groups`, `operations`, `services`, `resources` and `refused`, as `job plan` prints them."""
+    """`valid`, `errors`, `groups`, `operations`, `services`, `resources`, `refused`, `admitted`: as `job plan`."""
     errors = _errors(document)
     members = document if isinstance(document, dict) else {}
     listed = members.get("ops")
@@ -54,6 +55,7 @@ def preview(document: Any, circumstances: Circumstances) -> dict[str, Any]:
         errors = _order_errors(steps)
     show = _Show({**members, "ops": operations}, steps, circumstances)
     shown = [show.operation(index) for index in range(len(operations))]
+    refused = show.refusal(shown)
     return {
         "valid": not errors,
         "errors": errors,
@@ -61,7 +63,8 @@ def preview(document: Any, circumstances: Circumstances) -> dict[str, Any]:
         "operations": shown,
         "services": [service for index in range(len(operations)) for service in show.services(index)],
         "resources": [resource for index in range(len(operations)) for resource in show.resources(index)],
-        "refused": show.refusal(shown),
+        "refused": refused,
+        "admitted": refused is None and _is_admitted(document) and not _order_errors(steps),
     }
 
 
@@ -71,6 +74,14 @@ def _errors(document: Any) -> list[dict[str, Any]]:
     except DefinitionInvalid as invalid:
         return [violation_json(violation) for violation in invalid.violations]
     return []
+
+
+def _is_admitted(document: Any) -> bool:
+    for rules in (validate, validate_compat):
+        with contextlib.suppress(DefinitionInvalid):
+            rules(document)
+            return True
+    return False
 
 
 def _order_errors(steps: list[Step]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from node.errors import LiteralUnresolved
 from node.job.exposure import (
+    MOST_PORTS,
     Exposed,
     deployment_endpoint,
     deployment_key,
@@ -63,6 +64,9 @@ def known_ports(expose: Any, store: Store) -> tuple[tuple[Exposed, ...], str]:
             continue
         for port in found:
             ports.setdefault(port.port, port)
+        if len(ports) > MOST_PORTS:
+            # Too many for any plan: how many more there are does not matter.
+            break
     return tuple(ports.values()), literal
 
 
@@ -101,10 +105,11 @@ def shared_id(exposure: Exposure) -> str:
 def _public(exposure: Exposure, ports: Sequence[Exposed], store: Store) -> tuple[Service, ...]:
     made = {each.port: _service(public_id(exposure.place, each.port, exposure.job), each) for each in ports}
     # Clients compute ids before they fill in literals; so a port is found by the text of its literal as well.
-    for entry in exposed_by_clients(exposure.expose):
+    ids = {service.id for service in made.values()}
+    for entry in exposed_by_clients(exposure.expose)[:MOST_PORTS]:
         port = meant_port(entry, store)
         id_ = public_id(exposure.place, entry.port, exposure.job)
-        if port in made and all(id_ != service.id for service in made.values()):
+        if port in made and id_ not in ids:
             made[f"{port} as {entry.port}"] = Service(id_, port)
     return tuple(made.values())
 

@@ -89,7 +89,9 @@ def test_values_are_as_posted() -> None:
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE6nXbHTT6mNSZfDq0vNqKp8o1UYvvYJJh0HnxTSbmPn me@home"
 
 
-@pytest.mark.parametrize("ssh", [{}, {"public_keys": []}, {"public_keys": [KEY, KEY.rpartition(" ")[0]]}])
+@pytest.mark.parametrize(
+    "ssh", [{}, {"public_keys": []}, {"public_keys": [KEY, KEY.rpartition(" ")[0], "ssh-rsa AAAAB3Nza..."]}]
+)
 def test_keys_for_a_shell_are_taken(ssh: Any) -> None:
     assert parse_definition(json.dumps({**MINIMAL, "ssh": ssh}).encode()).source["ssh"] == ssh
 

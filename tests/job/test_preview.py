@@ -170,3 +170,13 @@ def test_invalid_definitions_are_shown_as_far_as_they_go(document: Any) -> None:
     assert not found["valid"]
     assert found["errors"]
     json.dumps(found)
+
+
+def test_what_is_admitted_may_be_valid_by_the_older_rules_alone() -> None:
+    found = shown(run("a", expose="8000-8005"))
+    assert (found["valid"], found["admitted"]) == (False, True)
+    assert [service["port"] for service in found["services"]] == ["8000-8005"]
+    assert shown(run("a"))["admitted"]
+    assert not shown(run("a", {"depends_on": ["a"]}))["admitted"]
+    assert not shown(run("a", expose="x"))["admitted"]
+    assert not shown(run("a"), policy=PolicySettings(deny_images=("img",)))["admitted"]

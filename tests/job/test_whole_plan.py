@@ -1,6 +1,8 @@
 """Plans of definitions with all that a definition may hold."""
 
+import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
@@ -308,3 +310,27 @@ def test_an_image_that_is_not_known_yet_slips_by_no_rule() -> None:
     with pytest.raises(JobRefused, match="known only while the job runs"):
         keep(plan, POSTER, (rule,))
     assert keep(plan, POSTER, (IsolationRule(profile=IsolationProfile.SEALED),)).containers[1].profile == "sealed"
+
+
+def test_volumes_may_be_named_by_what_the_job_answers() -> None:
+    volume = {"type": "container/create-volume", "id": "v", "args": {"name": "of-%%global.variables.x%%"}}
+    plan = planned(definition(volume, **{"global": {"variables": {"x": "mine"}}}))
+    assert plan.operations[0].volume == f"{JOB}-of-mine"
+
+
+def test_what_exposes_nothing_is_noted() -> None:
+    plan = planned(definition(run("a", expose={"port": 80}), run("b", expose=[81, 80.5])))
+    assert [note[:2] for note in plan.notes] == ["a:", "b:"]
+    assert [operation.services and operation.services[0].port for operation in plan.operations] == [(), "81"]
+
+
+def test_a_megabyte_of_ports_costs_little() -> None:
+    began = time.monotonic()
+    for expose in (
+        list(range(100_000)),
+        [f"{n}-{n + 1}" for n in range(0, 60_000, 2)],
+        ["%%global.variables.p%%"] * 30_000,
+    ):
+        with contextlib.suppress(JobRefused):
+            planned(definition(run("a", expose=expose), **{"global": {"variables": {"p": "80"}}}))
+    assert time.monotonic() - began < 30

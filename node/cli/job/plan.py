@@ -59,7 +59,7 @@ def plan(
     or null); `services` (`op_index`, `op_id`, `port` as written, `service_id`, `url`, `private`, `health_check`,
     `also`: other ids that lead to it; ids of private services are drawn anew each time); `resources` (`op_index`,
     `op_id`, `type`, `target`, what is fetched, `login`); `refused`: why this host's policy would not take the job, or
-    null.
+    null; `admitted`: whether it would be taken, as it would be also if valid by the older rules alone.
     """
     from node.errors import UsageError
     from node.job.preview import DOMAIN, JOB, Circumstances, preview
