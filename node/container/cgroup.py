@@ -25,13 +25,42 @@ def processes(pid: int, proc: Path = _PROC, root: Path = _ROOT) -> tuple[int, ..
     return tuple(sorted(found - {0}))  # 0: a process outside this one's own view of processes
 
 
-def group_folder(pid: int, proc: Path = _PROC, root: Path = _ROOT) -> Path | None:
-    """The folder of a process's control group; None where it cannot be seen, or is the root that all share."""
+def memory_held(pid: int, proc: Path = _PROC, root: Path = _ROOT) -> int | None:
+    """Bytes of memory that a container has and that the kernel cannot take back: all but what it keeps of files; None
+    where this host does not show that. Blocks."""
+    paths = group_paths(pid, proc)
+    if paths is None:
+        return None
+    old = next((path for names, path in paths.items() if "memory" in names.split(",")), None)
+    folder = root / "memory" / old.lstrip("/") if old is not None else root / paths.get("", "/").lstrip("/")
+    usage, cached, shared = (
+        ("memory.usage_in_bytes", "total_cache", "total_shmem")
+        if old is not None
+        else ("memory.current", "file", "shmem")
+    )
+    try:
+        rows = dict(line.split(" ", 1) for line in (folder / "memory.stat").read_text().splitlines())
+        # What is kept of files counts files in memory as well, which have no other place.
+        files = int(rows.get(cached, 0)) - int(rows.get(shared, 0))
+        return int((folder / usage).read_text()) - max(files, 0)
+    except (OSError, ValueError):
+        return None
+
+
+def group_paths(pid: int, proc: Path = _PROC) -> dict[str, str] | None:
+    """A process's control groups by the names of their controllers (empty: cgroup v2); None where it is gone."""
     try:
         lines = (proc / str(pid) / "cgroup").read_text().splitlines()
     except OSError:
         return None
-    paths = {names: path for _, names, path in (line.split(":", 2) for line in lines if line.count(":") >= 2)}
+    return {names: path for _, names, path in (line.split(":", 2) for line in lines if line.count(":") >= 2)}
+
+
+def group_folder(pid: int, proc: Path = _PROC, root: Path = _ROOT) -> Path | None:
+    """The folder of a process's control group; None where it cannot be seen, or is the root that all share."""
+    paths = group_paths(pid, proc)
+    if paths is None:
+        return None
     old = next((path for names, path in paths.items() if _CONTROLLER in names.split(",")), None)
     folder, path = (root / _CONTROLLER, old) if old is not None else (root, paths.get("", "/"))
     if path == "/" or ".." in path:

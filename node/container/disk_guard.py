@@ -1,12 +1,12 @@
 """Keeps a job from filling the host's disk: has measured what it has written, and says when that is too much.
 
 Where the storage driver has quotas the engine keeps each layer itself in bounds; the guard stands beside it for what a
-quota does not count: files by number, volumes, the files of names that the engine mounts, several layers together.
+quota does not count: files by number, volumes, the files of names that the engine mounts, several layers together. So
+it does for the memory of several containers.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,25 +46,25 @@ class DiskGuard:
         if watch is None:
             watch = JobWatch(self._engine, self._clock, self._pool, self._terms, job, self._logs)
             self._watches[job] = watch
-        watch.specs[container] = spec
+        watch.join(container, spec)
         try:
             return await self._guard(container, watch)
         finally:
-            del watch.specs[container]
+            watch.leave(container)
             if not watch.specs:
                 self._watches.pop(job, None)
 
     async def _guard(self, container: str, watch: JobWatch) -> OperationError:
         limits = watch.specs[container].limits
-        while limits.disk_bytes is not None or limits.inodes is not None or self._terms.floor:
+        if limits.disk_bytes is None and limits.inodes is None and not self._terms.floor:
+            await watch.crowded.wait()  # alone and without bounds on the disk there is nothing to see to
+        while True:
             try:
                 broken = await watch.look()
             except ContainerError as error:
-                log.debug("what container %s has written cannot be told: %s", container[:12], error)
+                log.debug("what the job of container %s uses cannot be told: %s", container[:12], error)
                 broken = ""
             if broken:
                 log.warning("container %s is stopped: %s", container[:12], broken)
                 return OperationError("container-runtime-error", broken)
             await self._clock.sleep(LOOK_SECONDS)
-        await asyncio.Event().wait()
-        raise AssertionError

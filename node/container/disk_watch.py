@@ -1,4 +1,7 @@
-"""What one job has written to the host's disk: its containers, volumes, own copies of remote data, and logs."""
+"""What one job uses of the host where that is more than one container's affair: disk and memory.
+
+Its disk is what its containers, volumes, own copies of remote data and logs take.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from node.container.cgroup import memory_held
 from node.container.engine import JOB_LABEL, ContainerView, Engine, VolumeView
 from node.container.written import NotVisible, Written, written
 from node.records import ContainerSpec
@@ -70,6 +74,9 @@ class JobWatch:
     ) -> None:
         self.specs: dict[str, ContainerSpec] = {}
         """Of the containers that run, by id."""
+        self.crowded = asyncio.Event()
+        """Set once more than one of them runs: then their memory is looked at."""
+        self._pids: dict[str, int] = {}
         self._engine = engine
         self._clock = clock
         self._pool = pool
@@ -85,6 +92,17 @@ class JobWatch:
         self._broken = ""
         self._one = asyncio.Lock()
 
+    def join(self, container: str, spec: ContainerSpec) -> None:
+        """A container of the job runs."""
+        self.specs[container] = spec
+        self._pids.pop(container, None)
+        if len(self.specs) > 1:
+            self.crowded.set()
+
+    def leave(self, container: str) -> None:
+        """It does not run any more."""
+        del self.specs[container]
+
     async def look(self) -> str:
         """One look; why the job's containers must be stopped, or nothing."""
         async with self._one:
@@ -92,6 +110,9 @@ class JobWatch:
             if self._broken or now < self._next_look:
                 return self._broken
             self._next_look = now + LOOK_SECONDS / 2
+            self._broken = await self._memory_trouble()
+            if self._broken or not self._bounds_disk:
+                return self._broken
             room = await self._room_now()
             if now < self._next_walk or not (now >= self._walk_by or self._has_grown(room)):
                 return ""
@@ -108,6 +129,25 @@ class JobWatch:
             return self._broken
 
     # --- bounds ---------------------------------------------------------------------------------------------
+
+    async def _memory_trouble(self) -> str:
+        """Each container has the job's limit for itself, kept by the kernel; together they have it once."""
+        if len(self.specs) < 2:
+            return ""
+        for container in tuple(self.specs):
+            if container not in self._pids:
+                view = await self._engine.inspect(container)
+                self._pids[container] = _pid(view) if view is not None and view.running else 0
+        pids = [self._pids[container] for container in self.specs if self._pids.get(container)]
+        found = await asyncio.get_running_loop().run_in_executor(self._pool, lambda: [memory_held(pid) for pid in pids])
+        most = min(spec.limits.memory_bytes for spec in self.specs.values())
+        if sum(held or 0 for held in found) <= most:
+            return ""
+        return f"The job was stopped: its operations together used more memory than its limit of {_size(most)}."
+
+    @property
+    def _bounds_disk(self) -> bool:
+        return self._most is not None or self._most_inodes is not None or self._terms.floor > 0
 
     @property
     def _most(self) -> int | None:

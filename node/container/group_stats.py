@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.container.cgroup import group_paths
 from node.container.engine import ContainerStats
 
 BETWEEN_SECONDS = 1.0
@@ -46,8 +47,7 @@ async def group_stats(pid: int, proc: Path = _PROC, root: Path = _ROOT) -> Conta
 
 def _sample(pid: int, proc: Path, root: Path) -> _Sample | None:
     try:
-        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
-        paths = {names: path for _, names, path in (line.split(":", 2) for line in lines)}
+        paths = group_paths(pid, proc) or {}
         received, sent = _network((proc / str(pid) / "net" / "dev").read_text().splitlines())
         is_old = "memory" in paths
         cpu, usage, limit, cached, disk = _old(root, paths) if is_old else _unified(root / paths[""].lstrip("/"))

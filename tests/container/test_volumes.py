@@ -416,3 +416,28 @@ async def test_a_fake_engine_is_asked_for_each_volume_before_the_container(tmp_p
         assert bench.engine.calls.index("ensure_volume") < bench.engine.calls.index("create")
         await bench.engine.exit(bench.engine.only().id, 0)
     assert running.result().status is OperationStatus.SUCCESS
+
+
+HOLD = "dd if=/dev/zero of=/dev/shm/held bs=1M count=60; sleep 30"
+"""60 MiB of memory that the kernel cannot take back: a file that is nowhere else."""
+
+
+async def test_operations_of_one_job_have_one_memory(job_bench: JobBench) -> None:
+    limits = replace(LIMITS, memory_bytes=96 * MIB, shm_bytes=64 * MIB)
+    began = asyncio.get_running_loop().time()
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(job_bench.run(job_bench.op(index, HOLD, limits=limits))) for index in (0, 1)]
+    assert asyncio.get_running_loop().time() - began < 25
+    for task in running:
+        assert task.result().status is OperationStatus.FAILED
+        assert "together used more memory" in task.result().errors[0].message
+    await job_bench.clean()
+
+
+async def test_memory_that_the_kernel_can_take_back_is_nobody_s(job_bench: JobBench) -> None:
+    """Pages of files that each container has read or written are no use of memory."""
+    limits = replace(LIMITS, memory_bytes=96 * MIB)
+    command = "dd if=/dev/zero of=/file bs=1M count=60; cat /file > /dev/null; sleep 4"
+    states = await asyncio.gather(*(job_bench.run(job_bench.op(index, command, limits=limits)) for index in (0, 1)))
+    assert [(state.status, state.errors) for state in states] == [(OperationStatus.SUCCESS, ())] * 2
+    await job_bench.clean()
