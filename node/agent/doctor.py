@@ -18,6 +18,7 @@ from solders.keypair import Keypair
 
 from node.agent.doctor_isolation import isolation_findings
 from node.agent.doctor_network import network_finding
+from node.agent.doctor_resources import resource_finding
 from node.agent.doctor_services import service_findings
 from node.agent.escapes.report import examine_escapes
 from node.agent.finding import Finding
@@ -80,6 +81,7 @@ class _Doctor:
         self.findings += await examine_escapes(self._settings, self._gpus or ())
         self.findings += await service_findings(self._settings)
         await self._row("disk", self._disk)
+        self.findings.append(await resource_finding(self._settings))
         if await self._row("Solana endpoint", self._endpoint):
             await self._row("clock", self._clock)
         await self._row("journal", self._journal)

@@ -31,7 +31,7 @@ def open_desk(settings: Settings, exempt: Exempt) -> ResourceDesk:
 def open_shared_desk(settings: Settings, exempt: Exempt, space: SpaceLedger, disk: EngineDisk) -> ResourceDesk:
     """The same for an agent: on the engine's disk it also leaves free what `space` has promised to jobs, and gives way
     to new ones."""
-    root = _root(settings)
+    root = folder_of(settings)
 
     async def shared() -> bool:
         await asyncio.to_thread(root.mkdir, parents=True, exist_ok=True)
@@ -60,11 +60,11 @@ def open_shared_desk(settings: Settings, exempt: Exempt, space: SpaceLedger, dis
 
 def _desk(settings: Settings, exempt: Exempt, keep_free: Callable[[], Awaitable[int]]) -> ResourceDesk:
     return ResourceDesk(
-        settings.resources, _root(settings), keep_free=keep_free, exempt=exempt, denied=settings.network.deny
+        settings.resources, folder_of(settings), keep_free=keep_free, exempt=exempt, denied=settings.network.deny
     )
 
 
-def _root(settings: Settings) -> Path:
+def folder_of(settings: Settings) -> Path:
     folder = settings.resources.folder
     return folder.expanduser() if folder is not None else settings.locations.data / "resources"
 

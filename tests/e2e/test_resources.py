@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from node.settings_resources import ResourceSettings
 from tests.content.resources.hub import TOKEN, Hub, hub_server
 from tests.content.resources.rclone import ABSENT, ACCESS_KEY, SECRET_KEY, find_rclone, s3_server
+from tests.content.resources.store import Store, stall_at, store_server
 from tests.content.resources.test_ollama import push
 from tests.e2e.images import NoEngine
 from tests.e2e.market_place import market_place, queued, settled, single, until
@@ -86,3 +90,34 @@ async def test_a_job_with_remote_data(tmp_path: Path, busybox_image: str) -> Non
             assert SECRET_KEY.encode() not in content, path
             assert TOKEN.encode() not in content, path
     assert not any(secret in json.dumps(result) for secret in (SECRET_KEY, TOKEN))
+
+
+async def test_an_agent_killed_half_way_goes_on(tmp_path: Path, busybox_image: str) -> None:
+    data, reached = os.urandom(3_000_000), asyncio.Event()
+    store_wanted = Store({"pre/model": data}, answer=stall_at(2_000_000, reached))
+    async with store_server(store_wanted) as store, market_place(tmp_path / "market") as place:
+        definition = single(
+            busybox_image,
+            "sha256sum </data/model",
+            resources=[{"type": "S3", "url": f"{store.url}/pre", "target": "/data"}],
+        )
+        async with place.agent_process() as agent:
+            await until(lambda: queued(agent.client))
+            posted = await place.post(definition)
+            await asyncio.wait_for(reached.wait(), 60)
+
+            async def shown() -> bool:
+                lane = (await agent.client.status())["lanes"][0]
+                return f"resource S3 {store.url}/pre: 2 of 3 MB, 0 of 1 files" in (lane["progress"] or "")
+
+            await until(shown)
+            agent.process.kill()
+            await agent.process.wait()
+        store.asked.clear()
+        async with place.agent_process() as agent:
+            await settled(agent.client, posted.job)
+            result = await place.result(await place.job(posted.job))
+    (operation,) = result["opStates"]
+    assert operation["logs"][0]["log"].split()[0] == hashlib.sha256(data).hexdigest()
+    (line,) = [line for line in store.asked if line != "LIST"]
+    assert int(line.removeprefix("pre/model bytes=").split("-")[0]) > 1_000_000

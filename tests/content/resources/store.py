@@ -103,3 +103,24 @@ def cut_at(length: int, times: int = 1) -> Answer:
         return response
 
     return answer
+
+
+def stall_at(length: int, reached: asyncio.Event) -> Answer:
+    """Serve so many bytes of the first answer and then nothing more."""
+    first = True
+
+    async def answer(request: web.Request, data: bytes) -> web.StreamResponse:
+        nonlocal first
+        tag = {"ETag": f'"{hashlib.md5(data).hexdigest()}"'}
+        if not first or len(data) < length:
+            return ranged(request, data, tag)
+        first = False
+        response = web.StreamResponse(headers={**tag, "Content-Length": str(len(data))})
+        await response.prepare(request)
+        await response.write(data[:length])
+        await asyncio.sleep(0.2)
+        reached.set()
+        await asyncio.sleep(60)
+        return response
+
+    return answer

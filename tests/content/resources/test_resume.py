@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from node.content.resources import download as download_room
 from node.content.resources.desk import ResourceDesk
@@ -20,9 +19,9 @@ from node.content.resources.listing import RemoteFile, listing_of
 from node.content.resources.web import Web, as_is
 from node.errors import ResourceFailed
 from tests.content.resources.conftest import MakeDesk
-from tests.content.resources.hub import Hub, hub_server, ranged
+from tests.content.resources.hub import Hub, hub_server
 from tests.content.resources.life import desk_at
-from tests.content.resources.store import Store, cut_at, store_server
+from tests.content.resources.store import Store, cut_at, stall_at, store_server
 from tests.content.resources.wants import contents, have, hugging_face, s3
 
 DATA = os.urandom(3_000_000)
@@ -32,27 +31,6 @@ DATA = os.urandom(3_000_000)
 async def store() -> AsyncIterator[Store]:
     async with store_server(Store({"pre/big": DATA, "pre/small": b"small"})) as running:
         yield running
-
-
-def stall_at(length: int, reached: asyncio.Event) -> object:
-    """Serve so many bytes of the first answer and then nothing more."""
-    first = True
-
-    async def answer(request: web.Request, data: bytes) -> web.StreamResponse:
-        nonlocal first
-        tag = {"ETag": f'"{hashlib.md5(data).hexdigest()}"'}
-        if not first or len(data) < length:
-            return ranged(request, data, tag)
-        first = False
-        response = web.StreamResponse(headers={**tag, "Content-Length": str(len(data))})
-        await response.prepare(request)
-        await response.write(data[:length])
-        await asyncio.sleep(0.2)
-        reached.set()
-        await asyncio.sleep(60)
-        return response
-
-    return answer
 
 
 async def test_a_lost_connection(make_desk: MakeDesk, store: Store) -> None:
@@ -74,7 +52,7 @@ async def test_a_server_that_loses_every_connection_at_once_is_given_up(make_des
 
 
 async def test_a_server_that_falls_silent_is_asked_anew(make_desk: MakeDesk, store: Store) -> None:
-    store.answer = stall_at(1_000_000, asyncio.Event())  # type: ignore[assignment]
+    store.answer = stall_at(1_000_000, asyncio.Event())
     (mount,) = await have(make_desk(patience=0.5), s3(f"{store.url}/pre"))
     assert contents(mount)["big"] == DATA
 
@@ -82,7 +60,7 @@ async def test_a_server_that_falls_silent_is_asked_anew(make_desk: MakeDesk, sto
 async def half_way(desk: ResourceDesk, store: Store, run: str = "run") -> asyncio.Task[object]:
     """A task that is in the middle of the download."""
     reached = asyncio.Event()
-    store.answer = stall_at(2_000_000, reached)  # type: ignore[assignment]
+    store.answer = stall_at(2_000_000, reached)
     task: asyncio.Task[object] = asyncio.create_task(have(desk, s3(f"{store.url}/pre"), run=run))
     await asyncio.wait_for(reached.wait(), 20)
     return task
@@ -136,7 +114,7 @@ async def test_a_killed_helper_fails_the_resource_and_the_next_goes_on(make_desk
 async def test_a_killed_agent_takes_its_helper_along(store: Store, tmp_path: Path) -> None:
     reached = asyncio.Event()
     store.objects = {"a/big": DATA[:2_400_000]}
-    store.answer = stall_at(2_000_000, reached)  # type: ignore[assignment]
+    store.answer = stall_at(2_000_000, reached)
     root = tmp_path / "resources"
     agent = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.content.resources.life", str(root), store.url, "", ""
