@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from node.service.channel import Channel, ChannelLost, ChannelSlow, HeadTooLong, connect
 from node.service.forward import Sender, body_for_client, request_bytes, response_bytes
-from node.service.framing import Reader, Writer, body_reader, body_writer
+from node.service.framing import Reader, body_reader, body_writer
 from node.service.head import BadHead, RequestHead, ResponseHead, read_request, read_response
+from node.service.passage import framed, pass_body, splice_both
 from node.service.table import Entry, ServiceTable
 
 _MOST_INTERIM = 16
@@ -274,7 +275,7 @@ class ClientConnection:
         """From the client to the service. A service that takes no more is no error: its answer says why."""
         writer = body_writer(request.body)
         try:
-            await _pass(self._client, service, reader, writer, patience=self._terms.patience, waits=None)
+            await pass_body(self._client, service, reader, writer, patience=self._terms.patience, waits=None)
         except ChannelLost:
             if self._client.ended and not reader.done:
                 raise
@@ -291,10 +292,10 @@ class ClientConnection:
         reader, writer = body_reader(head.body), body_writer(body)
         try:
             # What is there of the body goes out with the head, in one packet.
-            first = b"" if reader.done else _framed(reader, writer, service)
+            first = b"" if reader.done else framed(reader, writer, service)
             self._client.write(response_bytes(head, body, request, keep_alive=goes_on) + first)
             if not reader.done:
-                await _pass(service, self._client, reader, writer, patience=None, waits=self._terms.patience)
+                await pass_body(service, self._client, reader, writer, patience=None, waits=self._terms.patience)
             await self._client.flushed(self._terms.patience)
         except (BadHead, ChannelLost):
             raise _Broken from None
@@ -330,49 +331,8 @@ class ClientConnection:
         client.on_end = None
         self._begun = True
         client.write(response_bytes(head, head.body, request, keep_alive=True))
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_splice(client, service, None))
-                group.create_task(_splice(service, client, self._terms.patience))
-        except* (ChannelLost, ChannelSlow, OSError):
-            raise _Broken from None
-
-
-async def _pass(
-    source: Channel, sink: Channel, reader: Reader, writer: Writer, *, patience: float | None, waits: float | None
-) -> None:
-    """Pass one body. `patience`: for the source to send on, `waits`: for the sink to take it."""
-    while not reader.done:
-        if not await source.more(patience):
-            if source.broken or not reader.open_ended:
-                raise ChannelLost
-            if end := writer.end(()):
-                sink.write(end)
-            return
-        before = len(source.buffer)
-        if data := _framed(reader, writer, source):
-            sink.write(data)
-            await sink.flushed(waits)
-        elif not reader.done and len(source.buffer) == before and not await source.wait_beyond(before, patience):
-            raise ChannelLost  # in the middle of a chunk's line
-
-
-def _framed(reader: Reader, writer: Writer, source: Channel) -> bytes:
-    """What there is of a body, as it is passed on; its end with its last piece."""
-    piece = writer.piece(reader.feed(source.buffer))
-    return piece + writer.end(reader.trailers) if reader.done else piece
-
-
-async def _splice(source: Channel, sink: Channel, waits: float | None) -> None:
-    """Pass bytes as they are until the source has no more."""
-    while await source.more():
-        data = bytes(source.buffer)
-        source.buffer.clear()
-        sink.write(data)
-        await sink.flushed(waits)
-    if source.broken:
-        raise ChannelLost
-    sink.end()
+        if not await splice_both(client, service, self._terms.patience):
+            raise _Broken
 
 
 _REASONS = {

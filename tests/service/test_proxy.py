@@ -103,7 +103,7 @@ async def test_events_come_one_by_one() -> None:
             assert await answer.content.read() == b""
 
 
-async def test_websockets_pass_whole() -> None:
+async def test_websockets_pass_whole(caplog: pytest.LogCaptureFixture) -> None:
     async def socket(request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse(max_msg_size=0, autoping=True)
         await ws.prepare(request)
@@ -142,6 +142,7 @@ async def test_websockets_pass_whole() -> None:
                 assert ws.close_code == WSCloseCode.ABNORMAL_CLOSURE
         await asyncio.sleep(0.05)
         assert (entry.active, len(entry.cuts)) == (0, 0)
+    assert not caplog.records
 
 
 async def test_an_answer_before_the_body_is_through_is_passed_on() -> None:
@@ -361,3 +362,45 @@ async def test_small_pieces_do_not_wait_for_each_other() -> None:
             took.append(asyncio.get_running_loop().time() - began)
         assert sorted(took)[len(took) // 2] < 0.03
         writer.close()
+
+
+@pytest.mark.parametrize("leaver", ["client", "service"])
+async def test_a_tunnelled_connection_whose_one_side_has_left_ends(
+    leaver: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The other side has some time for its last words."""
+    after: list[bytes] = []
+
+    async def switch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        assert await reader.readexactly(5) == b"hello"
+        if leaver == "service":
+            writer.write(b"bye")
+            writer.write_eof()
+            after.append(await reader.read(-1))
+            return
+        assert await reader.read(-1) == b""
+        writer.write(b"last words")
+        await asyncio.sleep(30)
+
+    async with upstream(switch) as port, proxy(patience=0.5) as place:
+        entry = serve(place, port)
+        reader, writer = await place.dial()
+        writer.write(get("/", "Connection: Upgrade", "Upgrade: websocket"))
+        assert (await read_head(reader)).startswith(b"HTTP/1.1 101")
+        writer.write(b"hello")
+        if leaver == "client":
+            writer.write_eof()
+            assert await reader.readexactly(10) == b"last words"
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(reader.read(-1), 2) == b""
+        else:
+            assert await reader.read(-1) == b"bye"
+            writer.write(b"more")
+            writer.write_eof()
+        await asyncio.sleep(0.1)
+        assert (entry.active, place.listener.connections) == (0, 0)
+        assert after == ([b"more"] if leaver == "service" else [])
+        writer.close()
+    assert not caplog.records

@@ -312,3 +312,46 @@ async def test_frpc_runs_from_an_image_too(
             assert (await scene.get(NAME))[0] == 200
             assert ours() != [running]
         assert ours() == []
+
+
+async def test_streams_and_sockets_pass_through_the_server(frp_folder: Path, tmp_path: Path) -> None:
+    async def events(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        for number in range(3):
+            await answer.write(f"data: {number}\n\n".encode())
+            await gate.get()
+        return answer
+
+    async def socket(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(max_msg_size=0)
+        await ws.prepare(request)
+        async for message in ws:
+            await ws.send_bytes(message.data)
+        return ws
+
+    async def large(request: web.Request) -> web.Response:
+        return web.Response(text=str(len(await request.read())))
+
+    gate: asyncio.Queue[int] = asyncio.Queue()
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_get("/events", events)
+    app.router.add_get("/socket", socket)
+    app.router.add_put("/large", large)
+    host = {"Host": f"{NAME}.{DOMAIN}"}
+    with frp.frp_server(frp_folder, tmp_path) as server:
+        async with application(app) as port, tunnel(server, frp_folder, tmp_path) as scene:
+            scene.enter(port)
+            await scene.until(lambda: scene.names == 2)
+            url = f"http://127.0.0.1:{server.http}"
+            async with scene.session.get(f"{url}/events", headers=host) as answer:
+                for number in range(3):
+                    line = await asyncio.wait_for(answer.content.readuntil(b"\n\n"), 2)
+                    assert line == f"data: {number}\n\n".encode()
+                    gate.put_nowait(0)
+            async with scene.session.ws_connect(f"{url}/socket", headers=host, max_msg_size=0) as ws:
+                for size in (1, 70_000, 5_000_000):
+                    await ws.send_bytes(b"x" * size)
+                    assert len((await ws.receive(5)).data) == size
+            async with scene.session.put(f"{url}/large", headers=host, data=b"x" * 20_000_000) as answer:
+                assert await answer.text() == "20000000"
