@@ -203,7 +203,14 @@ class JobPipeline:
     @property
     def _travel(self) -> TravelServices:
         services = self._services
-        return TravelServices(services.logistics, services.definitions, services.desk, self._live, services.clock)
+        return TravelServices(
+            logistics=services.logistics,
+            definitions=services.definitions,
+            desk=services.desk,
+            live=self._live,
+            clock=services.clock,
+            on_progress=self._callbacks.on_progress,
+        )
 
     async def _definition(self) -> bytes:
         """The definition's text. An older journal has it itself; where its file was lost, it is fetched anew."""

@@ -7,6 +7,7 @@ followed by one that finds it there. A result is handed over again where the jou
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from node.agent.definitions import DefinitionFiles
@@ -32,6 +33,7 @@ class TravelServices:
     desk: JobDesk
     live: JobLive
     clock: Clock
+    on_progress: Callable[[str], None]
 
 
 async def definition_arrives(
@@ -46,6 +48,7 @@ async def definition_arrives(
     if await services.definitions.read(run) is None:
         services.live.status = WAITS_FOR_DEFINITION
         services.live.record(WAITS_FOR_DEFINITION, {})
+        services.on_progress("waiting for the definition")
         ended = await _unless_stopped(monitor, pinned, services)
         if ended is not None:
             return ended
@@ -121,6 +124,7 @@ async def result_goes(assignment: Assignment, plan: Plan | None, outcome: Outcom
     before = services.live.status
     services.live.status = WAITS_FOR_COLLECTION
     services.live.record(WAITS_FOR_COLLECTION, {})
+    services.on_progress("handing the result over to its owner")
     try:
         trouble = await services.logistics.hand_over(
             outcome.receive, assignment.job.address, result, services.live.letterbox
@@ -128,4 +132,5 @@ async def result_goes(assignment: Assignment, plan: Plan | None, outcome: Outcom
     finally:
         services.live.status = before
         services.live.ring()
+        services.on_progress("")
     return replace(outcome, handover=trouble)
