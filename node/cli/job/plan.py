@@ -80,9 +80,14 @@ def plan(
 
 def _document(file: Path) -> Any:
     from node.cli.job.files import read_definition
+    from node.errors import JobError
     from node.job.text import parse_json
 
-    return parse_json(read_definition(file))
+    body = read_definition(file)
+    try:
+        return parse_json(body)
+    except JobError as error:
+        raise JobError(f"{file}: {error.message}", hint=error.hint) from None
 
 
 def _store(file: Path | None) -> Any:
