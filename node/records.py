@@ -234,7 +234,7 @@ class FetchedDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one container may use."""
+    """What one container may use, and what all containers of its job may use together: memory, log, disk, inodes."""
 
     memory_bytes: int
     pids: int

@@ -43,7 +43,7 @@ class EngineSettings(Section):
 
 
 class LimitSettings(Section):
-    """What one job may use of this host."""
+    """What one job may use of this host. Memory, log and disk are the job's; the others each of its containers'."""
 
     memory: Size | None = None
     """Memory and swap together; by default 80 % of the host's memory divided by the number of lanes."""
