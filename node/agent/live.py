@@ -18,7 +18,7 @@ from node.agent.schedule import Schedule
 from node.agent.step import Step
 from node.api.owner.port import SYSTEM, LogFrame, LogKind, Progress, StateFrame
 from node.errors import OwnerRefused
-from node.records import Address, Assignment, PlannedOperation, Stage
+from node.records import Address, Assignment, EndCause, PlannedOperation, Stage
 from node.retry import Clock
 
 WORDS_KEPT = 2000
@@ -156,6 +156,13 @@ class JobLive:
     def service_looks(self) -> dict[str, ServiceLook]:
         """Each service that is open, by its id."""
         return {name: look for services in self._services.values() for name, look in services.states().items()}
+
+    async def stop(self) -> None:
+        """End the job as if its time were over; durable, as far as anything runs, when this returns."""
+        for step in self.steps:
+            if step.has_begun and not step.is_over:
+                await step.change(cause=EndCause.EXPIRED)
+        self.expire()
 
     # --- asked by its owner ---------------------------------------------------------------------------------
 

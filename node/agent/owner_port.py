@@ -185,7 +185,7 @@ class AgentOwnerPort:
 
     async def stop(self, job: Address) -> None:
         """End the job as if its time were over. Raises OwnerRefused where its work is over."""
-        self._running(job).expire()
+        await self._running(job).stop()
 
     async def restart_operation(self, job: Address, group: str, operation: str) -> None:
         """Stop and start one operation anew."""

@@ -253,6 +253,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
             work=work,
             space=space,
             disk=disk,
+            origins=Origins(exempt),
             relieve=ballast.relieve,
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,10 @@ from node.records import (
 from node.retry import Clock
 
 
+async def _anywhere(_images: Sequence[str]) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a job's operations need of the other rooms."""
@@ -38,6 +42,8 @@ class Tools:
     log_path: Callable[[PlannedOperation], Path]
     """The file of an operation's log."""
     clock: Clock
+    origins: Callable[[Sequence[str]], Awaitable[str]] = _anywhere
+    """Looks at where images come from that were not known when the job was admitted; empty, or why they may not."""
 
 
 class Worker:
@@ -81,6 +87,9 @@ class Worker:
             await self._end_unresolved(step, error.message)
             return
         step.operation = operation
+        if step.planned.pending and (trouble := await self._tools.origins((operation.spec.image,))):
+            await self._end_by_error(step, trouble)
+            return
         folders = await self._folders(step, operation, login)
         if folders is None:
             return

@@ -17,6 +17,7 @@ from node.agent.worker import Tools
 from node.api.owner.app import make_app
 from node.container.disk import EngineDisk
 from node.container.engine import Engine
+from node.container.origin import Origins
 from node.container.runner import OperationRunner
 from node.container.space import SpaceLedger
 from node.content.resources.desk import ResourceDesk
@@ -46,6 +47,8 @@ class Grounds:
     work: OpenWork
     space: SpaceLedger
     disk: EngineDisk
+    origins: Origins
+    """Where images may come from."""
     relieve: Callable[[], bool]
     """Frees some space on a full disk; whether it could."""
 
@@ -110,6 +113,7 @@ async def open_workshop(grounds: Grounds, nodes: tuple[Address, ...]) -> Worksho
         resources=resources,
         log_path=log_paths(grounds.runner, data),
         clock=grounds.clock,
+        origins=grounds.origins.trouble,
     )
     return Workshop(definitions, live, services, resources, tools, lanes, grounds.work, settings)
 

@@ -25,6 +25,8 @@ from node.plan_records import FolderMount, Resource, ResourceKind, Service
 from node.records import (
     Address,
     Assignment,
+    EndCause,
+    FetchedDefinition,
     OperationStatus,
     Outcome,
     Plan,
@@ -422,6 +424,52 @@ async def test_its_owner_stops_and_restarts(world: World) -> None:
         states = (await outcome(world, a)).operations
     assert [state.status.value for state in states] == ["stopped", "stopped", "success"]
     assert world.chain.sent == ["finish"]
+
+
+async def test_its_owners_word_to_end_survives_a_death(world: World) -> None:
+    world.desk = Desk(operation(0, "a", "g"), operation(1, "b", "h"))
+    a = job(world)
+    async with working(world, a):
+        await world.clock.until(lambda: names(world) == ["0"])
+        live = world.live.get(a.job.address)
+        assert live is not None
+        live.expire = lambda: None
+        await port(world).stop(a.job.address)
+        assert names(world) == ["0"]
+    async with working(world, a) as task:
+        await world.clock.until(task.done)
+        states = (await outcome(world, a)).operations
+        assert (await outcome(world, a)).cause is EndCause.EXPIRED
+    assert [state.status.value for state in states] == ["success", "success"]
+    assert world.engine.starts == 1
+
+
+async def test_a_definition_in_an_older_journal_is_read_there(world: World) -> None:
+    a = job(world)
+    async with world.open_journal() as journal:
+        await journal.begin_job(a)
+        fetched = FetchedDefinition(a.job.definition_cid, b"older", "source")
+        await journal.finish_stage(a.run.address, Stage.FETCH, fetched, Stage.ADMIT)
+    async with working(world, a) as task:
+        await exit_of(world, a, 0)
+        await world.clock.until(task.done)
+        plan = await world.journal.stage_record(a.run.address, Stage.ADMIT)
+        assert isinstance(plan, Plan)
+        assert plan.operations[0].spec.image == "older"
+
+
+async def test_a_definition_that_was_lost_is_fetched_anew(world: World) -> None:
+    world.desk = Desk(operation(0, "a", "g"), operation(1, "b", "h", has_login=True))
+    a = job(world)
+    async with working(world, a):
+        await world.clock.until(lambda: names(world) == ["0"])
+    for path in (world.folder / "definitions").iterdir():
+        path.unlink()
+    async with working(world, a) as task:
+        await exit_of(world, a, 0)
+        await exit_of(world, a, 1)
+        await world.clock.until(task.done)
+    assert world.operations.logins[f"{a.job.address}-1"] == DockerLogin("name", "word")
 
 
 async def test_who_looks_on_sees_each_change(world: World) -> None:

@@ -5,7 +5,6 @@ One chain and one agent serve all tests of this file, one job after the other; t
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 
 import docker
@@ -228,12 +227,10 @@ async def test_a_definition_that_does_not_exist_is_quit(place: MarketPlace, agen
 async def test_what_is_not_offered_is_quit_with_its_reason(
     place: MarketPlace, agent: ControlClient, busybox_image: str
 ) -> None:
-    definition = single(busybox_image, "true")
-    definition["ops"].append({**definition["ops"][0], "id": "second"})
-    posted = await place.post(json.dumps(definition).encode())
+    posted = await place.post(single(busybox_image, "true", expose=8080))
     run = await settled(agent, posted.job)
     assert run["settlement"]["kind"] == "quit"
-    assert "2 operations" in run["refusal"]
+    assert "exposes services" in run["refusal"]
 
 
 async def test_drain_and_resume_over_the_control_socket(

@@ -57,6 +57,8 @@ async def run(monitor: JobMonitor, plan: Plan, services: RunServices) -> Outcome
     if not begun and (refusal := await _refusal_before_start(monitor)):
         await _clean(monitor, plan, services)
         return refusal
+    if any(state.cause is EndCause.EXPIRED for state in known.values()):
+        monitor.expire()  # told so in an earlier life, by its owner or its deadline
     steps = _steps(monitor, plan, known, services)
     services.tools.operations.recall(plan.network, tuple(known.values()))
     uuids = tuple(sorted({uuid for container in plan.containers for uuid in container.gpu_uuids}))
