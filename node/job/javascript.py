@@ -102,11 +102,14 @@ def _complaint(text: str, reason: str) -> str:
     if said.startswith("Expecting ',' delimiter"):
         inner = "',' or ']' after array element" if _in_list(text[:at]) else "',' or '}' after property value"
         return f"Expected {inner} in JSON at position {at}"
-    if at >= len(text):
-        return "Unexpected end of JSON input"
     for theirs, ours in _SAYINGS.items():
         if said.startswith(theirs):
+            # After a comma another name must come.
+            named = ours.replace("property name or '}'", "double-quoted property name")
+            ours = named if text[:at].rstrip(_BLANKS).endswith(",") else ours
             return f"{ours} in JSON at position {at}"
+    if at >= len(text):
+        return "Unexpected end of JSON input"
     if said.startswith("Extra data"):
         return f"Unexpected non-whitespace character after JSON at position {at}"
     return _unexpected(text, at)
