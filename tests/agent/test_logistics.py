@@ -243,10 +243,14 @@ class Poster:
         """Statuses before it serves."""
         self.asked: list[tuple[str, str, str, bytes]] = []
         self.definition = b'"secret-image"'
+        self.stuck = ""
+        """A method that is never answered."""
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.asked.append((request.method, request.path, request.headers["authorization"], body))
+        if request.method == self.stuck:
+            await asyncio.Event().wait()
         if self.answers:
             return web.Response(status=self.answers.pop(0))
         return web.Response(body=self.definition)
@@ -359,6 +363,28 @@ async def test_both_ways_by_the_posters_address(world: World) -> None:
     assert (asked[0], handed[0]) == ("GET", "POST")
     full = json.loads(handed[3])
     assert (full["status"], full["opStates"][0]["exitCode"]) == ("failed", 3)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_death_during_a_request_is_followed_by_another(world: World, method: str) -> None:
+    """Nobody knows whether it was done; both are harmless twice."""
+    async with poster_serving() as (poster, url):
+        a = confidential(world, pinned("api", "api", url))
+        poster.stuck = method
+        async with working(world, a):
+            if method == "POST":
+                await world.clock.until(lambda: bool(world.engine.running))
+                world.engine.exit(0)
+            await world.clock.until(lambda: any(each[0] == method for each in poster.asked))
+        poster.stuck = ""
+        async with working(world, a) as task:
+            if method == "GET":
+                await world.clock.until(lambda: bool(world.engine.running))
+                world.engine.exit(0)
+            await world.clock.until(task.done)
+            assert (await published(world, a))["errors"] == []
+        asked = [each[0] for each in poster.asked]
+        assert asked == (["GET", "GET", "POST"] if method == "GET" else ["GET", "POST", "POST"])
 
 
 async def test_a_definition_that_does_not_come_is_a_logistics_error(world: World) -> None:
