@@ -219,6 +219,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         images=cache,
         networks=JobNetworks(engine, guard),
         disk=DiskTerms(settings.limits.disk_job_bytes, settings.limits.disk_free_bytes),
+        origins=Origins(exempt).trouble,
     )
     escapes = open_gate(settings, Sources(engine.info, gpus.inventory), clock)
     return Host(

@@ -16,7 +16,7 @@ from node.container.follower import collect
 from node.container.images import Images
 from node.container.log import LogKeeper
 from node.container.restarts import Restarts
-from node.container.startup import MAX_REFUSALS, Startup
+from node.container.startup import MAX_REFUSALS, Origin, Startup
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
 from node.logins import DockerLogin
 from node.records import EndCause, OperationError, OperationState
@@ -46,6 +46,7 @@ class Tools:
     images: Images
     networks: JobNetworks
     guard: Guard
+    origins: Origin
     stop_grace: float
     """Seconds between SIGTERM and SIGKILL."""
 
@@ -67,7 +68,7 @@ class OperationRun:
         self._login = login
         self._on_started = on_started
         self._on_progress = on_progress
-        self._startup = Startup(course, tools.engine, tools.images, tools.networks, login, on_progress)
+        self._startup = Startup(course, tools.engine, tools.images, tools.networks, tools.origins, login, on_progress)
         self._restarts = Restarts(course)
         self._failures = 0
         self._refusals = 0

@@ -25,6 +25,7 @@ from node.container.engine import JOB_LABEL, Engine
 from node.container.images import PULL_RETRY, Images, PlainImages
 from node.container.log_budget import LogBudget
 from node.container.operation_run import CLEAN_RETRY, OperationRun, Tools
+from node.container.startup import Origin
 from node.container.stop import StopSignal
 from node.container.volume_run import run_volume
 from node.errors import ContainerError
@@ -33,6 +34,11 @@ from node.records import Address, OperationState, PlannedOperation
 from node.retry import Clock, Retry, SystemClock
 
 log = logging.getLogger(__name__)
+
+
+async def anywhere(_images: Sequence[str]) -> str:
+    """No image is kept from being fetched."""
+    return ""
 
 
 class OperationRunner:
@@ -49,15 +55,17 @@ class OperationRunner:
         images: Images | None = None,
         networks: JobNetworks | None = None,
         disk: DiskTerms | None = None,
+        origins: Origin = anywhere,
     ) -> None:
         """`stop_grace`: seconds between SIGTERM and SIGKILL; `images`: by default the engine's, pulled with
-        `pull_retry`; `disk`: what holds beside each container's own limits."""
+        `pull_retry`; `disk`: what holds beside each container's own limits; `origins`: which images may be fetched."""
         self.engine = engine
         self.data = data
         self.stop_grace = stop_grace
         self.clock = clock or SystemClock()
         self.networks = networks or JobNetworks(engine)
         self.images = images or PlainImages(engine, pull_retry, self.clock)
+        self.origins = origins
         self._log_budgets: dict[str, LogBudget] = {}
         self.guard = DiskGuard(engine, self.clock, disk or DiskTerms(), data / "logs")
 
@@ -93,7 +101,7 @@ class OperationRunner:
             self.clock,
             on_log,
         )
-        tools = Tools(self.engine, self.clock, self.images, self.networks, self.guard, self.stop_grace)
+        tools = Tools(self.engine, self.clock, self.images, self.networks, self.guard, self.origins, self.stop_grace)
         return await OperationRun(course, tools, login, on_started, on_progress).complete()
 
     async def make_volume(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from node.container import ending
@@ -14,7 +14,10 @@ from node.container.nodes import refuse_nodes
 from node.container.provision import provide
 from node.errors import ContainerError, EngineRejected
 from node.logins import DockerLogin
-from node.records import OperationStatus
+from node.records import OperationError, OperationStatus
+
+Origin = Callable[[Sequence[str]], Awaitable[str]]
+"""Says why images with these names may not be fetched; empty where they may."""
 
 MAX_REFUSALS = 5
 """Refusals of one operation's requests, by an engine in trouble, before it is given up as failed."""
@@ -29,6 +32,7 @@ class Startup:
         engine: Engine,
         images: Images,
         networks: JobNetworks,
+        origins: Origin,
         login: DockerLogin | None,
         on_progress: Callable[[str], None],
     ) -> None:
@@ -36,6 +40,7 @@ class Startup:
         self._engine = engine
         self._images = images
         self._networks = networks
+        self._origins = origins
         self._login = login
         self._on_progress = on_progress
         self._vanished = 0
@@ -98,6 +103,11 @@ class Startup:
 
     async def _image(self) -> ImageInfo | None:
         course = self._course
+        # Looked at before the job was taken, too; but an image may have got its name only now, from another operation.
+        trouble = await self._origins((course.spec.image,))
+        if trouble:
+            await course.end_by_error(OperationError("image-pull-error", trouble))
+            return None
         outcome = await provide(self._images, course.spec.image, course.stop, self._on_progress, self._login)
         if isinstance(outcome, ContainerError):
             await course.end_by_error(ending.operation_error("image-pull-error", outcome))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -428,3 +428,13 @@ async def _run_and_exit(bench: Bench, op: PlannedOperation, previous: OperationS
 
 async def _alone(run: object) -> None:
     await run  # type: ignore[misc]
+
+
+async def test_an_image_whose_registry_may_not_be_asked_is_not_fetched(bench: Bench, op: PlannedOperation) -> None:
+    async def trouble(images: Sequence[str]) -> str:
+        return f"{images[0]} would be fetched from 10.0.0.1" if "private" in images[0] else ""
+
+    bench.runner.origins = trouble
+    state = await bench.run(operation("private.example/x", "node", "true"))
+    assert (state.status, state.exit_code, bench.engine.pulls) == (OperationStatus.FAILED, 2, [])
+    assert [(error.event, "10.0.0.1" in error.message) for error in state.errors] == [("image-pull-error", True)]

@@ -13,7 +13,6 @@ ELSEWHERE: dict[Mark, str] = {
     Mark.JOURNAL_GPU: "the state of NVIDIA GPUs before a job; a simulated one has none. tests/agent/test_hygiene.py "
     "ends the agent before and after it",
     Mark.ENGINE_PULL: "where a registry can be run: scenario `pull`",
-    Mark.ENGINE_VOLUME: "asked for by each life until it is there, and then the same; tests/container/test_volumes.py",
     Mark.FILTER_LOAD: "not on the machine's own packet filter: loaded in one transaction of the kernel's, and seen to "
     "again by every life of the agent; tests/container/test_egress.py",
     Mark.TRAVEL_FETCH: "confidential jobs only; asked again until it is kept: tests/agent/test_logistics.py",
