@@ -688,6 +688,19 @@ class Relaxation:
 
 
 @dataclass(frozen=True, slots=True)
+class ExposedService:
+    """A port of a job that can be reached from outside."""
+
+    job: Address
+    operation: str
+    port: str
+    url: str
+    """Empty for a private one: it is told to the job's owner only."""
+    status: str
+    """`ONLINE`, `OFFLINE` or `UNKNOWN`."""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentStatus:
     """The running agent at a glance."""
 
@@ -701,6 +714,7 @@ class AgentStatus:
     lanes: tuple[LaneStatus, ...]
     health: tuple[SubjectHealth, ...] = ()
     relaxations: tuple[Relaxation, ...] = ()
+    services: tuple[ExposedService, ...] = ()
 
 
 # --- transactions on their way to the chain -----------------------------------------------------------------

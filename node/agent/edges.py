@@ -5,7 +5,7 @@ Wired to the real rooms in node/agent/wiring.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,8 @@ from node.container.engine import ContainerView
 from node.container.stop import StopSignal
 from node.errors import LaneDegraded
 from node.job.store import Store
-from node.logins import Credentials, DockerLogin, ResourceLogin
+from node.logins import Credentials, DockerLogin
 from node.market.watch import JobEvent, LaneEvent
-from node.plan_records import FolderMount, Resource
 from node.records import (
     Address,
     Assignment,
@@ -312,88 +311,4 @@ class MeterMaker(Protocol):
 
     def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AbstractAsyncContextManager[Meter]:
         """A meter over these GPUs; `samples` is a file that takes the sample lines."""
-        ...
-
-
-# --- services and remote data ---------------------------------------------------------------------------------
-
-
-class OpenServices(Protocol):
-    """The services of one operation that runs."""
-
-    def started(self, address: str) -> None:
-        """Its container runs, at this address of the job's network."""
-        ...
-
-    def stopped(self) -> None:
-        """Its container does not run."""
-        ...
-
-    async def ready(self) -> None:
-        """Return when every port's checks have passed once; at once where there are none."""
-        ...
-
-    async def unhealthy(self) -> str:
-        """Return when a check fails for which the container is to be started anew: what is wrong."""
-        ...
-
-    def states(self) -> Mapping[str, ServiceLook]:
-        """How each service stands, by its id."""
-        ...
-
-
-class ServiceLook(Protocol):
-    """How one service stands."""
-
-    @property
-    def op_id(self) -> str:
-        """The operation's id."""
-        ...
-
-    @property
-    def port(self) -> str:
-        """As the definition has it."""
-        ...
-
-    @property
-    def url(self) -> str:
-        """With its scheme."""
-        ...
-
-    @property
-    def status(self) -> str:
-        """`ONLINE`, `OFFLINE` or `UNKNOWN`."""
-        ...
-
-
-class Services(Protocol):
-    """Makes ports of containers reachable from outside."""
-
-    @property
-    def domain(self) -> str:
-        """What the host names of services end in."""
-        ...
-
-    def open(self, job: Address, operation: PlannedOperation) -> AbstractAsyncContextManager[OpenServices]:
-        """The operation's services, for as long as the block runs."""
-        ...
-
-
-class Resources(Protocol):
-    """Brings remote data to this host."""
-
-    async def prepare(
-        self,
-        run: str,
-        job: Address,
-        operation: int,
-        resources: tuple[Resource, ...],
-        logins: tuple[ResourceLogin | None, ...],
-        on_progress: Callable[[str], None],
-    ) -> tuple[FolderMount, ...]:
-        """Fetch what is not here yet, and say where it is. Raises a ContentError."""
-        ...
-
-    async def release(self, run: str) -> None:
-        """The run's containers are gone: what it had may be removed."""
         ...

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from node.agent.edges import OpenServices, ServiceLook
+from node.agent.edges_services import OpenServices, ServiceLook
 from node.agent.logistics import Letterbox
 from node.agent.schedule import Schedule
 from node.agent.step import Step
 from node.api.owner.port import SYSTEM, LogFrame, LogKind, Progress, StateFrame
 from node.errors import OwnerRefused
-from node.records import Address, Assignment, EndCause, PlannedOperation, Stage
+from node.records import Address, Assignment, EndCause, ExposedService, PlannedOperation, Stage
 from node.retry import Clock
 
 WORDS_KEPT = 2000
@@ -272,3 +272,17 @@ class LiveJobs:
     def all(self) -> tuple[JobLive, ...]:
         """Every job at hand."""
         return tuple(self._jobs.values())
+
+    def services(self) -> tuple[ExposedService, ...]:
+        """What the jobs expose now, as the operator sees it."""
+        return tuple(
+            ExposedService(
+                job=live.assignment.job.address,
+                operation=look.op_id,
+                port=look.port,
+                url="" if look.private else look.url,
+                status=str(look.status),
+            )
+            for live in self._jobs.values()
+            for look in live.service_looks().values()
+        )

@@ -16,6 +16,7 @@ from node.errors import ControlError
 from node.journal.reader import JournalReader
 from node.records import (
     AgentStatus,
+    ExposedService,
     Gpu,
     JobSummary,
     JournalEvent,
@@ -49,6 +50,8 @@ class RunningAgent:
     health: Callable[[], tuple[SubjectHealth, ...]] = tuple
     """How everything the agent depends on stands."""
     relaxations: tuple[Relaxation, ...] = ()
+    services: Callable[[], tuple[ExposedService, ...]] = tuple
+    """What jobs expose now."""
 
     async def status(self) -> AgentStatus:
         """The agent at a glance."""
@@ -64,6 +67,7 @@ class RunningAgent:
             lanes=lanes,
             health=self.health(),
             relaxations=self.relaxations,
+            services=self.services(),
         )
 
     async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:

@@ -166,6 +166,7 @@ async def run_agent(settings: Settings) -> None:
             stopping=supervisor.stop,
             health=host.subjects,
             relaxations=relaxations(settings),
+            services=workshop.live.services,
         )
         await stack.enter_async_context(
             ControlServer(port, settings.locations.control_socket, group=settings.paths.control_group)

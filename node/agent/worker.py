@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from node.agent.edges import OpenServices, Operations, Resources, Services
+from node.agent.edges import Operations
+from node.agent.edges_services import OpenServices, Resources, Services
 from node.agent.live import JobLive
 from node.agent.outputs import Outputs
 from node.agent.step import Step

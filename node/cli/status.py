@@ -23,8 +23,9 @@ def status(
 ) -> None:
     """Show what the agent and each lane are doing, and why.
 
-    JSON: the agent (`running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus`, `lanes`, `health`)
-    and `recent` (runs). Exit status 3 when a person should act: no agent runs, or a lane is degraded.
+    JSON: the agent (`running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus`, `lanes`, `health`,
+    `services` that jobs expose) and `recent` (runs). Exit status 3 when a person should act: no agent runs, or a lane
+    is degraded.
     """
     from node.cli import agent_state, place
 
@@ -59,6 +60,11 @@ def show(known: dict[str, Any]) -> None:
     for lane in known["lanes"]:
         for job in lane.get("trailing", ()):
             output.line(f"{lane['lane']}: the pay of job {job} is still on its way")
+    for service in known.get("services", ()):
+        url = service["url"] or "private: its owner knows where"
+        output.line(
+            f"service of {service['job']}, {service['operation']} {service['port']}: {url} ({service['status']})"
+        )
     if known["recent"]:
         output.line()
         show_runs(known["recent"])
@@ -103,6 +109,7 @@ _ENDS = {
     "stopped": "ended by its poster",
     "host": "given up by this host",
     "invalid": "invalid definition",
+    "unplanned": "no order suits its operations",
 }
 LONGEST_END = 60
 """Characters of a reason in a table; `gpunode jobs show` has it whole."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from node.agent.edges import OpenServices
+from node.agent.edges_services import OpenServices
 from node.agent.host import DiskSpeed, HostFacts
 from node.agent.owner_port import AgentOwnerPort, NodeFacts
 from node.api.owner.port import JobView, LogFrame, LogKind, ServiceStatus

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from node.agent.absent import NoResources, NoServices
 from node.agent.definitions import DefinitionFiles
-from node.agent.edges import Resources, Services
+from node.agent.edges_services import Resources, Services
 from node.agent.health.board import HealthBoard
 from node.agent.health.chain_clock import ChainClock, ChainMoment
 from node.agent.hygiene import LaneHygiene, Tolerance
@@ -23,6 +22,7 @@ from node.errors import GpunodeError
 from node.gpu.state import GpuState
 from node.journal.journal import Journal
 from node.records import Address, Assignment, Gpu, LanePhase, Plan, Stage
+from tests.agent.absent import NoResources, NoServices
 from tests.agent.clock import FakeClock
 from tests.agent.doubles import (
     GPU,

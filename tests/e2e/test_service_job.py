@@ -108,6 +108,9 @@ async def test_a_service_is_reached_restarted_and_ended_by_its_owner(place: Mark
         assert [(name, each["opID"], str(each["port"])) for name, each in urls.items()] == [(service, "web", "8080")]
         assert urls[service]["url"] == f"http://{service}.localhost:{place.settings.service.port}"
 
+        (shown,) = (await agent.status())["services"]
+        assert (shown["operation"], shown["url"], shown["status"]) == ("web", urls[service]["url"], "ONLINE")
+
         async def both() -> bool:
             return (await owner.get(address, "/ops")) == {"web": "running", "beside": "running"}
 

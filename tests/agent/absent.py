@@ -1,4 +1,4 @@
-"""Rooms that a host has not opened: no tunnel, no cache of remote data."""
+"""Rooms that are closed: no tunnel, no cache of remote data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from node.agent.edges import OpenServices, ServiceLook
+from node.agent.edges_services import OpenServices, ServiceLook
 from node.errors import ContentUnavailable
 from node.logins import ResourceLogin
 from node.plan_records import FolderMount, Resource
