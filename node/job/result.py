@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from node.errors import ContentTooLarge
 from node.job.pattern import BadPattern, Pattern
-from node.records import EndCause, OperationState, OperationStatus, Outcome, Plan
+from node.records import EndCause, OperationState, OperationStatus, Outcome, Plan, PlannedOperation
 
 MAX_ENTRIES = 24_999
 """Newest log entries of an operation that a result holds and that regexes see (Nosana node)."""
@@ -78,10 +78,10 @@ def flow_state(
         document["errors"] = list(outcome.errors)
     if outcome.cause is EndCause.UNPLANNED:
         return document | {"endTime": None}
-    patterns = {operation.index: operation.results for operation in plan.operations} if plan is not None else {}
+    planned = {operation.index: operation for operation in plan.operations} if plan is not None else {}
     for state in outcome.operations:
         document["opStates"].append(
-            _operation(state, outcome, patterns.get(state.index, ()), logs.get(state.index, ()), clock)
+            _operation(state, outcome, planned.get(state.index), logs.get(state.index, ()), clock)
         )
     return document
 
@@ -102,7 +102,7 @@ def live_state(
         "errors": list(errors),
         "opStates": [
             {key: value for key, value in _operation_head(state).items() if key != "providerId"}
-            | {"errors": _errors(state), "diagnostics": _diagnostics(state, None)}
+            | {"errors": _errors(state), "diagnostics": _diagnostics(state, None, None)}
             for state in operations
         ],
     }
@@ -130,7 +130,7 @@ def _status(outcome: Outcome) -> str:
 def _operation(
     state: OperationState,
     outcome: Outcome,
-    patterns: Sequence[tuple[str, Any]],
+    planned: PlannedOperation | None,
     log: Iterable[LogEntry],
     clock: Callable[[], float],
 ) -> dict[str, Any]:
@@ -143,8 +143,9 @@ def _operation(
         # A line of the node's own has no time (Nosana node).
         "logs": [*entries, {"log": state.note, "type": "nodeerr"}] if state.note else entries,
         "errors": _errors(state),
-        "diagnostics": _diagnostics(state, outcome),
+        "diagnostics": _diagnostics(state, outcome, planned),
     }
+    patterns = planned.results if planned is not None else ()
     # One that failed on a literal has none (Nosana node).
     if patterns and not state.note:
         document["results"] = extract_results(patterns, entries, clock=clock)
@@ -170,7 +171,7 @@ def _errors(state: OperationState) -> list[dict[str, Any]]:
     ]
 
 
-def _diagnostics(state: OperationState, outcome: Outcome | None) -> dict[str, Any]:
+def _diagnostics(state: OperationState, outcome: Outcome | None, planned: PlannedOperation | None) -> dict[str, Any]:
     cause = _cause(state, outcome)
     reason: dict[str, Any] = {
         "hostShutDown": cause is EndCause.HOST,
@@ -179,6 +180,9 @@ def _diagnostics(state: OperationState, outcome: Outcome | None) -> dict[str, An
     }
     if cause in _CAUSE_WORD:
         reason["reason"] = f"Operation stopped due to flow {_CAUSE_WORD[cause]}"
+    elif state.timed_out:
+        limit = "" if planned is None or planned.timeout is None else f" of {planned.timeout}s"
+        reason["reason"] = f"Operation killed after exceeding its timeout{limit}"
     elif state.stopping:
         reason["reason"] = state.stopping
     if state.engine_state is None:

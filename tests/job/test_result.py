@@ -135,6 +135,53 @@ def test_statuses_and_reasons(cause, operation, status, flags, word) -> None:
     assert reason.get("reason") == (f"Operation stopped due to flow {word}" if word else None)
 
 
+def test_the_end_of_the_job_is_told_of_what_ran_then() -> None:
+    done = replace(STATE, ended_ms=2000)
+    ran = replace(STATE, index=1, id="b", status=OperationStatus.STOPPED, exit_code=137, cause=EndCause.STOPPED)
+    late = OperationState(
+        2, "c", "z", OperationStatus.STOPPED, started_ms=5, ended_ms=5, exit_code=0, cause=EndCause.STOPPED
+    )
+    outcome = replace(OUTCOME, cause=EndCause.STOPPED, operations=(done, ran, late))
+    states = flow_state(outcome, None, {})["opStates"]
+    reasons = [state["diagnostics"]["reason"] for state in states]
+    assert [reason["jobStopped"] for reason in reasons] == [False, True, False]
+    assert [reason.get("reason") for reason in reasons] == [None, "Operation stopped due to flow stopped", None]
+
+
+def test_its_own_timeout_and_its_owners_word_are_reasons() -> None:
+    timed = replace(STATE, timed_out=True, exit_code=137)
+    planned = plan()
+    planned = replace(planned, operations=(replace(planned.operations[0], timeout=30),))
+    (state,) = flow_state(replace(OUTCOME, operations=(timed,)), planned, {})["opStates"]
+    assert state["diagnostics"]["reason"] == {
+        "hostShutDown": False,
+        "jobStopped": False,
+        "jobExpired": False,
+        "reason": "Operation killed after exceeding its timeout of 30s",
+    }
+    stopped = replace(STATE, status=OperationStatus.STOPPED, stopped=True, stopping="Operation stopped by its owner")
+    (state,) = flow_state(replace(OUTCOME, operations=(stopped,)), planned, {})["opStates"]
+    assert state["diagnostics"]["reason"]["reason"] == "Operation stopped by its owner"
+
+
+def test_a_literal_that_stands_for_nothing() -> None:
+    state = OperationState(
+        0, "a", "a", OperationStatus.FAILED, started_ms=5, ended_ms=5, exit_code=0, note='Unresolved literal: "%%x%%"'
+    )
+    document = flow_state(replace(OUTCOME, operations=(state,)), plan(("x", "y")), {})
+    assert document["status"] == "failed"
+    assert document["opStates"][0]["logs"] == [{"log": 'Unresolved literal: "%%x%%"', "type": "nodeerr"}]
+    assert "results" not in document["opStates"][0]
+    assert encode_result(document, 100_000)
+
+
+def test_operations_that_no_order_suits() -> None:
+    errors = ("Execution Plan Validation Failed:\n- a depends on itself",)
+    document = flow_state(Outcome(JOB, EndCause.UNPLANNED, 5, 6, (), errors=errors), None, {})
+    assert (document["status"], document["endTime"], document["opStates"]) == ("init error", None, [])
+    assert document["errors"] == list(errors)
+
+
 def test_only_the_last_group_was_stopped() -> None:
     first = replace(STATE, ended_ms=2000)
     second = replace(STATE, index=1, id="b", group="b", status=OperationStatus.STOPPED)
