@@ -183,7 +183,7 @@ class OperationRun:
         """It ended while nobody watched: had an earlier life of the agent stopped it, it would say so now."""
         course = self._course
         cause: EndCause | None = None
-        if container.exit_code != 0:
+        if container.exit_code != 0 or self._restarts.is_endless:
             cause = course.stop.cause
             if cause is None and course.was_timed_out(container):
                 course.controls.expire()

@@ -36,6 +36,11 @@ class Restarts:
             return container.exit_code != 0 and (rule.tries is None or course.state.restarts < rule.tries)
         return True
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether only the word to end ends it, whatever its container says."""
+        return self._course.operation.restart.policy in (RestartPolicy.ALWAYS, RestartPolicy.UNLESS_STOPPED)
+
     def ran(self, seconds: float) -> None:
         """A container of the operation has run so long."""
         self._in_a_row = 0 if seconds >= LASTED_SECONDS else self._in_a_row + 1

@@ -73,11 +73,11 @@ async def test_the_sweeper_takes_ours_alone(
         client.create_network(unlabelled)
         networks += [lookalike, unlabelled]
         for name, given in (
-            (mine.network, labels),
             (f"{mine.network}-data", labels),
-            (f"{mine.network}data", labels),
-            (f"precious-{mine.network}", labels),
-            (f"{other.network}-data", dict(other.labels)),
+            (f"{labels['gpunode.job']}-data", labels),
+            (f"{labels['gpunode.job']}data", labels),
+            (f"precious-{labels['gpunode.job']}", labels),
+            (f"{dict(other.labels)['gpunode.job']}-data", dict(other.labels)),
             (f"{lookalike}-bare", {}),
         ):
             client.create_volume(name, labels=given)
@@ -86,12 +86,12 @@ async def test_the_sweeper_takes_ours_alone(
         sweeper = Sweeper(docker_engine, Address(node_address), _nothing, grace=0, clock=QuickClock())
         swept = await sweeper.sweep()
         assert (swept.containers, swept.networks) == ((mine.name,), (mine.network,))
-        assert sorted(swept.volumes) == [mine.network, f"{mine.network}-data"]
+        assert swept.volumes == (f"{labels['gpunode.job']}-data",)
         gone = before - _everything(client)
         assert {name for name in gone if name in (*networks, *volumes, *containers)} == {
             containers[0],
             mine.network,
-            f"{mine.network}-data",
+            f"{labels['gpunode.job']}-data",
         }
         assert await sweeper.sweep() == Swept((), ())
     finally:

@@ -142,6 +142,17 @@ async def test_a_life_that_ends_between_exit_and_restart_goes_on_counting(bench:
     assert bench.engine.calls.count("create") == 1
 
 
+async def test_an_endless_one_that_is_found_ended_was_stopped(bench: Bench) -> None:
+    op = restarting(RestartPolicy.ALWAYS)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(bench.run(op))
+        await bench.until_started()
+        first.cancel()
+    await bench.engine.exit("container-1", 0)
+    bench.stop.request(EndCause.STOPPED)
+    assert (await bench.run(op, bench.states[-1])).status is OperationStatus.STOPPED
+
+
 async def test_what_was_condemned_is_not_started_again(bench: Bench) -> None:
     op = restarting(RestartPolicy.ALWAYS)
     async with asyncio.TaskGroup() as group:
