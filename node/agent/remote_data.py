@@ -65,6 +65,7 @@ def _desk(settings: Settings, exempt: Exempt, keep_free: Callable[[], Awaitable[
 
 
 def folder_of(settings: Settings) -> Path:
+    """Where remote data are kept."""
     folder = settings.resources.folder
     return folder.expanduser() if folder is not None else settings.locations.data / "resources"
 

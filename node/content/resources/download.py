@@ -105,14 +105,14 @@ class Download:
     async def _fetched(self, file: RemoteFile, part: Part) -> None:
         fruitless, anew = 0, 0
         while True:
-            before = part.length()
+            before, after = part.length(), 0.0
             try:
                 if await self._some(file, part):
                     await self._require_right(file, part)
                     return
                 trouble, status = "the server ended its answer early", None
             except Interrupted as interrupted:
-                trouble, status = str(interrupted), interrupted.status
+                trouble, status, after = str(interrupted), interrupted.status, interrupted.after
             except _Changed:
                 self._start_anew(file, part)
                 anew += 1
@@ -126,7 +126,7 @@ class Download:
             if fruitless >= FRUITLESS_TRIES:
                 raise ResourceFailed(f"{shown_name(file.name)}: {trouble}", status=status, hint="Try again later.")
             if fruitless:
-                await asyncio.sleep(min(FIRST_PAUSE * 2**fruitless, LONGEST_PAUSE, self._patience))
+                await asyncio.sleep(max(min(FIRST_PAUSE * 2**fruitless, LONGEST_PAUSE, self._patience), after))
 
     def _start_anew(self, file: RemoteFile, part: Part) -> None:
         self._count(file, -part.length())

@@ -126,7 +126,7 @@ class HubSource:
         if size is None and stated.isdecimal() and len(stated) < 19:
             size = int(stated)
         sums = {name: tag for name in ("sha256", "git") if is_sum(name, tag)}
-        return RemoteFile(path, url, size, sums=sums, known_by=f"{commit} {tag}")
+        return RemoteFile(path, url, size, sums=sums, known_by=tag or commit)
 
     def _url(self, repo: str, commit: str, path: str) -> str:
         return f"{self._hub}/{repo}/resolve/{commit}/{quote(path, safe='/-_.~')}"
@@ -164,7 +164,8 @@ class HubSource:
             self._url(repo, commit, path),
             size,
             sums={name: value for name, value in sums.items() if isinstance(value, str) and is_sum(name, value)},
-            known_by=f"{commit} {blob}",
+            # Another commit may have the same file.
+            known_by=str(blob) if blob else commit,
         )
 
 

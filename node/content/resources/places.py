@@ -97,6 +97,7 @@ def _of_amazon(host: re.Match[str], path: str, region: str, bucket: str) -> Plac
 
 def _amazon(bucket: str, prefix: str, region: str) -> Place:
     host = f"s3.{region}.amazonaws.com" if _REGION.fullmatch(region) else "s3.amazonaws.com"
+    host += ".cn" if region.startswith("cn-") else ""
     # A name with dots has no certificate as part of the host.
     root = f"https://{bucket}.{host}" if _IN_HOST.fullmatch(bucket) else f"https://{host}/{bucket}"
     return Place(root, prefix, region, bucket)

@@ -23,6 +23,8 @@ MAX_REDIRECTS = 5
 CONNECT_SECONDS = 20.0
 MOST_QUESTIONS = 64
 """Hosts that one resource may ask about."""
+MOST_LEFT_ALONE = 300
+"""Seconds for which a server's wish to be left alone is heeded."""
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
 
@@ -44,11 +46,13 @@ Prepare = Callable[[str, Headers], Call]
 
 
 class Interrupted(Exception):
-    """The exchange broke off, or the server has trouble: worth another try. `status` where there was an answer."""
+    """The exchange broke off, or the server has trouble: worth another try. `status` where there was an answer;
+    `after`: seconds for which it asks to be left alone."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, after: float = 0.0) -> None:
         super().__init__(message)
         self.status = status
+        self.after = after
 
 
 class Refused(ResourceFailed):
@@ -245,7 +249,10 @@ async def _refuse(response: httpx.Response, target: httpx.URL) -> None:
     said = await _beginning(response)
     message = f"{shown(str(target))} answered status code {status}"
     if status in _BUSY:
-        raise Interrupted(message, status)
+        wished = response.headers.get("retry-after", "")
+        raise Interrupted(
+            message, status, min(int(wished), MOST_LEFT_ALONE) if wished.isdecimal() and len(wished) < 9 else 0
+        )
     hint = "The data are not public, or the login does not open them." if status in (401, 403) else ""
     hint = hint or ("Check the address, the names and the revision." if status == 404 else "")
     raise Refused(message, status=status, headers=response.headers, said=said, hint=hint)

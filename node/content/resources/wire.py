@@ -7,6 +7,7 @@ processes of the host can read.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -78,6 +79,7 @@ class Request(_Wire):
         """As people see it: kind and place, without query, login or control characters."""
         if self.kind is ResourceKind.S3:
             place = self.addresses[0].url.partition("?")[0] if self.addresses else ""
+            place = re.sub(r"//[^/]*@", "//", place)
             more = len(self.addresses) - 1
             place += f" and {more} more" if more > 0 else ""
         else:

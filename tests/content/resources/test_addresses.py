@@ -15,9 +15,11 @@ from node.content.resources.own_host import own_closed
 from node.content.resources.places import AMAZON, places_of
 from node.content.resources.signature import signed
 from node.content.resources.web import span_of
-from node.content.resources.wire import Login
+from node.content.resources.wire import Login, request_for
 from node.errors import ResourceFailed
+from node.plan_records import Bucket, Resource, ResourceKind
 from node.public_network import AddressRefused
+from node.settings_resources import ResourceSettings
 
 
 def readings(url: str, *, server: str = AMAZON, region: str = "", bucket: str = "") -> list[tuple[str, str, str]]:
@@ -34,6 +36,12 @@ def readings(url: str, *, server: str = AMAZON, region: str = "", bucket: str = 
         ("https://data.s3.eu-west-1.amazonaws.com/a", "https://data.s3.eu-west-1.amazonaws.com", "a", "eu-west-1"),
         ("https://data.s3-us-west-2.amazonaws.com/a", "https://data.s3.us-west-2.amazonaws.com", "a", "us-west-2"),
         ("https://s3.eu-west-1.amazonaws.com/data/a", "https://data.s3.eu-west-1.amazonaws.com", "a", "eu-west-1"),
+        (
+            "https://s3.cn-north-1.amazonaws.com.cn/data/a",
+            "https://data.s3.cn-north-1.amazonaws.com.cn",
+            "a",
+            "cn-north-1",
+        ),
         ("https://s3.amazonaws.com/data/a%20b/c", "https://data.s3.amazonaws.com", "a b/c", ""),
     ],
 )
@@ -52,6 +60,11 @@ def test_other_servers() -> None:
     assert readings("s3://data/a", region="eu-west-1") == [
         ("https://data.s3.eu-west-1.amazonaws.com", "a", "eu-west-1")
     ]
+
+
+def test_a_login_in_an_address_is_not_shown() -> None:
+    wanted = Resource(ResourceKind.S3, "/data", buckets=(Bucket("s3://key:word@bucket/x?signature=word"),))
+    assert request_for(wanted, None, ResourceSettings()).shown == "S3 s3://bucket/x"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from node.content.resources import download as download_room
 from node.content.resources.desk import ResourceDesk
@@ -55,6 +56,21 @@ async def test_a_server_that_falls_silent_is_asked_anew(make_desk: MakeDesk, sto
     store.answer = stall_at(1_000_000, asyncio.Event())
     (mount,) = await have(make_desk(patience=0.5), s3(f"{store.url}/pre"))
     assert contents(mount)["big"] == DATA
+
+
+async def test_a_server_that_asks_to_be_left_alone_is(make_desk: MakeDesk, store: Store) -> None:
+    at: list[float] = []
+
+    async def busy(request: web.Request, data: bytes) -> web.StreamResponse:
+        at.append(asyncio.get_running_loop().time())
+        if len(at) == 1:
+            return web.Response(status=429, headers={"Retry-After": "2"})
+        return web.Response(body=data)
+
+    store.objects, store.answer = {"pre/big": DATA}, busy
+    (mount,) = await have(make_desk(), s3(f"{store.url}/pre"))
+    assert contents(mount) == {"big": DATA}
+    assert at[1] - at[0] >= 2
 
 
 async def half_way(desk: ResourceDesk, store: Store, run: str = "run") -> asyncio.Task[object]:
