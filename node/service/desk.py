@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from aiohttp import web
 
+from node.errors import ServiceError
 from node.plan_records import Service
 from node.records import Address, PlannedOperation
 from node.retry import Clock, SystemClock
 from node.service.checks import ask
 from node.service.frpc_config import FrpServer, read_token
-from node.service.frpc_container import FrpcImage, container_suffix
+from node.service.frpc_container import FrpcImage, container_name, remove_leftover
 from node.service.frpc_process import FrpcBinary, FrpcStarter
 from node.service.health import Ask, HealthWatch, Watched
 from node.service.listener import ServiceListener, terms_of
@@ -133,6 +134,8 @@ class ServiceDesk:
         self._clock = clock or SystemClock()
         self._ask = asking
         self._api = api
+        self._data = data
+        self._engine_socket = engine_socket
         self.table = ServiceTable()
         scheme = settings.public_url(cluster).partition(":")[0]
         self._listener = (
@@ -154,7 +157,7 @@ class ServiceDesk:
         )
         starter: FrpcStarter = FrpcBinary(frp.binary)
         if frp.image:
-            starter = FrpcImage(frp.image, engine_socket, name=f"gpunode-frpc-{container_suffix(data)}")
+            starter = FrpcImage(frp.image, engine_socket, name=container_name(data))
         return Tunnel(plan, self.table, starter, self._clock)
 
     async def open_listener(self) -> None:
@@ -169,13 +172,20 @@ class ServiceDesk:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        if self._listener is None:
-            await asyncio.get_running_loop().create_future()
-            return
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._listener.run())
+            if self._engine_socket and not self._settings.frp.image:
+                group.create_task(self._remove_leftover())
             if self.tunnel is not None:
                 group.create_task(self.tunnel.run())
+            if self._listener is None:
+                await asyncio.get_running_loop().create_future()
+            else:
+                await self._listener.run()
+
+    async def _remove_leftover(self) -> None:
+        # Settings may have been others when the agent was killed.
+        with suppress(ServiceError):
+            await remove_leftover(container_name(self._data), self._engine_socket)
 
     @property
     def port(self) -> int | None:

@@ -29,9 +29,9 @@ _REMOVE = Retry(attempts=3, total=10.0, first=0.5)
 _HINT = "see that service.frp.image names an image that this engine has or can pull, with frpc on its PATH"
 
 
-def container_suffix(data: Path) -> str:
-    """Tells the container of this agent from others' of the same host."""
-    return hashlib.sha256(os.fsencode(data.absolute())).hexdigest()[:12]
+def container_name(data: Path) -> str:
+    """The container's name: another for each agent of a host, which its data folder stands for."""
+    return f"gpunode-frpc-{hashlib.sha256(os.fsencode(data.absolute())).hexdigest()[:12]}"
 
 
 async def image_version(image: str, engine_socket: str) -> str:
@@ -43,6 +43,12 @@ async def image_version(image: str, engine_socket: str) -> str:
     if not answer.is_success:
         raise ServiceError(f"the engine does not tell of {image}: {_last_line(answer)}", hint=_HINT)
     return f"the image {image}"
+
+
+async def remove_leftover(name: str, engine_socket: str) -> None:
+    """Take away what a killed agent that ran frpc in a container left behind. Raises ServiceError."""
+    async with _client(engine_socket) as client:
+        await _remove(client, name)
 
 
 class FrpcImage:

@@ -18,6 +18,7 @@ _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\x
 _FIELD = re.compile(rb"(" + _TOKEN + rb"{1,128}):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _HOST = re.compile(rb"([A-Za-z0-9.\-_]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]{1,270})(/.*|\?.*)?", re.IGNORECASE | re.DOTALL)
+_HIGH = re.compile(rb"[\x80-\xff]")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _LIKE_FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host", b"connection"))
 
@@ -216,6 +217,8 @@ def _bare(authority: bytes) -> str:
 
 
 def _origin_form(method: bytes, target: bytes, authority: bytes) -> bytes:
+    # As browsers do it: some servers refuse such bytes, and none reads them in another way then.
+    target = _HIGH.sub(lambda found: b"%%%02X" % found[0][0], target)
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         return target
     absolute = _ABSOLUTE.fullmatch(target)

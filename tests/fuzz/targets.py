@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import targets_chain, targets_content, targets_edges, targets_job, targets_owner
+from tests.fuzz import targets_chain, targets_content, targets_edges, targets_job, targets_owner, targets_service
 
 TARGETS = {
     target.name: target
@@ -12,5 +12,6 @@ TARGETS = {
         *targets_content.TARGETS,
         *targets_edges.TARGETS,
         *targets_owner.TARGETS,
+        *targets_service.TARGETS,
     )
 }

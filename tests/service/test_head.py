@@ -121,6 +121,7 @@ def test_a_target_with_the_same_host_is_taken_for_its_path() -> None:
     ):
         assert read_request(request(first=f"GET {target} HTTP/1.1")).target == path
     assert read_request(request(first="OPTIONS * HTTP/1.1")).target == b"*"
+    assert read_request("GET /é?ü HTTP/1.1\r\nHost: a".encode()).target == b"/%C3%A9?%C3%BC"
 
 
 @pytest.mark.parametrize(

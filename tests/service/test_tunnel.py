@@ -24,7 +24,7 @@ from node.errors import ServiceError
 from node.records import Address
 from node.service.desk import ServiceDesk
 from node.service.frpc_config import Admin, FrpProxy, FrpServer, config_text, wanted_proxies
-from node.service.frpc_container import container_suffix
+from node.service.frpc_container import container_name
 from node.service.frpc_process import binary_version, find_binary
 from node.service.table import Entry, ServiceStatus
 from node.service.tunnel import TunnelPhase
@@ -291,8 +291,7 @@ async def test_frpc_runs_from_an_image_too(
     frp_folder: Path, frpc_image: str, docker_client: docker.APIClient, tmp_path: Path
 ) -> None:
     def ours() -> list[dict[str, Any]]:
-        name = f"gpunode-frpc-{container_suffix(tmp_path)}"
-        return list(docker_client.containers(all=True, filters={"label": f"gpunode.frpc={name}"}))
+        return list(docker_client.containers(all=True, filters={"label": f"gpunode.frpc={container_name(tmp_path)}"}))
 
     with frp.frp_server(frp_folder, tmp_path) as server:
         async with (
@@ -312,6 +311,13 @@ async def test_frpc_runs_from_an_image_too(
             assert (await scene.get(NAME))[0] == 200
             assert ours() != [running]
         assert ours() == []
+        left = docker_client.create_container(
+            frpc_image, "frpc", name=container_name(tmp_path), labels={"gpunode.frpc": container_name(tmp_path)}
+        )
+        assert [each["Id"] for each in ours()] == [left["Id"]]
+        async with tunnel(server, frp_folder, tmp_path) as scene:
+            await scene.until(lambda: scene.phase is TunnelPhase.ONLINE)
+            assert ours() == [], "what an agent with other settings left behind is gone"
 
 
 async def test_streams_and_sockets_pass_through_the_server(frp_folder: Path, tmp_path: Path) -> None:
