@@ -56,6 +56,9 @@ class Schedule:
 
     async def complete(self) -> None:
         """Bring every operation to its end. Cancelling leaves containers running."""
+        for step in self.steps:
+            if not step.has_begun and not step.is_over:
+                step.show(Progress.PENDING)
         for name, members in self._groups():
             if self._target not in (None, name):
                 for step in members:

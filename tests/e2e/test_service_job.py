@@ -16,7 +16,6 @@ from solders.keypair import Keypair
 from node.base58 import b58encode
 from node.job.exposure import public_id
 from node.records import Address
-from node.settings_service import ServiceSettings
 from tests.e2e.market_place import MarketPlace, market_place, queued, settled, until
 from tests.e2e.test_whole_job import definition, run
 
@@ -29,9 +28,7 @@ CHECK = {"type": "http", "path": "/", "method": "GET", "expected_status": 200, "
 @pytest_asyncio.fixture
 async def place(tmp_path: Path) -> AsyncIterator[MarketPlace]:
     async with market_place(tmp_path) as made:
-        port = free_port()
-        service = ServiceSettings(tunnel="direct", port=port)
-        made.settings = made.settings.model_copy(update={"service": service})
+        made.set_up(service={"tunnel": "direct", "port": free_port()})
         yield made
 
 
@@ -157,3 +154,56 @@ async def test_a_service_is_reached_restarted_and_ended_by_its_owner(place: Mark
     assert (states["web"]["status"], states["web"]["diagnostics"]["reason"]["jobExpired"]) == ("success", True)
     assert states["beside"]["status"] == "stopped"
     assert [entry["log"] for entry in states["web"]["logs"]].count("serving\n") == 2
+
+
+async def test_a_service_goes_on_over_a_kill(place: MarketPlace, busybox_image: str) -> None:
+    private = "sleep 4; echo began; sleep 300"
+    job = definition(
+        run(
+            "web",
+            busybox_image,
+            SERVER,
+            {"group": "g"},
+            expose=[{"port": 8080, "health_checks": [CHECK]}],
+            private=True,
+        ),
+        run("beside", busybox_image, private, {"group": "g", "depends_on": ["web"], "stop_if_dependent_stops": True}),
+        run("later", busybox_image, "echo later"),
+    )
+    connector = aiohttp.TCPConnector(force_close=True)  # names share an address here
+    async with aiohttp.ClientSession(connector=connector) as session:
+        owner = Owner(place, session)
+        async with place.agent_process() as agent:
+            await until(lambda: queued(agent.client))
+            posted = await place.post(job)
+            address = posted.job
+
+            async def both() -> bool:
+                return (await owner.get(address, "/ops")) == {"web": "running", "beside": "running", "later": "pending"}
+
+            await until(both)
+            urls = (await owner.get(address, "/endpoints"))["urls"]
+            (service,) = urls
+            assert service != public_id(0, "8080", address)
+            first = await owner.visit(service)
+            assert first[0] == 200
+            assert (await agent.client.status())["services"][0]["url"] == ""
+            agent.process.kill()
+            await agent.process.wait()
+        async with place.agent_process() as agent:
+
+            async def again() -> bool:
+                try:
+                    return await owner.visit(service) == first
+                except aiohttp.ClientError:
+                    return False
+
+            await until(again)
+            await until(both)
+            assert (await owner.post(address, "/group/g/operation/web/stop"))[0] == 200
+            assert (await settled(agent.client, address))["settlement"]["kind"] == "finish"
+    document = await place.result(await place.job(address))
+    states = {state["operationId"]: state for state in document["opStates"]}
+    assert [states[name]["status"] for name in ("web", "beside", "later")] == ["stopped", "stopped", "success"]
+    assert "operation web ended" in states["beside"]["diagnostics"]["reason"]["reason"]
+    assert document["status"] == "success"

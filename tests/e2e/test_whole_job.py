@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from node.api.client import ControlClient
+from node.proof.verify import verify_job
 from node.records import Address
 from tests.e2e.market_place import MarketPlace, market_place, queued, settled, until
 
@@ -105,6 +106,9 @@ async def check(place: MarketPlace, agent: ControlClient, job: Address, engine: 
     assert output(states["read"]) == "file 42 literal 42\nhello\n"
     assert states["read"]["startTime"] >= states["serve"]["startTime"] >= states["write"]["endTime"]
     assert nothing_left(engine, job)
+    checked = await verify_job(job, cluster=place.net.cluster, chain=place.rpc, content=place.library)
+    assert [check.name for check in checked.checks if check.ok is False] == []
+    assert {"operations", "log_root"} <= {check.name for check in checked.checks if check.ok}
 
 
 async def test_operations_share_files_and_outputs(
