@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.fuzz import targets_chain, targets_content, targets_edges, targets_job, targets_owner, targets_service
+from tests.fuzz import (
+    targets_chain,
+    targets_content,
+    targets_edges,
+    targets_job,
+    targets_owner,
+    targets_resources,
+    targets_service,
+)
 
 TARGETS = {
     target.name: target
@@ -13,5 +21,6 @@ TARGETS = {
         *targets_edges.TARGETS,
         *targets_owner.TARGETS,
         *targets_service.TARGETS,
+        *targets_resources.TARGETS,
     )
 }

@@ -82,8 +82,8 @@ class HubSource:
             if not isinstance(page, list):
                 raise ResourceFailed(f"{shown(url)} is no list of files")
             for row in page:
-                if isinstance(row, dict) and row.get("type") == "file":
-                    rows[str(row.get("path"))] = row
+                if isinstance(row, dict) and row.get("type") == "file" and isinstance(row.get("path"), str):
+                    rows[row["path"]] = row
             if len(rows) > self._request.bounds.files:
                 raise self._too_many()
             following = _following(url, headers)

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+import httpx
+
 from node.errors import ResourceFailed
 
 AMAZON = "https://s3.amazonaws.com"
@@ -58,10 +60,18 @@ def places_of(url: str, *, server: str, region: str, bucket: str) -> tuple[Place
     `server` is where s3:// addresses lead. Raises ResourceFailed for anything else than such an address.
     """
     try:
-        parts = urlsplit(url)
-        host, path = parts.hostname or "", unquote(parts.path, errors="strict").strip("/")
-    except (ValueError, UnicodeError):
+        places = _read(url, server, region, bucket)
+        for place in places:
+            httpx.URL(place.root)
+    except (ValueError, httpx.InvalidURL):
+        # Whatever the parsers make of a stranger's text.
         raise ResourceFailed("the address is malformed", hint=_FORMS) from None
+    return places
+
+
+def _read(url: str, server: str, region: str, bucket: str) -> tuple[Place, ...]:
+    parts = urlsplit(url)
+    host, path = parts.hostname or "", unquote(parts.path, errors="strict").strip("/")
     if parts.scheme == "s3":
         return (_by_name(_checked(parts.netloc), path, server, region),)
     if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
