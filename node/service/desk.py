@@ -28,6 +28,9 @@ from node.settings_service import ServiceSettings
 log = logging.getLogger(__name__)
 
 
+_NOWHERE = ("", "0.0.0.0")  # noqa: S104 (it is never connected to)
+
+
 class OpenServices:
     """The services of one operation, from its turn to its end. Methods are for the task that runs the operation."""
 
@@ -45,10 +48,17 @@ class OpenServices:
         self._ready = asyncio.Event()
 
     def started(self, address: str) -> None:
-        """The container runs now, at this IP address. Again after each restart. Raises ServiceError."""
+        """The container runs now, at this IP address. Again after each restart.
+
+        `0.0.0.0` or empty: it has none (any more), so that its checks fail. Raises ServiceError for another address that
+        no container has.
+        """
         for each in self._watched:
             each.passed = False
-            self._table.start(each.entry, address)
+            if address in _NOWHERE:
+                self._table.stop(each.entry)
+            else:
+                self._table.start(each.entry, address)
         self._life = HealthWatch(self._table, self._watched, self._clock, self._ask)
         self._turned()
 

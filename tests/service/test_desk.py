@@ -211,13 +211,26 @@ async def test_a_cancelled_operation_closes_its_services(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "0.0.0.0", "::1", "224.0.0.1", "169.254.169.254", "host", "", "1.2.3"]
+    "address", ["127.0.0.1", "::", "::1", "224.0.0.1", "169.254.169.254", "host", "0.0.0", "1.2.3"]
 )
 async def test_only_a_containers_address_is_served(address: str, tmp_path: Path) -> None:
     async with opened(services(), tmp_path) as (scene, held):
         with pytest.raises(ServiceError):
             held.started(address)
         assert [entry.address for entry in scene.desk.table] == [""]
+
+
+@pytest.mark.parametrize("address", ["", "0.0.0.0"])
+async def test_a_container_without_an_address_is_not_well(address: str, tmp_path: Path) -> None:
+    async with opened(services(CONTINUOUS), tmp_path) as (scene, held):
+        held.started(address)
+        await scene.clock.advance(10.0)
+        assert scene.doctor.asked == []
+        assert scene.status() == ServiceStatus.OFFLINE
+        assert [entry.address for entry in scene.desk.table] == [""]
+        held.started(ADDRESS)
+        await scene.clock.advance(1.0)
+        assert scene.status() == ServiceStatus.ONLINE
 
 
 async def test_a_port_that_cannot_be_is_left_out(tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ def test_a_target_with_the_same_host_is_taken_for_its_path() -> None:
         b"5\nhello\r\n0\r\n\r\n",
         b"5\r\nhello0\r\n\r\n",
         b"5\r\nhelloX\r\n0\r\n\r\n",
+        b"5\r\nhelloXX0\r\n\r\n",
         b"0x5\r\nhello\r\n0\r\n\r\n",
         b"+5\r\nhello\r\n0\r\n\r\n",
         b"-1\r\n",
