@@ -50,8 +50,8 @@ class OpenServices:
     def started(self, address: str) -> None:
         """The container runs now, at this IP address. Again after each restart.
 
-        `0.0.0.0` or empty: it has none (any more), so that its checks fail. Raises ServiceError for another address that
-        no container has.
+        `0.0.0.0` or empty: it has none (any more), so that its checks fail. Raises ServiceError for another that no
+        container has.
         """
         for each in self._watched:
             each.passed = False
