@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -168,7 +169,11 @@ class Worker:
         """The operation's remote data on this host; None where it has ended instead."""
         if not operation.resources:
             return ()
-        began = self._now()
+        if not step.has_begun:
+            # From here on it runs, as far as anybody is told; and what an older run has left is not gone on with.
+            with suppress(OSError):
+                await asyncio.to_thread(self._tools.log_path(operation).unlink, missing_ok=True)
+            await step.change(status=OperationStatus.RUNNING, started_ms=self._now())
         word = self._word(step)
         async with asyncio.TaskGroup() as group:
             preparing = group.create_task(self._prepare(step, operation, login))
@@ -180,12 +185,11 @@ class Worker:
             if step.state.starts:
                 return ()  # its container may run: it is told to end there
             assert word.cause is not None
-            begun = replace(step.state, started_ms=step.state.started_ms or began)
-            await self._end(step, ending.ended_before_start(begun, word.cause, self._now()))
+            await self._end(step, ending.ended_before_start(step.state, word.cause, self._now()))
             return None
         found = preparing.result()
         if isinstance(found, ContentError):
-            await self._end_by_error(step, found.message, began)
+            await self._end_by_error(step, found.message)
             return None
         return found
 
@@ -204,8 +208,8 @@ class Worker:
         except ContentError as error:
             return error
 
-    async def _end_by_error(self, step: Step, message: str, began: int | None = None) -> None:
-        begun = replace(step.state, started_ms=step.state.started_ms or began or self._now())
+    async def _end_by_error(self, step: Step, message: str) -> None:
+        begun = replace(step.state, started_ms=step.state.started_ms or self._now())
         error = OperationError("operation-error", message)
         await self._end(step, ending.ended_by_error(begun, error, self._now()))
 

@@ -265,13 +265,30 @@ async def test_remote_data_are_there_before_the_container(world: World) -> None:
     a = job(world)
     async with working(world, a) as task:
         await world.clock.until(desk.begun.is_set)
-        assert world.engine.starts == 0
+        (state,) = await world.journal.operations(a.run.address)
+        assert (state.status, state.starts) == (OperationStatus.RUNNING, 0)
         assert desk.answer is not None
         desk.answer.set_result((FolderMount("/cache/x", "/data"),))
         await exit_of(world, a, 0)
         await world.clock.until(task.done)
     assert desk.logins == (ResourceLogin("key", "secret"),)
     assert desk.released == [a.run.address]
+
+
+async def test_a_death_while_data_are_fetched(world: World) -> None:
+    desk = await fetching(world)
+    a = job(world)
+    async with working(world, a):
+        await world.clock.until(desk.begun.is_set)
+    desk.begun.clear()
+    async with working(world, a) as task:
+        await world.clock.until(desk.begun.is_set)
+        assert desk.answer is not None
+        desk.answer.set_result((FolderMount("/cache/x", "/data"),))
+        await exit_of(world, a, 0)
+        await world.clock.until(task.done)
+    assert world.engine.starts == 1
+    assert world.chain.sent == ["finish"]
 
 
 async def test_remote_data_that_cannot_be_had_fail_the_operation(world: World) -> None:
