@@ -170,6 +170,9 @@ async def test_addresses_of_the_host_s_own_network(make_desk: MakeDesk, store: S
     for host in ("127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1", "0.0.0.0", "2130706433"):
         with pytest.raises(ResourceFailed, match=r"is not fetched|can be fetched|malformed"):
             await have(desk, s3(f"http://{host}:{port}/bucket/pre"))
+    for host in ("127.0.0.1", "169.254.169.254"):
+        with pytest.raises(ResourceFailed, match="is not fetched"):
+            await have(desk, ollama(f"{host}:{port}/library/tiny"))
     assert store.asked == []
 
 
