@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ CONNECT_SECONDS = 2.0
 HTTP_SECONDS = 60.0
 WEBSOCKET_SECONDS = 20.0
 """Limits of the Nosana node's own checks."""
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 MOST_BYTES = 64 * 1024
 """Of a WebSocket's first message."""
 
@@ -54,7 +56,8 @@ async def _http(check: HealthCheck, url: str, times: CheckTimes) -> str:
     if check.body and check.method in ("POST", "PUT"):
         content, kind = _body(check.body)
         headers.setdefault("content-type", kind)
-    transport = httpx.AsyncHTTPTransport(retries=0, trust_env=False)
+    # No check is encrypted, and a context of httpx's own would read all certificates of the system each time.
+    transport = httpx.AsyncHTTPTransport(verify=_NO_TLS, retries=0, trust_env=False)
     timeout = httpx.Timeout(times.http, connect=times.connect)
     try:
         async with (

@@ -18,7 +18,7 @@ import httpx
 
 from node.errors import ServiceError
 from node.retry import Retry
-from node.service.frpc_process import RunningFrpc, shortened
+from node.service.frpc_process import RunningFrpc, is_news, shortened
 
 _API = "http://engine/v1.41"
 _INSIDE = "/etc/gpunode-frpc"
@@ -139,7 +139,8 @@ class _Container:
             async with self._client.stream("GET", path, params=options, timeout=None) as answer:
                 async for piece in answer.aiter_bytes():
                     for line in piece.replace(b"\x01\0\0\0", b"").replace(b"\x02\0\0\0", b"").splitlines():
-                        self._lines.append(shortened(line[4:] if line[:2] == b"\0\0" else line))
+                        if is_news(line):
+                            self._lines.append(shortened(line[4:] if line[:2] == b"\0\0" else line))
         except httpx.HTTPError:
             return  # the log is a comfort; the engine's own health is looked at elsewhere
 

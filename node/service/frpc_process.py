@@ -92,7 +92,7 @@ class _Process:
         # Read in pieces: a line may be of any length.
         while piece := await self._process.stdout.read(8192):
             *whole, rest = (rest + piece).split(b"\n")
-            self._lines.extend(shortened(line) for line in whole)
+            self._lines.extend(shortened(line) for line in whole if is_news(line))
             rest = rest[-_LONGEST_LINE:]
         if rest:
             self._lines.append(shortened(rest))
@@ -111,6 +111,11 @@ class _Process:
             with suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
+
+
+def is_news(line: bytes) -> bool:
+    """Whether a line says more than that we have asked frpc for its status."""
+    return b"[/api/" not in line
 
 
 def shortened(line: bytes) -> str:
