@@ -215,6 +215,7 @@ class Schedule:
             ended_ms=now,
             exit_code=0,
             cause=cause,
+            stopped=step.is_told_to_end and cause is None,
         )
 
 

@@ -164,7 +164,7 @@ def _progress_of(state: OperationState | None) -> Progress:
         return Progress.INIT
     if state.ended_ms is None:
         return Progress.RUNNING if state.starts else Progress.STARTING
-    if state.stopped or state.cause is not None:
+    if state.stopped or state.cause is not None or state.status is OperationStatus.STOPPED:
         return Progress.STOPPED
     # An exit code other than 0 is an end like any other; failed is what ended on the node's side.
     return (

@@ -13,6 +13,7 @@ from node.agent.edges_services import OpenServices, Resources, Services
 from node.agent.live import JobLive
 from node.agent.outputs import Outputs
 from node.agent.step import Step
+from node.agent.waiting import plain_errors
 from node.api.owner.port import Progress
 from node.container import ending
 from node.container.engine import ContainerView
@@ -113,13 +114,24 @@ class Worker:
 
         async def on_started(view: ContainerView) -> None:
             if operation.services:
-                # Without an address nobody reaches it: what asks how it is finds that out.
-                services.started(view.addresses[0] if view.addresses else "0.0.0.0")  # noqa: S104
+                services.started(view.addresses[0] if view.addresses else "")
                 started.set()
             else:
                 await step.make_ready()
             step.show(Progress.RUNNING)
 
+        with plain_errors():
+            await self._attended(step, operation, login, services, started, on_started)
+
+    async def _attended(
+        self,
+        step: Step,
+        operation: PlannedOperation,
+        login: Credentials,
+        services: OpenServices,
+        started: asyncio.Event,
+        on_started: Callable[[ContainerView], Awaitable[None]],
+    ) -> None:
         async with asyncio.TaskGroup() as group:
             attending = group.create_task(self._attend(step, services, started))
             await self._tools.operations.run_operation(

@@ -18,7 +18,7 @@ from node.agent.owner_port import AgentOwnerPort, NodeFacts
 from node.api.owner.port import JobView, LogFrame, LogKind, ServiceStatus
 from node.container.engine import ContainerStats
 from node.container.log import LogEntry
-from node.errors import LiteralUnresolved, OwnerRefused, ResourceFailed
+from node.errors import LiteralUnresolved, OwnerRefused, ResourceFailed, ServiceError
 from node.job.store import Store
 from node.logins import Credentials, DockerLogin, ResourceLogin
 from node.plan_records import FolderMount, Resource, ResourceKind, Service
@@ -341,6 +341,7 @@ class Serving:
         self.ill: asyncio.Queue[str] = asyncio.Queue()
         self.addresses: list[str] = []
         self.status = "OFFLINE"
+        self.broken = False
 
     @asynccontextmanager
     async def open(self, job: Address, operation: PlannedOperation) -> AsyncIterator[OpenServices]:
@@ -353,6 +354,8 @@ class _Serving:
         self.operation = operation
 
     def started(self, address: str) -> None:
+        if self.desk.broken:
+            raise ServiceError("no container has this address")
         self.desk.addresses.append(address)
 
     def stopped(self) -> None:
@@ -399,6 +402,18 @@ async def test_dependents_wait_for_health_and_illness_restarts(world: World) -> 
         await exit_of(world, a, 1)
         await world.clock.until(task.done)
         assert await port(world).services(a.job.address) == ()
+
+
+async def test_a_service_that_cannot_be_offered_fails_its_operation(world: World) -> None:
+    desk = serving(world)
+    desk.broken = True
+    a = job(world)
+    async with working(world, a) as task:
+        await world.clock.until(task.done)
+        web, ask = (await outcome(world, a)).operations
+    assert (web.status, web.errors[0].message) == (OperationStatus.FAILED, "no container has this address")
+    assert ask.status is OperationStatus.INIT
+    assert world.engine.cleaned == [a.job.address]
 
 
 async def test_readiness_is_looked_at_again_after_a_death(world: World) -> None:
