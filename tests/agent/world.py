@@ -98,7 +98,7 @@ class World:
             raise self.state_error
         return tuple(self.gpu_state for uuid in uuids if uuid == self.gpu_state.uuid)
 
-    async def _reserve(self, run: Address, images: Sequence[str]) -> str:
+    async def _reserve(self, run: Address, images: Sequence[str], _logins: object) -> str:
         self.reserved[run] = tuple(images)
         return self.no_space
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from node.agent.edges import JobDesk
 from node.agent.monitor import JobMonitor
 from node.errors import DefinitionInvalid, GpuError, JobError, LaneDegraded, PlanInvalid
 from node.job.definition import violation_json
-from node.records import Address, EndCause, FetchedDefinition, Gpu, Outcome, Plan, Refusal
+from node.logins import DockerLogin
+from node.records import Address, Assignment, EndCause, FetchedDefinition, Gpu, Outcome, Plan, Refusal
 from node.retry import Clock
 
 GIB = 1024**3
@@ -30,8 +32,9 @@ class Readiness:
     """On the disk that the job will fill."""
     disk_free: int
     """Bytes that must be free there."""
-    reserve: Callable[[Address, Sequence[str]], Awaitable[str]]
-    """Gives a run the space on the engine's disk for these images and its own files; empty, or why not."""
+    reserve: Callable[[Address, Sequence[str], Mapping[str, DockerLogin]], Awaitable[str]]
+    """Gives a run the space on the engine's disk for these images (whose registries are asked with these logins) and
+    its own files; empty, or why not."""
     gpus: Callable[[], Awaitable[tuple[Gpu, ...]]]
     """The lane's GPUs as they are now; raises GpuError or LaneDegraded when they cannot serve."""
     runtimes: Callable[[Plan, tuple[Gpu, ...]], Awaitable[str]]
@@ -64,15 +67,28 @@ async def admit(
     if trouble:
         return Refusal(job.address, trouble)
     images = tuple(dict.fromkeys(container.image for container in plan.containers))
+    logins = await asyncio.to_thread(_logins, monitor.assignment, plan, fetched.body, desk)
     trouble = (
         await readiness.origins(images)
         or await _disk_trouble(readiness)
-        or await readiness.reserve(monitor.assignment.run.address, images)
+        or await readiness.reserve(monitor.assignment.run.address, images, logins)
     )
     if trouble:
         return Refusal(job.address, trouble)
     given = {uuid for container in plan.containers for uuid in container.gpu_uuids}
     return replace(plan, gpus=tuple(gpu for gpu in gpus if gpu.uuid in given))
+
+
+def _logins(assignment: Assignment, plan: Plan, body: bytes, desk: JobDesk) -> dict[str, DockerLogin]:
+    """By image; without those that are known only while the job runs."""
+    found: dict[str, DockerLogin] = {}
+    for operation in plan.operations:
+        if operation.has_login and operation.container is not None:
+            with suppress(JobError):
+                login = desk.credentials(operation.index, body, desk.store(assignment, plan, body)).docker
+                if login is not None:
+                    found[operation.container.image] = login
+    return found
 
 
 def _invalid(monitor: JobMonitor, error: DefinitionInvalid, clock: Clock) -> Outcome:
