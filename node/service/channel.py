@@ -216,7 +216,9 @@ class Channel(asyncio.Protocol):
     def peer(self) -> str:
         """The other end's IP address; empty where it has none."""
         name = None if self._transport is None else self._transport.get_extra_info("peername")
-        return str(name[0]) if isinstance(name, tuple) and name else ""
+        address = str(name[0]) if isinstance(name, tuple) and name else ""
+        # As a socket for both families shows IPv4.
+        return address.removeprefix("::ffff:") if "." in address else address
 
     def hand_over(self, inner: asyncio.Protocol, first: bytes) -> None:
         """Leave the connection to another protocol, which is given `first` and what is in the buffer."""

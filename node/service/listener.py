@@ -58,7 +58,11 @@ class ServiceListener:
         settings = self._settings
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         try:
-            self._socket = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+            # `::` is every address of the host, those of IPv4 too.
+            both = settings.host == "::" and socket.has_dualstack_ipv6()
+            self._socket = socket.create_server(
+                (settings.host, settings.port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+            )
         except OSError as error:
             raise ServiceError(
                 f"{settings.host}:{settings.port} cannot be listened on for services: {error.strerror or error}",

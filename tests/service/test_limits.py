@@ -231,7 +231,10 @@ async def test_one_stranger_does_not_take_all_connections() -> None:
             writer.close()
 
 
-async def test_a_strangers_word_on_who_he_is_counts_nothing() -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+async def test_a_strangers_word_on_who_he_is_counts_nothing(host: str) -> None:
+    if host == "::" and not socket.has_dualstack_ipv6():
+        pytest.skip("this host has no IPv6")
     address = own_address()
 
     async def told(request: web.Request) -> web.Response:
@@ -239,7 +242,7 @@ async def test_a_strangers_word_on_who_he_is_counts_nothing() -> None:
 
     app = web.Application()
     app.router.add_get("/", told)
-    async with application(app) as port, proxy(host="0.0.0.0") as place, aiohttp.ClientSession() as session:
+    async with application(app) as port, proxy(host=host) as place, aiohttp.ClientSession() as session:
         serve(place, port)
         lies = {
             "X-Forwarded-For": "1.2.3.4",
