@@ -68,11 +68,12 @@ def test_operations_without_groups_that_depend_on_each_other_run_together() -> N
 def test_many_operations_cost_little() -> None:
     names = [str(number) for number in range(5000)]
     chain = [Step(name, "g", tuple(names[max(0, at - 20) : at])) for at, name in enumerate(names)]
-    began = time.monotonic()
+    began = time.process_time()
     check_order(chain)
     with pytest.raises(PlanInvalid):
         check_order([*chain[1:], Step("0", "g", ("4999",))])
-    assert time.monotonic() - began < 5
+    # Work that grew with the square of their number would take minutes.
+    assert time.process_time() - began < 20
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.lists(st.integers(0, 7), max_size=3)), max_size=7))

@@ -48,7 +48,9 @@ def plan(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what would happen if a definition were run, without running it; of an invalid one as far as it goes.
+    """Show what would happen if a definition were run, without running it.
+
+    Of an invalid one, as far as that goes.
 
     The store's form: {"globalOpStore": {ID: {"host": TEXT, "endpoint": {PORT: HOST}, "deployment_endpoint": HOST,
     "results": {KEY: [TEXT, ...]}}}, "globalStore": {"job", "host", "project", "frps_address", "variables": {...}}}.
