@@ -16,7 +16,8 @@ from node.records import ContainerSpec
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _RESERVED = ("/var/run/nvidia-container-devices", "/run/nvidia-container-devices", "/proc", "/sys", "/dev")
 """Where a mount would be more than data: a GPU runtime reads the first two as requests for devices."""
-_ALLOWED = ("/dev/shm",)  # noqa: S108  # nosec B108 (a place in a container)
+# A place in a container.
+_ALLOWED = ("/dev/shm",)  # noqa: S108  # nosec B108
 
 
 def is_volume_name(name: str) -> bool:
