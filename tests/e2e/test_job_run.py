@@ -93,6 +93,21 @@ async def test_a_failure_shows_in_the_exit_status(tmp_path: Path, busybox_image:
     assert (code, document["status"], document["opStates"][0]["exitCode"]) == (1, "failed", 4)
 
 
+async def test_a_literal_for_nothing_is_said(tmp_path: Path, busybox_image: str) -> None:
+    file = tmp_path / "job.json"
+    file.write_text(json.dumps(definition(run("op", busybox_image, "echo %%ops.other.results.x%%"))))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "node.cli", "job", "run", str(file)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    assert "op: Unresolved literal" in out.decode()
+
+
 async def test_what_cannot_be_run_is_said(tmp_path: Path, busybox_image: str) -> None:
     circle = definition(run("op", busybox_image, "true", {"group": "g", "depends_on": ["op"]}))
     code, document, _ = await ended(await started(tmp_path, circle))

@@ -116,6 +116,9 @@ def _show(document: dict[str, Any]) -> None:
     for state in document["opStates"]:
         for error in state["errors"]:
             output.line(f"{state['operationId']}: {error['event']}: {error['message']}")
+        for entry in state["logs"]:
+            if entry["type"] == "nodeerr":
+                output.line(f"{state['operationId']}: {entry['log'].rstrip()}")
     output.line(f"status: {document['status']}")
 
 
