@@ -1,7 +1,7 @@
 """Result regexes: written for JavaScript, run by RE2, whose time is linear in the text whatever the regex.
 
-The syntax is translated token by token. What RE2 cannot do (look-around, back-references) is refused with an
-error text, as a regex that does not compile is.
+The syntax is translated token by token. What RE2 cannot do (back-references, look-around but at the ends) is refused
+with an error text, as a regex that does not compile is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import re2
+
+from node.job.lookaround import split
 
 _SPACES = r"\t\n\v\f\r \x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}\x{feff}"
 _NOT_LINE_END = r"[^\n\r\x{2028}\x{2029}]"
@@ -58,10 +60,13 @@ class Pattern:
         self._slow = False
         # The network reads a lone star as "any number of slashes", which is how its results come to be empty texts.
         source = "/*" if source == "*" else source
+        parts = split(tuple(_TOKEN.finditer(source)))
+        self._middle = 0 if parts is None else 1
         options = re2.Options()
         options.log_errors = False
         try:
-            self._compiled: Any = re2.compile(_translate(source), options)
+            whole = _translate(source) if parts is None else _in_one(*parts)
+            self._compiled: Any = re2.compile(whole, options)
         except re2.error as error:
             raise _bad(source, _message(error)) from None
         except UnicodeError:
@@ -80,7 +85,7 @@ class Pattern:
         began = self._clock()
         match = self._compiled.search(text)
         self._slow = self._clock() - began > LINE_SECONDS
-        return None if match is None else [match.group(0), *match.groups()]
+        return None if match is None else [match.group(0), *match.groups()][self._middle :]
 
 
 def _bad(source: str, reason: str) -> BadPattern:
@@ -91,6 +96,11 @@ def _message(error: Exception) -> str:
     said = error.args[0] if error.args else b""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
     return next((ours for theirs, ours in _MESSAGES.items() if text.startswith(theirs)), text)
+
+
+def _in_one(behind: str, middle: str, ahead: str) -> str:
+    # A group in a group: what begins with a question mark must not become another kind of group.
+    return f"{_translate(behind)}((?:{_translate(middle)})){_translate(ahead)}"
 
 
 def _translate(source: str) -> str:

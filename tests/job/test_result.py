@@ -250,6 +250,16 @@ def test_regexes_match_as_in_javascript(source: str, expected: Any) -> None:
     assert [pattern.first(line) for line in RECORDED["lines"]] == expected
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["(?<=a)|x", "(?<=(?<=a)a)b", "(?<=a+)b", "(?<=a|bc)b", "(?<!a)b", "b(?!a)", "(?<=a)b(?!c)", "a(?=b)c", "a|b(?=c)",
+     "(?<=(a))b", "(?<=a", "x(?<=a)", "(?:(?<=a)b)c"],
+)  # fmt: skip
+def test_look_around_but_at_the_ends_is_refused(source: str) -> None:
+    with pytest.raises(BadPattern, match="look-around is not supported"):
+        Pattern(source)
+
+
 def test_extraction_by_type_star_and_bad_regex() -> None:
     entries = [
         {"type": t, "log": log, "timestamp": ""} for t, log in [("stdout", "a1"), ("stderr", "b2"), ("stdout", "c")]
@@ -260,7 +270,7 @@ def test_extraction_by_type_star_and_bad_regex() -> None:
         ("star", "*"),
         ("none", "zzz"),
         ("bad", "("),
-        ("ahead", "a(?=b)"),
+        ("ahead", "a(?!b)"),
     ]
     assert extract_results(rules, entries) == {
         "all": ["1", "2"],
@@ -268,7 +278,7 @@ def test_extraction_by_type_star_and_bad_regex() -> None:
         "star": ["", "", ""],
         "none": [],
         "bad": "SyntaxError: Invalid regular expression: /(/: Unterminated group",
-        "ahead": "SyntaxError: Invalid regular expression: /a(?=b)/: look-around is not supported by this node",
+        "ahead": "SyntaxError: Invalid regular expression: /a(?!b)/: look-around is not supported by this node",
     }
 
 
