@@ -159,6 +159,32 @@ async def test_a_failure_keeps_later_groups_from_running(place: MarketPlace, bus
     assert states["later"]["startTime"] == states["later"]["endTime"]
 
 
+async def test_its_poster_ends_a_job_between_operations(
+    place: MarketPlace, busybox_image: str, docker_client: docker.APIClient
+) -> None:
+    job = definition(
+        run("first", busybox_image, "true"),
+        run("runs", busybox_image, "echo began; sleep 300", {"group": "g"}),
+        run("beside", busybox_image, "sleep 300", {"group": "g", "depends_on": ["runs"]}),
+        run("later", busybox_image, "true"),
+    )
+    async with place.agent() as agent:
+        await until(lambda: queued(agent))
+        posted = await place.post(job)
+        await begun(agent, posted.job, "beside")
+        await place.poster.stop(posted.job)
+        assert (await settled(agent, posted.job))["settlement"]["kind"] == "complete"
+    document = await place.result(await place.job(posted.job))
+    states = {state["operationId"]: state for state in document["opStates"]}
+    assert document["status"] == "stopped"
+    assert [states[name]["status"] for name in states] == ["success", "stopped", "stopped", "stopped"]
+    told = [states[name]["diagnostics"]["reason"]["jobStopped"] for name in states]
+    assert told == [False, True, True, False]
+    assert states["runs"]["exitCode"] in (137, 143)
+    assert (states["later"]["exitCode"], states["later"]["startTime"]) == (0, states["later"]["endTime"])
+    assert nothing_left(docker_client, posted.job)
+
+
 async def test_a_circle_of_dependencies_is_told_before_anything_starts(place: MarketPlace, busybox_image: str) -> None:
     job = definition(
         run("a", busybox_image, "true", {"group": "g", "depends_on": ["b"]}),
