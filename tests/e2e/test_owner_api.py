@@ -103,7 +103,7 @@ async def test_a_job_is_watched_and_steered(place: MarketPlace, busybox_image: s
         posted = await place.post(operations(busybox_image))
         owner = Owner(place, client, posted.job)
         await working(agent, posted.job)
-        await owner.until("/ops", {"left": "running", "right": "running", "after": "init"})
+        await owner.until("/ops", {"left": "running", "right": "running", "after": "pending"})
         infos: list[dict[str, Any]] = []
         lines: list[dict[str, Any]] = []
         async with asyncio.TaskGroup() as group:
@@ -111,7 +111,7 @@ async def test_a_job_is_watched_and_steered(place: MarketPlace, busybox_image: s
             following = group.create_task(owner.lines(lines, opId="left", type="container"))
             assert await owner.ask("/group/current") == (200, {"left": "running", "right": "running"})
             assert await owner.ask("/ops/left") == (200, {"left": "running"})
-            assert await owner.ask("/group/later") == (200, {"after": "init"})
+            assert await owner.ask("/group/later") == (200, {"after": "pending"})
             assert (await owner.ask("/endpoints"))[0] == 400
             assert (await owner.ask("/results"))[0] == 400
             assert (await owner.ask("/job-definition"))[1] == operations(busybox_image)
