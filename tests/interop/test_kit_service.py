@@ -126,7 +126,7 @@ async def test_endpoints_as_the_clients_wait_for_them(
     check = {"type": "http", "path": "/", "method": "GET", "expected_status": 200, "continuous": True}
     served = {"image": busybox_image, "cmd": SERVER, "expose": [{"port": 8080, "health_checks": [check]}]}
     private = {"image": busybox_image, "cmd": SERVER, "expose": 8080, "private": True}
-    first = {"image": busybox_image, "cmd": "sleep 2"}
+    first = {"image": busybox_image, "cmd": "sleep 3"}
     operations = {"first": first, "web": served, "hidden": private}
     groups = {"first": "before", "web": "serving", "hidden": "serving"}
     definition = {
@@ -137,12 +137,10 @@ async def test_endpoints_as_the_clients_wait_for_them(
             for name, args in operations.items()
         ],
     }
-    posted = await post(kit, localnet, definition)
     async with Client.start("owner", clients) as owner, Client.start("validators", clients) as endpoints:
         await owner.call("connect", secret=list(bytes(localnet.keys["poster"])))
-        (told,) = await endpoints.call("services", definitions=[definition], job=posted["job"])
-        (alone,) = await endpoints.call("services", definitions=[public(definition)], job=posted["job"])
         header = await owner.call("generate", message="Hello Nosana Node!", time=True)
+        posted = await post(kit, localnet, definition)
         path = f"/job/{posted['job']}/endpoints"
         answers: list[int] = []
         shown: dict[str, Any] = {}
@@ -153,6 +151,8 @@ async def test_endpoints_as_the_clients_wait_for_them(
                 answers.append(status)
                 shown = json.loads(text) if status == 200 else {}
                 await asyncio.sleep(0.2)
+        (told,) = await endpoints.call("services", definitions=[definition], job=posted["job"])
+        (alone,) = await endpoints.call("services", definitions=[public(definition)], job=posted["job"])
     assert [each["hash"] for each in told] == ["private"], "clients learn nothing of a job with a private service"
     assert set(answers) == {400, 200}
     assert answers == sorted(answers, key=lambda status: status != 400)
