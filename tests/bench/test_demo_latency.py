@@ -11,6 +11,7 @@ import pytest
 from tests.bench import demo_latency
 
 
+@pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.slow
 def test_one_run_of_each_is_measured() -> None:

@@ -93,6 +93,7 @@ def test_operations_of_a_job_find_each_other_by_name(scene: Scene, egress: Egres
     assert said == "you are in a job\n"
 
 
+@pytest.mark.long
 def test_a_port_that_the_host_publishes(scene: Scene) -> None:
     """The engine redirects it before any filter sees the packet: judged by where it was sent in the first place."""
     service = scene.client.create_container(
@@ -116,6 +117,7 @@ def test_a_port_that_the_host_publishes(scene: Scene) -> None:
     assert "you are in a service" in seen  # others are served as before
 
 
+@pytest.mark.long
 def test_what_was_connected_before_is_cut(scene: Scene) -> None:
     """A connection made while the table was away is judged again with every packet."""
     heard = scene.folder / "heard"

@@ -48,6 +48,7 @@ async def test_operations_find_each_other_by_name(
     await job_bench.clean()
 
 
+@pytest.mark.long
 @pytest.mark.docker
 async def test_jobs_do_not_reach_each_other(job_bench: JobBench, busybox_image: str) -> None:
     other = JobBench(job_bench.engine, job_bench.client, busybox_image, job_bench.node, job_bench.data)

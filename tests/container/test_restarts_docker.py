@@ -96,6 +96,7 @@ async def test_over_before_its_timeout(job_bench: JobBench) -> None:
     await job_bench.clean()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("whole", [WHOLE_BYTES, BY_TIME], ids=["read whole", "by time"])
 async def test_restarts_are_counted_on_over_kills(
     busybox_image: str, node_address: str, tmp_path: Path, whole: int

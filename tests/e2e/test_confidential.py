@@ -83,6 +83,7 @@ async def test_both_ways_through_the_owners_api(place: MarketPlace, busybox_imag
     assert list((place.settings.locations.data / "definitions").iterdir()) == []
 
 
+@pytest.mark.long
 async def test_a_kill_as_soon_as_the_definition_was_received(place: MarketPlace, busybox_image: str) -> None:
     async with place.agent_process() as agent:
         await until(lambda: queued(agent.client))
@@ -100,6 +101,7 @@ async def test_a_kill_as_soon_as_the_definition_was_received(place: MarketPlace,
     assert_nothing_was_pinned(place)
 
 
+@pytest.mark.long
 async def test_a_kill_while_the_result_waits_for_its_owner(place: MarketPlace, busybox_image: str) -> None:
     async with place.agent_process() as agent:
         await until(lambda: queued(agent.client))
@@ -136,6 +138,7 @@ async def test_both_ways_through_an_address_of_the_posters(place: MarketPlace, b
     assert_nothing_was_pinned(place)
 
 
+@pytest.mark.long
 async def test_the_posters_command_does_it_all(place: MarketPlace, busybox_image: str) -> None:
     file = place.folder / "job.json"
     file.write_bytes(secret_job(busybox_image, "sleep 2"))
@@ -170,6 +173,7 @@ async def command(*arguments: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.long
 async def test_a_definition_that_breaks_the_rules(place: MarketPlace) -> None:
     async with place.agent() as agent:
         await until(lambda: queued(agent))

@@ -92,6 +92,7 @@ async def test_a_job_with_remote_data(tmp_path: Path, busybox_image: str) -> Non
     assert not any(secret in json.dumps(result) for secret in (SECRET_KEY, TOKEN))
 
 
+@pytest.mark.long
 async def test_an_agent_killed_half_way_goes_on(tmp_path: Path, busybox_image: str) -> None:
     data, reached = os.urandom(3_000_000), asyncio.Event()
     store_wanted = Store({"pre/model": data}, answer=stall_at(2_000_000, reached))

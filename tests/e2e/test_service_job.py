@@ -156,6 +156,7 @@ async def test_a_service_is_reached_restarted_and_ended_by_its_owner(place: Mark
     assert [entry["log"] for entry in states["web"]["logs"]].count("serving\n") == 2
 
 
+@pytest.mark.long
 async def test_a_service_goes_on_over_a_kill(place: MarketPlace, busybox_image: str) -> None:
     private = "sleep 4; echo began; sleep 300"
     job = definition(

@@ -207,7 +207,7 @@ async def orphans(shop: Shop) -> list[Told]:
 
     def make() -> None:
         shop.engine.create_volume(foreign)
-        shop.engine.create_volume(f"{network}-data", labels=labels)
+        shop.engine.create_volume(f"{job}-data", labels=labels)
         shop.engine.create_network(network, labels=labels)
         shop.engine.create_container_from_config(body, container_name(Address(job), 0))  # type: ignore[no-untyped-call]
 

@@ -14,7 +14,15 @@ from tests.interop.places import local_place
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize(("flow", "ids"), FLOWS, ids=[f"{flow}-{ids}" for flow, ids in FLOWS])
+LONG = {("kit", "devnet"), ("web3", "devnet")}
+"""The kit's calls are the same on its main network, and more; what web3 offers is what the others are made of."""
+CASES = [
+    pytest.param(flow, ids, id=f"{flow}-{ids}", marks=pytest.mark.long if (flow, ids) in LONG else ())
+    for flow, ids in FLOWS
+]
+
+
+@pytest.mark.parametrize(("flow", "ids"), CASES)
 async def test_every_call_works(flow: str, ids: IdSet, clients: Path) -> None:
     async with local_place(ids) as place:
         report = await run_flow(flow, clients, place)
