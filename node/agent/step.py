@@ -94,7 +94,21 @@ class Step:
                 )
             if state.stopped:
                 state = replace(state, stopping=self._reason)
+            if self._was_ready(state):
+                # In the same step: whoever waits would otherwise see one that has ended and was never ready. So it seems,
+                # too, where the container came up and ended while the agent was down.
+                state = replace(state, ready=True)
             await self._keep(state)
+
+    def _was_ready(self, state: OperationState) -> bool:
+        """Whether it must have been ready, as it has ended: it made its volume, or its container ran and nothing was to
+        be asked of it."""
+        if not self.has_dependents or state.ended_ms is None:
+            return False
+        if self.operation.volume:
+            return state.status is OperationStatus.SUCCESS
+        asked = any(service.health_checks for service in self.operation.services)
+        return not asked and has_run(state)
 
     async def change(self, **changes: object) -> None:
         """Make a change of the step's own durable."""
@@ -157,6 +171,11 @@ class Step:
 def initial_state(operation: PlannedOperation) -> OperationState:
     """An operation that has not begun."""
     return OperationState(index=operation.index, id=operation.id, group=operation.group, status=OperationStatus.INIT)
+
+
+def has_run(state: OperationState) -> bool:
+    """Whether its last container came up, as the engine tells of one that has ended."""
+    return not str((state.engine_state or {}).get("StartedAt", "0001")).startswith("0001")
 
 
 def _progress_of(state: OperationState | None) -> Progress:

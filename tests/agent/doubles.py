@@ -420,7 +420,7 @@ class FakeOperations:
             status=status,
             ended_ms=ended_ms,
             exit_code=self.engine.exits[name],
-            engine_state={"Status": "exited"},
+            engine_state={"Status": "exited", "StartedAt": "2026-01-01T00:00:00Z"},
             stopped=controls.signal.cause is not None and stop.cause is None,
         )
         await on_change(state)

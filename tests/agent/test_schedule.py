@@ -19,9 +19,7 @@ from tests.agent.clock import FakeClock
 
 
 def operation(index: int, group: str, *needs: str, stops: bool = False) -> PlannedOperation:
-    return PlannedOperation(
-        index, f"op{index}", group, None, depends_on=needs, stop_with_dependencies=stops, volume="none"
-    )
+    return PlannedOperation(index, f"op{index}", group, None, depends_on=needs, stop_with_dependencies=stops)
 
 
 class Stage:

@@ -27,6 +27,7 @@ from node.records import (
     Assignment,
     EndCause,
     FetchedDefinition,
+    OperationState,
     OperationStatus,
     Outcome,
     Plan,
@@ -171,6 +172,24 @@ async def test_a_death_in_each_group_loses_nothing(world: World) -> None:
         await world.clock.until(task.done)
     assert [name.rpartition("-")[2] for name in world.engine.started] == ["0", "1", "2", "3"]
     assert world.chain.sent == ["finish"]
+
+
+async def test_what_came_up_and_ended_while_the_agent_was_down_was_ready(world: World) -> None:
+    world.desk = Desk(operation(0, "a", "g"), operation(1, "b", "g", depends_on=("a",)))
+    a = job(world)
+    async with working(world, a):
+        await world.clock.until(lambda: len(world.engine.running) == 2)
+    async with world.open_journal() as journal:
+        # As if it had died between the start of the one and the word of it: nothing is known of the other.
+        states = await journal.operations(a.run.address)
+        await journal.save_operation(a.run.address, replace(states[0], ready=False))
+        await journal.save_operation(a.run.address, OperationState(1, "b", "g", OperationStatus.INIT))
+    world.engine.exit(0, f"{a.job.address}-0")
+    world.engine.running.clear()
+    async with working(world, a) as task:
+        await exit_of(world, a, 1)
+        await world.clock.until(task.done)
+        assert {each.status for each in (await outcome(world, a)).operations} == {OperationStatus.SUCCESS}
 
 
 async def test_later_operations_start_with_earlier_ones_results(world: World) -> None:
