@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from urllib.parse import unquote_plus
 
 from aiohttp import web
@@ -145,11 +145,16 @@ async def streamed(
 ) -> web.StreamResponse:
     """An answer whose body comes in pieces; of a HEAD only the headers."""
     response = web.StreamResponse(status=status, headers=headers)
-    await response.prepare(request)
-    if request.method != "HEAD":
-        async for piece in pieces:
-            await response.write(piece)
-    await response.write_eof()
+    try:
+        await response.prepare(request)
+        if request.method != "HEAD":
+            async for piece in pieces:
+                await response.write(piece)
+        await response.write_eof()
+    finally:
+        # A client that has left leaves a file open otherwise, until its generator is collected.
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
     return response
 
 

@@ -15,6 +15,7 @@ import pytest_asyncio
 from node.errors import DefinitionInvalid
 from node.job.definition import Definition, parse_compat, parse_definition
 from node.job.preview import Circumstances, preview
+from tests.e2e.examples import FOLDER, NAMES
 from tests.interop.client import Client
 
 pytestmark = [pytest.mark.interop]
@@ -228,3 +229,11 @@ async def test_services_have_the_ids_that_clients_compute(official: Client) -> N
         ], definition
         seen += len(shown)
     assert seen > 500
+
+
+async def test_the_miniatures_are_what_people_may_post(official: Client) -> None:
+    documents = [json.loads((FOLDER / f"{name}.json").read_text()) for name in NAMES]
+    verdicts = await official.call("validate", documents=documents)
+    by_types = {name for name, verdict in zip(NAMES, verdicts, strict=True) if verdict["types"] == []}
+    assert set(NAMES) - by_types == {"range"}, "which only older packages know"
+    assert verdicts[NAMES.index("range")]["sdk"] == []
