@@ -145,7 +145,7 @@ async def test_dependencies_between_groups_are_refused(kept: Shop) -> None:
 @pytest.mark.long
 async def test_web_servers_one_after_the_other(kept: Shop) -> None:
     async with kept.posted("web-servers") as job:
-        await job.until_ops({"web-1": "running", "web-2": "running", "web-3": "init"})
+        await job.until_ops({"web-1": "running", "web-2": "running", "web-3": "pending"})
         ids = {f"web-{number}": public_id(number - 1, "80", job.job) for number in (1, 2, 3)}
         services = {name: service for (name, _), service in (await job.services(online=False)).items()}
         assert services == {name: ids[name] for name in services}
