@@ -95,8 +95,8 @@ class Step:
             if state.stopped:
                 state = replace(state, stopping=self._reason)
             if self._was_ready(state):
-                # In the same step: whoever waits would otherwise see one that has ended and was never ready. So it seems,
-                # too, where the container came up and ended while the agent was down.
+                # In the same step: whoever waits would otherwise see one that has ended and was never ready. So it
+                # seems, too, where the container came up and ended while the agent was down.
                 state = replace(state, ready=True)
             await self._keep(state)
 
