@@ -74,7 +74,7 @@ async def settled_in(
         yield agent, session
 
 
-@pytest_asyncio.fixture(params=["frp", "direct"])
+@pytest_asyncio.fixture(params=["frp", pytest.param("direct", marks=pytest.mark.long)])
 async def place(
     request: pytest.FixtureRequest, kit: Client, localnet: Localnet, docker_client: object, tmp_path: Path
 ) -> AsyncIterator[Place]:
