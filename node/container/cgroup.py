@@ -32,7 +32,9 @@ def memory_held(pid: int, proc: Path = _PROC, root: Path = _ROOT) -> int | None:
     if paths is None:
         return None
     old = next((path for names, path in paths.items() if "memory" in names.split(",")), None)
-    folder = root / "memory" / old.lstrip("/") if old is not None else root / paths.get("", "/").lstrip("/")
+    if old is None and "" not in paths:
+        return None
+    folder = root / "memory" / old.lstrip("/") if old is not None else root / paths[""].lstrip("/")
     usage, cached, shared = (
         ("memory.usage_in_bytes", "total_cache", "total_shmem")
         if old is not None
@@ -48,12 +50,17 @@ def memory_held(pid: int, proc: Path = _PROC, root: Path = _ROOT) -> int | None:
 
 
 def group_paths(pid: int, proc: Path = _PROC) -> dict[str, str] | None:
-    """A process's control groups by the names of their controllers (empty: cgroup v2); None where it is gone."""
+    """A process's control groups by the names of their controllers (empty: cgroup v2); None where it is gone.
+
+    Without the outermost one: no container's processes are in it, and one that has ended seems to be, whose use would
+    be taken for the machine's.
+    """
     try:
         lines = (proc / str(pid) / "cgroup").read_text().splitlines()
     except OSError:
         return None
-    return {names: path for _, names, path in (line.split(":", 2) for line in lines if line.count(":") >= 2)}
+    found = (line.split(":", 2) for line in lines if line.count(":") >= 2)
+    return {names: path for _, names, path in found if path != "/"} or None
 
 
 def group_folder(pid: int, proc: Path = _PROC, root: Path = _ROOT) -> Path | None:

@@ -104,6 +104,17 @@ async def test_a_group_that_is_not_seen(tmp_path: Path) -> None:
     assert await group_stats(PID, made.proc, made.root) is None
 
 
+async def test_a_process_that_has_ended_does_not_have_the_machines_memory(groups: Groups) -> None:
+    lines = (groups.proc / str(PID) / "cgroup").read_text().splitlines()
+    ended = [line.rsplit(":", 1)[0] + ":/" for line in lines]
+    (groups.proc / str(PID) / "cgroup").write_text("\n".join(ended) + "\n")
+    for folder in (".", "memory"):
+        groups.write(folder, memory__usage_in_bytes="9\n", memory__current="9\n", memory__stat="file 1\n")
+    assert group_paths(PID, groups.proc) is None
+    assert memory_held(PID, groups.proc, groups.root) is None
+    assert await group_stats(PID, groups.proc, groups.root) is None
+
+
 def answer(**memory: Any) -> dict[str, Any]:
     """What an engine says of a container that ran half of the time of two of four processors."""
     cpu = {"cpu_usage": {"total_usage": 6_000}, "system_cpu_usage": 20_000, "online_cpus": 4}
