@@ -81,8 +81,10 @@ class FakeChain:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def changed(self) -> None:
-        await self._changed.wait()
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set at the next change; to be taken before looking, or one in between is missed."""
+        return self._changed
 
     def assign(self, number: int, *, timeout: int = 3600, definition: Cid | None = None) -> Assignment:
         """A poster lists a job and the node, first in the queue, gets it."""
@@ -190,6 +192,7 @@ class FakeMarket:
         passed: set[Address] = set()
         while True:
             self._may_fail("watch")
+            changed = self.chain.changed
             standing = self._standing()
             if self.chain.stale is not None:
                 yield Assigned(self.chain.stale)
@@ -201,7 +204,7 @@ class FakeMarket:
                 continue
             else:
                 yield NotQueued()
-            await self.chain.changed()
+            await changed.wait()
 
     @asynccontextmanager
     async def watch_job(self, assignment: Assignment) -> AsyncIterator[AsyncIterator[JobEvent]]:
@@ -211,6 +214,7 @@ class FakeMarket:
         timeout = a.job.timeout
         while True:
             self._may_fail("watch_job")
+            changed = self.chain.changed
             job = self.chain.jobs.get(a.job.address)
             if a.run.address not in self.chain.runs:
                 if job is not None and job.state is JobState.DONE:
@@ -222,7 +226,7 @@ class FakeMarket:
             if job.timeout != timeout:
                 timeout = job.timeout
                 yield JobExtended(timeout)
-            await self.chain.changed()
+            await changed.wait()
 
     async def timeout_of(self, assignment: Assignment) -> int | None:
         self._may_fail("timeout_of")
