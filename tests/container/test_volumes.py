@@ -98,6 +98,7 @@ def volume_operation(job: str) -> PlannedOperation:
     return PlannedOperation(index=0, id="make", group="make", container=None, volume=f"{job}-v")
 
 
+@pytest.mark.docker
 async def test_an_operation_makes_a_volume(job_bench: JobBench) -> None:
     states: list[OperationState] = []
 
@@ -148,6 +149,7 @@ async def test_a_volume_waits_for_the_engine_and_ends_with_the_job(tmp_path: Pat
     assert (making.result().status, making.result().exit_code) == (OperationStatus.SUCCESS, 2)
 
 
+@pytest.mark.docker
 async def test_somebody_else_s_volume_is_not_taken(job_bench: JobBench) -> None:
     name = f"{job_bench.job}-v"
     job_bench.client.create_volume(name, labels={"gpunode.node": job_bench.node})
@@ -158,6 +160,7 @@ async def test_somebody_else_s_volume_is_not_taken(job_bench: JobBench) -> None:
     assert [error.event for error in state.errors] == ["resource-error"]
 
 
+@pytest.mark.docker
 async def test_a_volume_over_a_folder_of_the_host_is_not_taken(job_bench: JobBench, tmp_path: Path) -> None:
     """Made by somebody with the very labels: still only a plain volume is one of ours."""
     spec = job_bench.op(0, "true", volumes=volume(job_bench)).spec
@@ -168,6 +171,7 @@ async def test_a_volume_over_a_folder_of_the_host_is_not_taken(job_bench: JobBen
         await job_bench.engine.ensure_volume(f"{job_bench.job}-v", labels)
 
 
+@pytest.mark.docker
 async def test_operations_share_a_volume_that_goes_with_the_job(job_bench: JobBench) -> None:
     mounted = volume(job_bench)
     await job_bench.output(job_bench.op(0, "echo hello > /data/file", volumes=mounted))
@@ -179,6 +183,7 @@ async def test_operations_share_a_volume_that_goes_with_the_job(job_bench: JobBe
     assert job_bench.left() == []
 
 
+@pytest.mark.docker
 async def test_cleaning_takes_what_runs_along_and_nobody_else_s(job_bench: JobBench, busybox_image: str) -> None:
     other = JobBench(job_bench.engine, job_bench.client, busybox_image, job_bench.node, job_bench.data)
     await other.output(other.op(0, "true", volumes=volume(other)))
@@ -195,6 +200,7 @@ async def test_cleaning_takes_what_runs_along_and_nobody_else_s(job_bench: JobBe
     await other.clean()
 
 
+@pytest.mark.docker
 async def test_what_has_the_labels_but_not_the_name_stays(job_bench: JobBench, docker_client: docker.APIClient) -> None:
     labels = {"gpunode.job": job_bench.job, "gpunode.node": job_bench.node}
     docker_client.create_volume(f"host-{job_bench.job}", labels=labels)
@@ -202,6 +208,7 @@ async def test_what_has_the_labels_but_not_the_name_stays(job_bench: JobBench, d
     assert job_bench.left() == [f"host-{job_bench.job}"]
 
 
+@pytest.mark.docker
 async def test_the_sweeper_takes_what_a_crash_has_left(job_bench: JobBench) -> None:
     await job_bench.output(job_bench.op(0, "true", volumes=volume(job_bench)))
     assert len(job_bench.left()) == 2
@@ -215,6 +222,7 @@ async def test_the_sweeper_takes_what_a_crash_has_left(job_bench: JobBench) -> N
     assert job_bench.left() == []
 
 
+@pytest.mark.docker
 async def test_a_new_volume_has_what_the_image_has_there(job_bench: JobBench) -> None:
     assert "sh" in await job_bench.output(job_bench.op(0, "ls /bin", volumes=volume(job_bench, "/bin")))
     await job_bench.clean()
@@ -242,6 +250,7 @@ async def test_no_job_is_no_job_s(tmp_path: Path) -> None:
 # --- folders of the cache ---------------------------------------------------------------------------------
 
 
+@pytest.mark.docker
 async def test_a_folder_is_read_only_unless_said_otherwise(job_bench: JobBench, tmp_path: Path) -> None:
     given, copy = tmp_path / "given", tmp_path / "copy"
     for folder in (given, copy):
@@ -267,6 +276,7 @@ async def test_a_folder_is_read_only_unless_said_otherwise(job_bench: JobBench, 
     assert (copy / "file").exists()  # the folders are their maker's
 
 
+@pytest.mark.docker
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
 async def test_what_is_mounted_below_a_folder_is_not_seen(job_bench: JobBench, tmp_path: Path) -> None:
     given = tmp_path / "given"
@@ -282,6 +292,7 @@ async def test_what_is_mounted_below_a_folder_is_not_seen(job_bench: JobBench, t
         await (await asyncio.create_subprocess_exec("umount", str(given / "below"))).wait()
 
 
+@pytest.mark.docker
 async def test_a_link_in_a_folder_leads_nowhere_else(job_bench: JobBench, tmp_path: Path) -> None:
     given = tmp_path / "given"
     given.mkdir()
@@ -291,6 +302,7 @@ async def test_a_link_in_a_folder_leads_nowhere_else(job_bench: JobBench, tmp_pa
     assert await job_bench.output(op) == "nothing\n"
 
 
+@pytest.mark.docker
 async def test_a_folder_that_is_not_there_fails_the_operation(job_bench: JobBench, tmp_path: Path) -> None:
     op = job_bench.op(0, "true", folders=(FolderMount(str(tmp_path / "none" / "such"), "/given"),))
     state = await job_bench.run(op)
@@ -298,6 +310,7 @@ async def test_a_folder_that_is_not_there_fails_the_operation(job_bench: JobBenc
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.docker
 async def test_programs_in_volumes_gain_nothing(job_bench: JobBench) -> None:
     """No user becomes another by a file's mode, and no device is made or opened."""
     mounted = volume(job_bench)
@@ -313,6 +326,7 @@ async def test_programs_in_volumes_gain_nothing(job_bench: JobBench) -> None:
 # --- one disk budget for all of it ------------------------------------------------------------------------
 
 
+@pytest.mark.docker
 @pytest.mark.skipif(os.geteuid() != 0, reason="the engine's folders are visible to root alone")
 async def test_operations_of_one_job_have_one_budget(job_bench: JobBench) -> None:
     limits = replace(LIMITS, disk_bytes=48 * MIB)
@@ -330,6 +344,8 @@ async def test_operations_of_one_job_have_one_budget(job_bench: JobBench) -> Non
     await job_bench.clean()
 
 
+@pytest.mark.long
+@pytest.mark.docker
 @pytest.mark.skipif(os.geteuid() != 0, reason="the engine's folders are visible to root alone")
 async def test_a_shared_volume_counts_once(job_bench: JobBench) -> None:
     limits = replace(LIMITS, disk_bytes=48 * MIB)
@@ -342,6 +358,8 @@ async def test_a_shared_volume_counts_once(job_bench: JobBench) -> None:
     await job_bench.clean()
 
 
+@pytest.mark.long
+@pytest.mark.docker
 @pytest.mark.skipif(os.geteuid() != 0, reason="the engine's folders are visible to root alone")
 async def test_volumes_that_nobody_has_mounted_and_copies_count(job_bench: JobBench, tmp_path: Path) -> None:
     limits = replace(LIMITS, disk_bytes=48 * MIB)
@@ -362,6 +380,8 @@ async def test_volumes_that_nobody_has_mounted_and_copies_count(job_bench: JobBe
     await job_bench.clean()
 
 
+@pytest.mark.long
+@pytest.mark.docker
 @pytest.mark.skipif(os.geteuid() != 0, reason="the engine's folders are visible to root alone")
 async def test_what_a_copy_brings_along_is_not_written_by_the_job(job_bench: JobBench, tmp_path: Path) -> None:
     limits = replace(LIMITS, disk_bytes=32 * MIB)
@@ -378,6 +398,7 @@ async def test_what_a_copy_brings_along_is_not_written_by_the_job(job_bench: Job
     await job_bench.clean()
 
 
+@pytest.mark.docker
 async def test_where_we_see_nothing_the_engine_adds_up(job_bench: JobBench, docker_engine: DockerEngine) -> None:
     mounted = volume(job_bench)
     for index in (0, 1):
@@ -395,6 +416,7 @@ async def test_where_we_see_nothing_the_engine_adds_up(job_bench: JobBench, dock
     assert await docker_engine.written([], [mounted[0].volume]) >= 8 * MIB
 
 
+@pytest.mark.docker
 async def test_the_log_s_budget_is_the_job_s(job_bench: JobBench) -> None:
     limits = replace(LIMITS, log_bytes=20_000)
     first = await job_bench.run(job_bench.op(0, "yes 0123456789 | head -n 100", limits=limits))
@@ -422,6 +444,7 @@ HOLD = "dd if=/dev/zero of=/dev/shm/held bs=1M count=60; sleep 30"
 """60 MiB of memory that the kernel cannot take back: a file that is nowhere else."""
 
 
+@pytest.mark.docker
 async def test_operations_of_one_job_have_one_memory(job_bench: JobBench) -> None:
     limits = replace(LIMITS, memory_bytes=96 * MIB, shm_bytes=64 * MIB)
     began = asyncio.get_running_loop().time()
@@ -434,6 +457,7 @@ async def test_operations_of_one_job_have_one_memory(job_bench: JobBench) -> Non
     await job_bench.clean()
 
 
+@pytest.mark.docker
 async def test_memory_that_the_kernel_can_take_back_is_nobody_s(job_bench: JobBench) -> None:
     """Pages of files that each container has read or written are no use of memory."""
     limits = replace(LIMITS, memory_bytes=96 * MIB)

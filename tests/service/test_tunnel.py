@@ -172,6 +172,7 @@ async def test_it_comes_back_when_client_or_server_have_died(frp_folder: Path, t
         assert children("frpc") == []
 
 
+@pytest.mark.long
 async def test_a_wrong_token_and_a_name_that_is_taken_are_told(frp_folder: Path, tmp_path: Path) -> None:
     for each in ("a", "b"):
         (tmp_path / each).mkdir()

@@ -33,7 +33,9 @@ async def life(root: Path, url: str, mark: str, when: str) -> int:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize(
+    "mark", [pytest.param(mark, marks=() if mark is Mark.RESOURCE_PIN else pytest.mark.long) for mark in MARKS]
+)
 async def test_an_end_at(mark: Mark, when: When, store: Store, tmp_path: Path) -> None:
     root = tmp_path / "resources"
     assert await life(root, store.url, mark, when) == 9, "the scene does not pass this mark"
