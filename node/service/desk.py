@@ -28,7 +28,7 @@ from node.settings_service import ServiceSettings
 log = logging.getLogger(__name__)
 
 
-_NOWHERE = ("", "0.0.0.0")  # noqa: S104 (it is never connected to)
+_NOWHERE = ("", "0.0.0.0")  # never connected to  # noqa: S104  # nosec B104
 
 
 class OpenServices:
