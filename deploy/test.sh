@@ -38,11 +38,12 @@ step "types" "$bin/mypy"
 step "borders" "$bin/lint-imports"
 step "security lint" "$bin/bandit" --quiet --configfile pyproject.toml --recursive node
 step "packages" "$bin/python" deploy/audit.py
-# Many tests wait, so four at a time keep two cores busy. A file's tests stay together: some share an engine of their
-# own, or its answers to a whole machine. What is marked `long` runs by pytest -m long.
+# Many tests wait, those with the engine most of the time: so four or six at a time keep two cores busy. A file's tests
+# stay together: some share an engine of their own, or its answers to a whole machine. What is marked `long` runs by
+# pytest -m long.
 step "tests" "$bin/pytest" -q --durations=10 -n 4 --dist loadfile -m "not docker and not interop and not realchain and not long" "$@"
 step "tests with the engine and the official clients" \
-    "$bin/pytest" -q --durations=20 -n 4 --dist loadfile \
+    "$bin/pytest" -q --durations=20 -n 6 --dist loadfile \
     -m "(docker or interop) and not realchain and not long and (not hostile or (brief and not gvisor))" "$@"
 # A slice only; all of it takes much longer: pytest -m realchain. The folder spares the collection of everything else.
 step "a slice of the tests on a real node" \

@@ -87,6 +87,7 @@ def _without_ours(rules: str) -> list[str]:
     return kept
 
 
+@pytest.mark.long
 def test_other_settings_are_loaded_in_place_of_the_old_ones(scene: Scene) -> None:
     assert scene.gpunode("firewall", "install")["before"] == "missing"
     assert scene.gpunode("firewall", "install")["loaded"] is False
@@ -96,6 +97,7 @@ def test_other_settings_are_loaded_in_place_of_the_old_ones(scene: Scene) -> Non
     assert "5.5.5.0/24" in scene.place.host.run("nft", "list", "table", "inet", "gpunode")
 
 
+@pytest.mark.long
 def test_it_is_not_taken_away_under_a_job(scene: Scene) -> None:
     scene.gpunode("firewall", "install")
     made, _ = scene.job("sleep 60", wait=False)

@@ -34,7 +34,7 @@ def ask(*names: str) -> str:
 
 @pytest.mark.docker
 @pytest.mark.parametrize("egress", list(Egress))
-@pytest.mark.parametrize("resolvers", [(), ("192.0.2.53",)])
+@pytest.mark.parametrize("resolvers", [(), pytest.param(("192.0.2.53",), marks=pytest.mark.long)])
 async def test_operations_find_each_other_by_name(
     job_bench: JobBench, egress: Egress, resolvers: tuple[str, ...]
 ) -> None:

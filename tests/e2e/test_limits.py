@@ -20,6 +20,7 @@ FILL = "i=0; while true; do dd if=/dev/zero of=/f$i bs=1M count=4 2>/dev/null; i
 FLOOD = "i=0; while [ $i -lt 40 ]; do head -c 4000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); done"
 
 
+@pytest.mark.long
 async def test_over_the_disk_and_the_log(busybox_image: str, docker_client: docker.APIClient, tmp_path: Path) -> None:
     async with market_place(tmp_path) as usual:
         tree = settings_tree(usual.net, tmp_path)

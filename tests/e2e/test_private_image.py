@@ -46,6 +46,7 @@ def private_image(docker_client: docker.APIClient) -> Iterator[str]:
             pytest.skip(str(error))
 
 
+@pytest.mark.long
 async def test_a_login_is_used_and_left_nowhere(
     place: MarketPlace, private_image: str, docker_client: docker.APIClient, tmp_path: Path
 ) -> None:

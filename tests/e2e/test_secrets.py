@@ -41,6 +41,7 @@ async def _answer(client: ControlClient) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.slow
 async def test_the_key_is_in_nothing_that_the_agent_leaves(tmp_path: Path, busybox_image: str) -> None:

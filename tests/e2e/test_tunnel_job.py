@@ -17,6 +17,7 @@ from tests.service import frp
 pytestmark = pytest.mark.docker
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_a_service_answers_through_the_tunnel_again_after_a_crash(
     tmp_path: Path, busybox_image: str, frp_folder: Path

@@ -111,6 +111,7 @@ async def check(place: MarketPlace, agent: ControlClient, job: Address, engine: 
     assert {"operations", "log_root"} <= {check.name for check in checked.checks if check.ok}
 
 
+@pytest.mark.long
 async def test_operations_share_files_and_outputs(
     place: MarketPlace, busybox_image: str, docker_client: docker.APIClient
 ) -> None:

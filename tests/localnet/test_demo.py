@@ -81,6 +81,7 @@ def test_the_main_job_is_done_paid_and_verified(tmp_path: Path) -> None:
     client.close()
 
 
+@pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.slow
 def test_a_demo_told_to_stop_leaves_nothing(tmp_path: Path) -> None:
