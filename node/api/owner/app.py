@@ -14,7 +14,7 @@ from contextlib import suppress
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from node.api.owner import routes, streams
+from node.api.owner import backend, routes, streams
 from node.api.owner.gate import Context, JobHandler, Unknown, for_owner, text
 from node.api.owner.limits import Allowance, ClientOf, Full, household, sender
 from node.api.owner.openapi import openapi_document
@@ -85,6 +85,7 @@ def make_app(
 
     app.router.add_get("/", simple(routes.root))
     app.router.add_get("/node/info", simple(routes.node_info))
+    app.router.add_post("/node/validate", simple(backend.validate))
     app.router.add_get("/openapi.json", _document(openapi_document()))
     info = for_owner(context, streams.stream_info, Unknown(404, streams.NOT_FOUND))
     stats = for_owner(context, streams.stream_stats, Unknown(404, streams.NOT_RUNNING))

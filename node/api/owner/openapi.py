@@ -104,6 +104,14 @@ def _paths() -> dict[str, _Json]:
     return {
         "/": {"get": _public("getNode", "The node's address", _json("Its address.", _ref("Address")))},
         "/node/info": {"get": _public("getNodeInfo", "What the node is", _json("Of it.", _ref("NodeInfo")))},
+        "/node/validate": {
+            "post": {
+                "operationId": "validateNode",
+                "summary": "For the network's back end only, which signs `x-session-id`; no benchmarks are run for it",
+                "security": [],
+                "responses": {"401": _text("Not the back end."), "501": _text("Not offered."), **_BUSY},
+            }
+        },
         "/openapi.json": {"get": _public("getDescription", "This document", _json("OpenAPI 3.1.", {"type": "object"}))},
         "/job/{job}/info": {
             "get": _operation(
