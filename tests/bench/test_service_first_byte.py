@@ -11,6 +11,7 @@ import pytest
 from tests.bench import service_first_byte
 
 
+@pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.slow
 def test_each_way_is_measured_in_one_run() -> None:

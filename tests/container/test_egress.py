@@ -40,6 +40,7 @@ def test_a_job_reaches_the_internet_and_nothing_at_home(scene: Scene) -> None:
     assert {visit["how"] for visit in scene.place.internet.visitors()} == {"tcp", "dns"}
 
 
+@pytest.mark.long
 def test_names_come_from_public_resolvers_and_lead_nowhere_else(scene: Scene) -> None:
     """DNS works without the LAN; the LAN's own names and the host's search domain stay unknown; rebinding fails."""
     scene.gpunode("firewall", "install")
@@ -158,6 +159,7 @@ def test_nobody_comes_in_from_the_lan(scene: Scene) -> None:
         home.run("ip", "route", "delete", "172.16.0.0/12")
 
 
+@pytest.mark.long
 def test_ipv6_is_closed_wherever_it_comes_from(scene: Scene) -> None:
     """Jobs' networks have none. Were there one all the same, a home's devices would have global addresses on it."""
     host = scene.place.host
@@ -214,6 +216,7 @@ def test_no_way_out_by_the_packet_filter_alone(scene: Scene) -> None:
     assert scene.place.internet.visitors() == []
 
 
+@pytest.mark.long
 def test_listed_places_only(scene: Scene) -> None:
     allow = ["1.1.1.1:80", f"{map_.WEB_SERVER}:4444", map_.HOME_SERVER]
     scene.gpunode("firewall", "install", network={"egress": "list", "allow": allow})
@@ -258,6 +261,7 @@ def test_listed_names(scene: Scene) -> None:
     assert scene.gpunode("firewall", "check", network=listed)["presence"] == "present"
 
 
+@pytest.mark.long
 def test_a_network_that_the_operator_closes(scene: Scene) -> None:
     scene.gpunode("firewall", "install", network={"deny": [f"{map_.WEB_SERVER}/32"]})
     _, said = scene.job(knock(map_.WEB_SERVER, "1.1.1.1"))

@@ -457,6 +457,7 @@ async def test_operations_of_one_job_have_one_memory(job_bench: JobBench) -> Non
     await job_bench.clean()
 
 
+@pytest.mark.long
 @pytest.mark.docker
 async def test_memory_that_the_kernel_can_take_back_is_nobody_s(job_bench: JobBench) -> None:
     """Pages of files that each container has read or written are no use of memory."""

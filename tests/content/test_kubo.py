@@ -57,12 +57,14 @@ async def test_cids_of_files_of_many_sizes(kubo: KuboNode) -> None:
     assert await node_cids(kubo, files) == [file_cid(data) for data in files]
 
 
+@pytest.mark.long
 async def test_cids_where_a_second_level_begins(kubo: KuboNode) -> None:
     for size in LEVELS:
         data = data_of(size)
         assert await node_cids(kubo, [data]) == [file_cid(data)], size
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("chunk", "links"), [(1, 2), (2, 3), (3, 5), (1, 13), (16, 174)])
 async def test_cids_where_deeper_levels_begin(kubo: KuboNode, chunk: int, links: int) -> None:
     """The same tree at a scale where its levels are cheap: eight of them at most, the third for 174 links."""

@@ -48,6 +48,7 @@ async def lane_of(
         yield lane
 
 
+@pytest.mark.long
 async def test_an_unreachable_endpoint_is_waited_for(shared: MarketPlace, tmp_path: Path) -> None:
     async with lane_of(shared, tmp_path, rpc={"urls": ["http://127.0.0.1:1"], "timeout": 1}) as lane:
         assert lane["phase"] == "checking"

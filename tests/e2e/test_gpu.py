@@ -50,6 +50,7 @@ async def lane(agent: ControlClient) -> dict[str, Any]:
     return dict((await agent.status())["lanes"][0])
 
 
+@pytest.mark.long
 async def test_a_job_gets_its_gpu_and_must_leave_it_as_it_was(place: MarketPlace, gpu_engine: GpuEngine) -> None:
     driver(place, "580.159.03")
     greedy = {"env": {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "all"}}

@@ -86,6 +86,7 @@ async def test_receipts_are_a_chain(place: MarketPlace, agent: ControlClient, bu
     assert second.prev.settle == runs[0]["settlement"]["signature"]
 
 
+@pytest.mark.long
 async def test_an_extension_moves_the_deadline_and_expiry_settles(
     place: MarketPlace, agent: ControlClient, busybox_image: str
 ) -> None:

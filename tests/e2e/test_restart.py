@@ -92,6 +92,7 @@ async def test_kill_9_loses_nothing(place: MarketPlace, busybox_image: str, mome
     assert (operation["exitCode"], operation["status"]) == (0, "success")
 
 
+@pytest.mark.long
 async def test_a_second_agent_on_the_same_data_is_refused(place: MarketPlace) -> None:
     async with place.agent_process():
         with pytest.raises(JournalError, match="in use by another agent") as raised:
@@ -99,6 +100,7 @@ async def test_a_second_agent_on_the_same_data_is_refused(place: MarketPlace) ->
         assert raised.value.hint
 
 
+@pytest.mark.long
 async def test_another_chain_is_refused(place: MarketPlace, tmp_path: Path) -> None:
     async with place.agent() as agent:
         await until(lambda: queued(agent))

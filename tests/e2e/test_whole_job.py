@@ -140,6 +140,7 @@ async def test_kill_9_between_operations_loses_nothing(
         assert [operation["starts"] for operation in runs[0]["operations"]] == [0, 1, 1, 1]
 
 
+@pytest.mark.long
 async def test_a_failure_keeps_later_groups_from_running(place: MarketPlace, busybox_image: str) -> None:
     job = definition(
         run("bad", busybox_image, "sleep 1; exit 3", {"group": "one"}),

@@ -13,7 +13,7 @@ from tests.fuzz.mutation import Mutator
 from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 
-CASES = 300
+CASES = 100
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))

@@ -121,6 +121,7 @@ async def test_an_extension_by_the_kit_moves_the_deadline(
     assert "made it" in result["opStates"][0]["logs"][-1]["log"]
 
 
+@pytest.mark.long
 async def test_a_job_ended_by_the_kit_is_stopped_and_its_result_still_delivered(
     kit: Client, agent: Agent, localnet: Localnet, busybox_image: str, docker_client: docker.APIClient
 ) -> None:
@@ -137,6 +138,7 @@ async def test_a_job_ended_by_the_kit_is_stopped_and_its_result_still_delivered(
         docker_client.inspect_container(container["Id"])
 
 
+@pytest.mark.long
 async def test_a_definition_outside_the_schema_is_settled_as_such(
     kit: Client, agent: Agent, localnet: Localnet, busybox_image: str
 ) -> None:

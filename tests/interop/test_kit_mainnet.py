@@ -42,6 +42,7 @@ async def test_a_job_ended_early_is_completed_by_the_kit(
     assert (job["state"], job["ipfsResult"]) == (DONE, result)
 
 
+@pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.slow
 async def test_the_agent_serves_a_chain_with_the_main_addresses(

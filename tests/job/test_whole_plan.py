@@ -324,6 +324,7 @@ def test_what_exposes_nothing_is_noted() -> None:
     assert [operation.services and operation.services[0].port for operation in plan.operations] == [(), "81"]
 
 
+@pytest.mark.long
 def test_a_megabyte_of_ports_costs_little() -> None:
     began = time.monotonic()
     for expose in (

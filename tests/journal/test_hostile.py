@@ -120,6 +120,7 @@ def cells(path: Path) -> list[tuple[str, str]]:
 POISON: list[Any] = [None, "", "x", "[", "[" * 5000, "{}", '["a"]', "[1e999]", -(2**63), 1e308, b"\xff\x00", "\x00"]
 
 
+@pytest.mark.long
 async def test_no_cell_of_any_table_can_do_more_than_be_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     await filled(path)

@@ -220,6 +220,7 @@ async def test_a_test_suite_from_outside(tmp_path: Path) -> None:
         assert (await client.get_account_info(job.pubkey())).value is None
 
 
+@pytest.mark.long
 async def test_what_cannot_be_begun_with_is_said(tmp_path: Path) -> None:
     start = ("start", "--rpc-port", 0, "--content-port", 0)
     text = tmp_path / "text.so"

@@ -88,6 +88,7 @@ async def test_a_program_deployed_by_transactions_keeps_its_authority(still_loca
     assert Path(path).read_bytes() == CODE.read_bytes()
 
 
+@pytest.mark.long
 async def test_the_command(tmp_path: Path) -> None:
     extra, folder = str(Pubkey.new_unique()), tmp_path / "a b"
     (tmp_path / "account.json").write_text(json.dumps(account_json(Pubkey.new_unique(), SAMPLE)))

@@ -119,6 +119,7 @@ def test_packed_roots_are_the_same_bytes_for_everybody(tmp_path: Path) -> None:
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.slow
 @pytest.mark.timeout(400)

@@ -138,6 +138,7 @@ async def test_a_saved_chain_stays_ahead(tmp_path: Path) -> None:
         assert 0 <= net.validator.slots.head.time - time < 60
 
 
+@pytest.mark.long
 async def test_the_command() -> None:
     async with chain("--slot-ms", 50) as net:
         rpc = net["rpc_url"]

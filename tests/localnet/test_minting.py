@@ -153,6 +153,7 @@ async def test_subscribers_hear_of_it(still_localnet: Localnet) -> None:
         assert {each["value"]["lamports"] for each in told} == {struct.unpack("<Q", b"gpunode!")[0]}
 
 
+@pytest.mark.long
 async def test_the_commands(tmp_path: Path) -> None:
     who, mint, fixed = str(Keypair().pubkey()), tmp_path / "mint.json", tmp_path / "fixed.json"
     keys = [Pubkey.new_unique(), Pubkey.new_unique()]

@@ -20,6 +20,8 @@ from tests.content.resources.rclone import ACCESS_KEY, SECRET_KEY
 from tests.content.resources.store import Store, store_server
 from tests.content.resources.wants import contents, have, hugging_face, known, s3
 
+pytestmark = pytest.mark.long
+
 MB = 1_000_000
 FILES = {f"{name}/file": os.urandom(MB) for name in "abcd"}
 

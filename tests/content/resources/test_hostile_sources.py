@@ -17,6 +17,8 @@ from tests.content.resources.hub import running
 from tests.content.resources.store import Store, list_page, store_server
 from tests.content.resources.wants import contents, have, ollama, s3
 
+pytestmark = pytest.mark.long
+
 DATA = bytes(range(256)) * 1000
 
 

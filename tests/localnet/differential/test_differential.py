@@ -28,6 +28,7 @@ def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_the_embedded_chain_answers_what_was_recorded_of_a_real_node(tmp_path: Path) -> None:
     async with embedded(tmp_path) as (net, slots):

@@ -229,6 +229,7 @@ async def command() -> AsyncIterator[Command]:
         await process.communicate()
 
 
+@pytest.mark.long
 async def test_the_command_sets_lists_and_clears(command: Command) -> None:
     async with httpx.AsyncClient() as http:
         urls = [each["rpc_url"] for each in command.chain["endpoints"]]

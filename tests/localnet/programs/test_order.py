@@ -9,6 +9,8 @@ from .attempts import Attempt, Rule, check_pairs
 from .harness import every_instruction
 from .loading import load_rules
 
+pytestmark = pytest.mark.long
+
 
 def own_rules(program: str, name: str) -> list[Rule]:
     return job_rules.RULES[name] if program == "jobs" else holder_rules.RULES[program, name]
