@@ -51,7 +51,7 @@ step "a slice of the tests on a real node" \
 # All of it takes an hour and more: python -m tests.faults.matrix, python -m tests.faults.soak. Another seed, other cases.
 if [ -z "${NARROWED:-}" ]; then
     step "a slice of the fault matrices" "$bin/python" -W ignore -m tests.faults.matrix --slice --seed "${GPUNODE_FAULTS_SEED:-7}"
-    step "a slice of the soak" "$bin/python" -W ignore -m tests.faults.soak --jobs 3 --seed "${GPUNODE_FAULTS_SEED:-7}"
+    step "a slice of the soak" "$bin/python" -W ignore -m tests.faults.soak --jobs 2 --seed "${GPUNODE_FAULTS_SEED:-7}"
 fi
 
 printf '\n'

@@ -63,6 +63,7 @@ class Lives:
         return decode((self.folder / "state").read_text(), OperationState)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("whole", [WHOLE_BYTES, BY_TIME], ids=["read whole", "by time"])
 async def test_several_kills_and_the_log_is_that_of_one_life(
     busybox_image: str, node_address: str, docker_client: docker.APIClient, tmp_path: Path, whole: int

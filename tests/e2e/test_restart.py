@@ -61,6 +61,7 @@ async def test_a_restart_goes_on_with_the_running_container(place: MarketPlace, 
     assert operation["exitCode"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "moment", ["working", *(pytest.param(each, marks=pytest.mark.long) for each in ("ended", "queued"))]
 )

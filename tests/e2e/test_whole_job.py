@@ -121,6 +121,7 @@ async def test_operations_share_files_and_outputs(
         await check(place, agent, posted.job, docker_client)
 
 
+@pytest.mark.long
 async def test_kill_9_between_operations_loses_nothing(
     place: MarketPlace, busybox_image: str, docker_client: docker.APIClient
 ) -> None:

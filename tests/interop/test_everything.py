@@ -14,7 +14,7 @@ from tests.interop.places import local_place
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 
-LONG = {("kit", "devnet"), ("web3", "devnet")}
+LONG = {("kit", "devnet"), ("programs", "devnet"), ("web3", "devnet")}
 """The kit's calls are the same on its main network, and more; what web3 offers is what the others are made of."""
 CASES = [
     pytest.param(flow, ids, id=f"{flow}-{ids}", marks=pytest.mark.long if (flow, ids) in LONG else ())

@@ -108,6 +108,7 @@ async def test_the_agent_runs_a_posted_job_and_the_kit_reads_its_result(
     await until(kit, "market", localnet.market, lambda seen: agent.address in seen["queue"], agent)
 
 
+@pytest.mark.long
 async def test_an_extension_by_the_kit_moves_the_deadline(
     kit: Client, agent: Agent, localnet: Localnet, busybox_image: str
 ) -> None:

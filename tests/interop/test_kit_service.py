@@ -119,6 +119,7 @@ async def test_a_service_answers_where_the_clients_look_for_it(
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.long
 async def test_endpoints_as_the_clients_wait_for_them(
     kit: Client, clients: Path, place: Place, localnet: Localnet, busybox_image: str
 ) -> None:

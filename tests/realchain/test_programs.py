@@ -102,7 +102,6 @@ def check(report: Report) -> None:
     assert max(report.units.values()) < UNITS_PER_INSTRUCTION / 2
 
 
-@pytest.mark.brief
 async def test_a_slice_of_the_programs_tests(validator_binary: str, tmp_path: Path) -> None:
     recording = await record(tmp_path, str(PROGRAMS / "test_runs.py"), str(PROGRAMS / "test_queue.py"))
     chains = pack(choose(recording, 1))[:2]
