@@ -98,11 +98,14 @@ def unhashed(pins: list[Pin]) -> Iterator[str]:
 
 
 def wanted(project: dict[str, dict[str, object]]) -> list[Requirement]:
-    """What pyproject.toml asks for: the product's, the tests' and the build's."""
+    """What pyproject.toml asks for and the lock is made from: the product's, the tests' and the build's.
+
+    The extra for NVIDIA GPUs is left out: its compiler takes 250 MB, which nobody else should have to download.
+    """
     table = project["project"]
     optional = table["optional-dependencies"]
     assert isinstance(optional, dict)
-    extras = [text for texts in optional.values() for text in texts]
+    extras = [text for name, texts in optional.items() if name != "cuda" for text in texts]
     direct, build = table["dependencies"], project["build-system"]["requires"]
     assert isinstance(direct, list)
     assert isinstance(build, list)

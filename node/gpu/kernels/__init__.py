@@ -1,0 +1,1 @@
+"""CUDA kernels as source, compiled at run time for the GPU at hand."""
