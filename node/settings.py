@@ -22,6 +22,7 @@ from node.settings_resources import ResourceSettings
 from node.settings_section import Section, Size, parse_size
 from node.settings_security import SecuritySettings
 from node.settings_service import ServiceSettings
+from node.settings_work import WorkProofSettings
 
 
 class RpcSettings(Section):
@@ -251,6 +252,7 @@ class Settings(Section):
     shutdown: ShutdownSettings = ShutdownSettings()
     health: HealthSettings = HealthSettings()
     security: SecuritySettings = SecuritySettings()
+    work_proof: WorkProofSettings = WorkProofSettings()
     paths: PathSettings = Field(default_factory=PathSettings)
     lanes: tuple[LaneSettings, ...] = Field(min_length=1)
 

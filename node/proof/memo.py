@@ -1,9 +1,12 @@
-"""Memos that anchor documents on the chain: `gpunode/1 r=<receipt CID>`, `gpunode/1 h=<host card CID>`.
+"""Memos that anchor documents on the chain: `gpunode/1 r=<receipt CID>`, `gpunode/1 h=<host card CID>`,
+`gpunode/1 w=<root of a GPU work proof, hex>`.
 
 Key=value pairs after the name and version, separated by blanks; unknown keys are ignored.
 """
 
 from __future__ import annotations
+
+import re
 
 from node.content.cid import cid_to_hash32
 from node.errors import ContentError
@@ -12,6 +15,9 @@ from node.records import Cid
 PREFIX = "gpunode/1"
 RECEIPT_KEY = "r"
 CARD_KEY = "h"
+WORK_KEY = "w"
+
+_ROOT = re.compile(r"[0-9a-f]{64}")
 
 
 def receipt_memo(cid: Cid) -> str:
@@ -22,6 +28,17 @@ def receipt_memo(cid: Cid) -> str:
 def card_memo(cid: Cid) -> str:
     """The memo that a register transaction carries."""
     return f"{PREFIX} {CARD_KEY}={cid}"
+
+
+def work_memo(root: str) -> str:
+    """The memo, in a transaction of its own, that anchors a GPU work proof; `root` as hex."""
+    return f"{PREFIX} {WORK_KEY}={root}"
+
+
+def memo_root(text: str) -> str | None:
+    """The root of a GPU work proof that a memo anchors (hex), None if there is none."""
+    value = parse_memo(text).get(WORK_KEY, "")
+    return value if _ROOT.fullmatch(value) else None
 
 
 def parse_memo(text: str) -> dict[str, str]:

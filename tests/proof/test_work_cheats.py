@@ -53,7 +53,9 @@ def test_left_out_rows_are_found_as_often_as_theory_says(
     theory = 1 - (1 - left_out) ** openings
     error = math.sqrt(theory * (1 - theory) / tries)
     with capsys.disabled():
-        print(f"\n  {left_out:.2%} left out, {openings} opened: found {measured:.1%}, theory {theory:.1%} ± {error:.1%}")
+        print(
+            f"\n  {left_out:.2%} left out, {openings} opened: found {measured:.1%}, theory {theory:.1%} ± {error:.1%}"
+        )
     # The blocks are always the same ones, and so is the outcome: this cannot fail by chance.
     assert abs(measured - theory) < 3.5 * error
 
