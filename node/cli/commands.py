@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from node.cli import (
+    bench,
     demo,
     doctor,
     drain,
@@ -39,6 +40,7 @@ def attach(app: typer.Typer) -> None:
     app.add_typer(jobs.group, name="jobs", rich_help_panel=RUNNING)
     app.command(rich_help_panel=RUNNING)(logs.logs)
     app.command(rich_help_panel=RUNNING)(gpus.gpus)
+    app.add_typer(bench.group, name="bench", rich_help_panel=RUNNING)
     app.command(rich_help_panel=RUNNING)(drain.drain)
     app.command(rich_help_panel=RUNNING)(pause.pause)
     app.command(rich_help_panel=RUNNING)(resume.resume)

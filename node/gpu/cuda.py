@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.resources import files
 from typing import Any
@@ -143,6 +143,10 @@ class CudaDevice:
         self._call(self._cuda.cuMemcpyDtoH(ctypes.addressof(raw), place, size))
         return data
 
+    def copy(self, to: int, source: int, size: int) -> None:
+        """Copy within the device; it goes on while this returns."""
+        self._call(self._cuda.cuMemcpyDtoDAsync(to, source, size, 0))
+
     def launch(
         self, function: Any, grid: tuple[int, int], block: int, *arguments: ctypes._SimpleCData[Any], shared: int = 0
     ) -> None:
@@ -155,7 +159,7 @@ class CudaDevice:
         """Until all that was launched is done. Raises GpuError for what went wrong meanwhile."""
         self._call(self._cuda.cuCtxSynchronize())
 
-    def timed(self, work: Any) -> float:
+    def timed(self, work: Callable[[], object]) -> float:
         """Seconds on the device for what `work()` launches."""
         cuda = self._cuda
         began, ended = (self._call(cuda.cuEventCreate(0)) for _ in range(2))
@@ -163,7 +167,10 @@ class CudaDevice:
         work()
         self._call(cuda.cuEventRecord(ended, 0))
         self._call(cuda.cuEventSynchronize(ended))
-        return float(self._call(cuda.cuEventElapsedTime(began, ended))) / 1000
+        seconds = float(self._call(cuda.cuEventElapsedTime(began, ended))) / 1000
+        for event in (began, ended):
+            self._call(cuda.cuEventDestroy(event))
+        return seconds
 
     def close(self) -> None:
         """Give all memory back."""

@@ -90,6 +90,13 @@ __device__ __forceinline__ void multiply_add(number (&sum)[4], const u32 (&a)[4]
     SMALL_MMA(2, 3, 3, b1);
 #elif GPUNODE_KIND == 1
     FLOAT_MMA("m16n8k32", "e4m3");
+#elif GPUNODE_KIND == 2 && __CUDA_ARCH__ < 800
+#define SMALL_MMA(first, second, b)                                                                                    \
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};" \
+                 : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])                                              \
+                 : "r"(a[first]), "r"(a[second]), "r"(b))
+    SMALL_MMA(0, 1, b0);
+    SMALL_MMA(2, 3, b1);
 #elif GPUNODE_KIND == 2
     FLOAT_MMA("m16n8k16", "f16");
 #elif GPUNODE_KIND == 3

@@ -1,11 +1,12 @@
-"""A stand-in for a CUDA device that runs our kernels' own text on ordinary threads."""
+"""A stand-in for a CUDA device that runs our kernels' own text on this machine's processor."""
 
 from __future__ import annotations
 
 import ctypes
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -18,15 +19,21 @@ KERNELS = Path(__file__).parents[3] / "node" / "gpu" / "kernels"
 
 
 @cache
-def library(stages: int) -> ctypes.CDLL:
+def library(stages: int, kind: int = 0) -> ctypes.CDLL:
     """The kernels, compiled for this machine."""
+    return ctypes.CDLL(str(built(stages, kind, "emulation.cpp")))
+
+
+def built(stages: int, kind: int, name: str) -> Path:
+    """A library made of one of the files beside this one."""
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
-        pytest.skip("needs a C++20 compiler to run the kernels without a GPU")
-    built = Path(mkdtemp()) / "kernels.so"
-    command = [compiler, "-std=c++20", "-O1", "-shared", "-fPIC", "-pthread", "-w", f"-DSTAGES={stages}"]
-    subprocess.run([*command, f"-I{KERNELS}", str(HERE / "emulation.cpp"), "-o", str(built)], check=True)
-    return ctypes.CDLL(str(built))
+        pytest.skip("needs a C++ compiler to run the kernels without a GPU")
+    made = Path(mkdtemp()) / "kernels.so"
+    command = [compiler, "-std=c++17", "-O2", "-shared", "-fPIC", "-w", f"-DSTAGES={stages}"]
+    command.append(f"-DGPUNODE_KIND={kind}")
+    subprocess.run([*command, f"-I{KERNELS}", str(HERE / name), "-o", str(made)], check=True)
+    return made
 
 
 class EmulatedDevice:
@@ -39,15 +46,15 @@ class EmulatedDevice:
         self.capability = capability
         self.memory: dict[int, Any] = {}
         self.shared: dict[str, int] = {}
-        self._library = library(3)
 
     def load(self, name: str, functions: Sequence[str], defines: Mapping[str, int] | None = None) -> dict[str, Any]:
-        assert name == "work.cu"
-        self._library = library((defines or {})["STAGES"])
-        return {each: each for each in functions}
+        assert name in ("work.cu", "ladder.cu", "tile.cuh")
+        wanted = defines or {}
+        kernels = library(wanted["STAGES"], wanted.get("GPUNODE_KIND", 0))
+        return {each: (kernels, each) for each in functions}
 
-    def allow_shared(self, function: str, size: int) -> None:
-        self.shared[function] = size
+    def allow_shared(self, function: tuple[ctypes.CDLL, str], size: int) -> None:
+        self.shared[function[1]] = size
 
     def allocate(self, size: int) -> int:
         # Not zeros: what a kernel does not write must show.
@@ -64,10 +71,21 @@ class EmulatedDevice:
     def download(self, place: int, size: int) -> bytearray:
         return bytearray(ctypes.string_at(place, size))
 
-    def launch(self, function: str, grid: tuple[int, int], block: int, *arguments: Any, shared: int = 0) -> None:
-        assert shared <= max(self.shared.get(function, 0), 48 << 10)
+    def copy(self, to: int, source: int, size: int) -> None:
+        ctypes.memmove(to, source, size)
+
+    def timed(self, work: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+    def launch(
+        self, function: tuple[ctypes.CDLL, str], grid: tuple[int, int], block: int, *arguments: Any, shared: int = 0
+    ) -> None:
+        kernels, name = function
+        assert shared <= max(self.shared.get(name, 0), 48 << 10)
         pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(each) for each in arguments))
-        assert self._library.launch(function.encode(), *grid, block, pointers, shared) == 0
+        assert kernels.launch(name.encode(), *grid, block, pointers, shared) == 0
 
     def wait(self) -> None:
         pass

@@ -1,11 +1,12 @@
-// Runs the CUDA kernels on ordinary threads: one for each of a block, blocks one after another. What only a GPU has is
-// written out after NVIDIA's description of the PTX instructions: which lane holds which bytes of a fragment.
-#include <barrier>
+// Runs the CUDA kernels on this machine: each thread of a block has a stack of its own, and they take turns; one that
+// waits for the others lets them run. Blocks come one after another. What only a GPU has is written out after NVIDIA's
+// description of the PTX instructions: which lane holds which bytes of a fragment.
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string>
-#include <thread>
+#include <ucontext.h>
 #include <vector>
 
 #define GPUNODE_EMULATED
@@ -20,16 +21,40 @@
 struct Place {
     unsigned x, y;
 };
-static thread_local Place threadIdx, blockIdx;
-static Place blockDim;
+static Place threadIdx, blockIdx, blockDim;
 static std::vector<unsigned char> shared_tiles;
 
+struct Fiber {
+    ucontext_t context;
+    std::vector<char> stack;
+    bool done = false;
+};
+static ucontext_t scheduler;
+static std::vector<std::unique_ptr<Fiber>> fibers;
+
+static void let_others_run() {
+    const unsigned mine = threadIdx.x;
+    swapcontext(&fibers[mine]->context, &scheduler);
+}
+
+struct Meeting {
+    unsigned size, here = 0, times = 0;
+    void arrive_and_wait() {
+        const unsigned before = times;
+        if (++here == size) {
+            here = 0, times++;
+            return;
+        }
+        while (times == before) let_others_run();
+    }
+};
+
 struct Warp {
-    std::barrier<> together{32};
+    Meeting together{32};
     const unsigned char *rows[32];
     unsigned a[32][4], b[32][2];
 };
-static std::unique_ptr<std::barrier<>> block_together;
+static std::unique_ptr<Meeting> block_together;
 static std::vector<std::unique_ptr<Warp>> warps;
 
 static void __syncthreads() { block_together->arrive_and_wait(); }
@@ -52,8 +77,51 @@ static void load_matrices(unsigned (&out)[4], const void *row) {
     warp.together.arrive_and_wait();
 }
 
-// mma.m16n8k32 for signed bytes.
-static void multiply_add(int (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+#ifndef GPUNODE_KIND
+#define GPUNODE_KIND 0
+#endif
+#if GPUNODE_KIND == 0
+typedef int Sum;
+#define ELEMENT 1
+static int worth_of(unsigned bits) { return (int8_t)bits; }
+#elif GPUNODE_KIND == 1
+typedef float Sum;
+#define ELEMENT 1
+static float worth_of(unsigned bits) {
+    const int exponent = bits >> 3 & 15, fraction = bits & 7;
+    const float size = exponent ? std::ldexp(8.0f + fraction, exponent - 10) : std::ldexp((float)fraction, -9);
+    return bits & 128 ? -size : size;
+}
+#elif GPUNODE_KIND == 2
+typedef float Sum;
+#define ELEMENT 2
+static float worth_of(unsigned bits) {
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const float size = exponent ? std::ldexp(1024.0f + fraction, exponent - 25) : std::ldexp((float)fraction, -24);
+    return bits & 32768 ? -size : size;
+}
+#elif GPUNODE_KIND == 3
+typedef float Sum;
+#define ELEMENT 2
+static float worth_of(unsigned bits) {
+    const unsigned whole = bits << 16;
+    float value;
+    std::memcpy(&value, &whole, 4);
+    return value;
+}
+#else
+typedef float Sum;
+#define ELEMENT 4
+static float worth_of(unsigned bits) {
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+}
+#endif
+static const unsigned ELEMENT_MASK = ELEMENT == 4 ? ~0u : (unsigned)((1ull << 8 * ELEMENT) - 1);
+
+// mma.m16n8k32 for bytes, k16 for numbers of two bytes, k8 for those of four: the same bytes for the same lanes.
+static void multiply_add(Sum (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     const unsigned lane = threadIdx.x & 31;
     Warp &warp = *warps[threadIdx.x >> 5];
     std::memcpy(warp.a[lane], a, 16);
@@ -61,17 +129,52 @@ static void multiply_add(int (&sum)[4], const unsigned (&a)[4], unsigned b0, uns
     warp.together.arrive_and_wait();
     for (unsigned i = 0; i < 4; i++) {
         const unsigned row = lane / 4 + (i >= 2 ? 8 : 0), column = lane % 4 * 2 + (i & 1);
-        for (unsigned k = 0; k < 32; k++) {
+        for (unsigned k = 0; k < 32; k += ELEMENT) {
             const unsigned holder = k % 16 / 4, piece = k >= 16, shift = 8 * (k % 4);
-            const int left = (int8_t)(warp.a[row % 8 * 4 + holder][piece * 2 + (row >= 8)] >> shift);
-            const int right = (int8_t)(warp.b[column * 4 + holder][piece] >> shift);
-            sum[i] += left * right;
+            const unsigned left = warp.a[row % 8 * 4 + holder][piece * 2 + (row >= 8)] >> shift;
+            const unsigned right = warp.b[column * 4 + holder][piece] >> shift;
+            sum[i] += worth_of(left & ELEMENT_MASK) * worth_of(right & ELEMENT_MASK);
         }
     }
     warp.together.arrive_and_wait();
 }
 
+#if GPUNODE_KIND == 0
 #include "work.cu"
+#endif
+#include "ladder.cu"
+
+static void (*entry)();
+
+static void fiber_main() {
+    const unsigned mine = threadIdx.x;
+    entry();
+    fibers[mine]->done = true;
+}
+
+// Runs all threads of a block until each has ended.
+static void take_turns(unsigned threads) {
+    fibers.clear();
+    for (unsigned t = 0; t < threads; t++) {
+        auto fiber = std::make_unique<Fiber>();
+        fiber->stack.resize(32 << 10);
+        getcontext(&fiber->context);
+        fiber->context.uc_stack.ss_sp = fiber->stack.data();
+        fiber->context.uc_stack.ss_size = fiber->stack.size();
+        fiber->context.uc_link = &scheduler;
+        makecontext(&fiber->context, fiber_main, 0);
+        fibers.push_back(std::move(fiber));
+    }
+    for (bool any = true; any;) {
+        any = false;
+        for (unsigned t = 0; t < threads; t++) {
+            if (fibers[t]->done) continue;
+            any = true;
+            threadIdx = {t, 0};
+            swapcontext(&scheduler, &fibers[t]->context);
+        }
+    }
+}
 
 template <typename Kernel> static void run(Kernel kernel, unsigned across, unsigned down, unsigned threads, bool meet) {
     blockDim = {threads, 1};
@@ -84,16 +187,14 @@ template <typename Kernel> static void run(Kernel kernel, unsigned across, unsig
                 }
                 continue;
             }
-            block_together = std::make_unique<std::barrier<>>(threads);
+            block_together = std::make_unique<Meeting>(Meeting{threads});
             warps.clear();
             for (unsigned w = 0; w < threads / 32; w++) warps.push_back(std::make_unique<Warp>());
-            std::vector<std::thread> all;
-            for (unsigned t = 0; t < threads; t++)
-                all.emplace_back([=] {
-                    blockIdx = {x, y}, threadIdx = {t, 0};
-                    kernel();
-                });
-            for (auto &each : all) each.join();
+            blockIdx = {x, y};
+            static Kernel *now;
+            now = &kernel;
+            entry = [] { (*now)(); };
+            take_turns(threads);
         }
 }
 
@@ -103,6 +204,34 @@ extern "C" int launch(const char *name, unsigned across, unsigned down, unsigned
                       unsigned shared) {
     const std::string which = name;
     shared_tiles.assign(shared, 0xee);
+    if (which == "product") {
+        run([=] { product(ARGUMENT(u8 *, 0), ARGUMENT(u8 *, 1), ARGUMENT(Sum *, 2), ARGUMENT(u32, 3), ARGUMENT(u32, 4),
+                          ARGUMENT(u64, 5)); },
+            across, down, threads, true);
+        return 0;
+    }
+    if (which == "product_fp32") {
+        run([=] { product_fp32(ARGUMENT(float *, 0), ARGUMENT(float *, 1), ARGUMENT(float *, 2), ARGUMENT(u32, 3),
+                               ARGUMENT(u32, 4)); },
+            across, down, threads, true);
+        return 0;
+    }
+    if (which == "quantise") {
+        run([=] { quantise(ARGUMENT(float *, 0), ARGUMENT(signed char *, 1), ARGUMENT(float *, 2), ARGUMENT(u32, 3)); },
+            across, down, threads, true);
+        return 0;
+    }
+    if (which == "worth") {
+        run([=] { worth(ARGUMENT(int *, 0), ARGUMENT(float *, 1), ARGUMENT(float *, 2), ARGUMENT(float *, 3),
+                        ARGUMENT(u32, 4), ARGUMENT(u32, 5), ARGUMENT(u32, 6)); },
+            across, down, threads, false);
+        return 0;
+    }
+    if (which == "rectify") {
+        run([=] { rectify(ARGUMENT(float *, 0), ARGUMENT(u32, 1)); }, across, down, threads, false);
+        return 0;
+    }
+#if GPUNODE_KIND == 0
     if (which == "keystream")
         run([=] { keystream(ARGUMENT(u32 *, 0), ARGUMENT(u32 *, 1), ARGUMENT(u32, 2)); }, across, down, threads, false);
     else if (which == "leaves")
@@ -115,10 +244,6 @@ extern "C" int launch(const char *name, unsigned across, unsigned down, unsigned
     else if (which == "next_state")
         run([=] { next_state(ARGUMENT(u32 *, 0), ARGUMENT(u32 *, 1), ARGUMENT(u32 *, 2), ARGUMENT(u32, 3)); }, across,
             down, threads, false);
-    else if (which == "product")
-        run([=] { product(ARGUMENT(u8 *, 0), ARGUMENT(u8 *, 1), ARGUMENT(int *, 2), ARGUMENT(u32, 3), ARGUMENT(u32, 4),
-                          ARGUMENT(u64, 5)); },
-            across, down, threads, true);
     else if (which == "product_by_words")
         run([=] { product_by_words(ARGUMENT(int *, 0), ARGUMENT(int *, 1), ARGUMENT(int *, 2), ARGUMENT(u32, 3),
                                    ARGUMENT(u32, 4)); },
@@ -126,4 +251,7 @@ extern "C" int launch(const char *name, unsigned across, unsigned down, unsigned
     else
         return 1;
     return 0;
+#else
+    return 1;
+#endif
 }

@@ -58,3 +58,11 @@ def test_without_a_driver_there_is_no_device(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(GpuError) as caught:
         CudaDevice("GPU-none")
     assert "nvidia-smi" in caught.value.hint
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90"])
+def test_what_the_ladder_needs_compiles(arch: str) -> None:
+    code = compile_kernels("ladder.cu", arch, {"STAGES": 2})
+    for name in ("product_fp32", "quantise", "worth", "rectify"):
+        assert f".text.{name}\0".encode() in code
+    assert b".text.product\0" in compile_kernels("tile.cuh", arch, {"GPUNODE_KIND": 2, "STAGES": 2}, headers=())
