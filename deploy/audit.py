@@ -24,8 +24,9 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = "gpunode"
-UNLOCKED = frozenset({"pip"})
-"""Comes with the virtual environment itself (and setuptools, which the lock has as well)."""
+UNLOCKED = frozenset({"pip", "cuda-bindings", "cuda-pathfinder", "nvidia-cuda-nvrtc-cu12"})
+"""Comes with the virtual environment itself (and setuptools, which the lock has as well), or is the extra that the lock
+leaves out."""
 _HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes deploy/requirements.lock anew: exact versions with hashes of everything in pyproject.toml, the tests' extra and
-# the build backend included, for every platform. Run it after a change of the dependencies there:
+# Writes deploy/requirements.lock anew: exact versions with hashes of everything in pyproject.toml, the extras `test`
+# and `bench` and the build backend included, for every platform. Run it after a change of the dependencies there:
 #
 #     bash deploy/lock.sh            keep versions that still fit
 #     bash deploy/lock.sh --upgrade  take the newest that fit
@@ -21,7 +21,7 @@ PYTHON
 
 lock=deploy/requirements.lock
 cp "$lock" "$scratch/requirements.lock" 2>/dev/null || true
-"$scratch/venv/bin/uv" pip compile pyproject.toml "$scratch/build.in" --extra test --universal --python-version 3.11 \
+"$scratch/venv/bin/uv" pip compile pyproject.toml "$scratch/build.in" --extra test --extra bench --universal --python-version 3.11 \
     --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
     --output-file "$scratch/requirements.lock" "$@"
 {

@@ -1,7 +1,7 @@
 """One CUDA device through NVIDIA's own Python bindings: kernels compiled at run time, memory, launches.
 
 Needs the extra `gpunode[cuda]` and a driver. Used in helper processes only: a driver that hangs takes its process with
-it. Written against the documented interface and tested where no GPU is: compiling is real there, launching is not.
+it. Not run on a device yet: in the tests bindings and compiler are NVIDIA's, and a library stands in for the driver.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The products on an NVIDIA GPU: kernels of our own (node/gpu/kernels/work.cu), compiled for it at run time.
 
-From compute capability 7.5 on they use tensor cores, from 6.1 on the instruction for four bytes. The kernels' text is
-run in the tests on emulated threads, and compiled for each architecture; this module's calls of the driver have not run
-on a device yet, and so no rate is claimed for it.
+From compute capability 7.5 on they use tensor cores, from 6.1 on the instruction for four bytes. Not run on a device
+yet: the tests run the kernels' text on emulated threads, compile it for each architecture, and lead all calls through
+NVIDIA's bindings to a library in the driver's place. So no rate is claimed.
 """
 
 from __future__ import annotations
