@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli import output
-from node.cli.help import Commands
 from node.cli.options import JsonOption, SettingsOption
 
 if TYPE_CHECKING:
     from node.records import Gpu
 
-group = typer.Typer(help="Measure this host.", no_args_is_help=True, cls=Commands)
-
-
-@group.callback()
-def _bench() -> None:
-    """Measure this host."""
+group = typer.Typer(help="What this host's devices can do, measured.", no_args_is_help=True)
 
 
 @group.command()

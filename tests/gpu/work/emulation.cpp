@@ -2,6 +2,7 @@
 // waits for the others lets them run. Blocks come one after another. What only a GPU has is written out after NVIDIA's
 // description of the PTX instructions: which lane holds which bytes of a fragment.
 #include <cmath>
+#include <csetjmp>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -26,15 +27,16 @@ static std::vector<unsigned char> shared_tiles;
 
 struct Fiber {
     ucontext_t context;
+    jmp_buf place;
     std::vector<char> stack;
-    bool done = false;
+    bool begun = false, done = false;
 };
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static std::vector<std::unique_ptr<Fiber>> fibers;
 
 static void let_others_run() {
-    const unsigned mine = threadIdx.x;
-    swapcontext(&fibers[mine]->context, &scheduler);
+    // Contexts only begin a fiber: to change them asks the kernel each time, a jump does not.
+    if (!_setjmp(fibers[threadIdx.x]->place)) _longjmp(scheduler, 1);
 }
 
 struct Meeting {
@@ -150,6 +152,7 @@ static void fiber_main() {
     const unsigned mine = threadIdx.x;
     entry();
     fibers[mine]->done = true;
+    _longjmp(scheduler, 1);
 }
 
 // Runs all threads of a block until each has ended.
@@ -161,18 +164,21 @@ static void take_turns(unsigned threads) {
         getcontext(&fiber->context);
         fiber->context.uc_stack.ss_sp = fiber->stack.data();
         fiber->context.uc_stack.ss_size = fiber->stack.size();
-        fiber->context.uc_link = &scheduler;
+        fiber->context.uc_link = nullptr;
         makecontext(&fiber->context, fiber_main, 0);
         fibers.push_back(std::move(fiber));
     }
-    for (bool any = true; any;) {
-        any = false;
-        for (unsigned t = 0; t < threads; t++) {
-            if (fibers[t]->done) continue;
-            any = true;
-            threadIdx = {t, 0};
-            swapcontext(&scheduler, &fibers[t]->context);
+    static unsigned left, t;
+    for (left = threads, t = 0; left; t = (t + 1) % threads) {
+        Fiber &fiber = *fibers[t];
+        if (fiber.done) continue;
+        threadIdx = {t, 0};
+        if (!_setjmp(scheduler)) {
+            if (fiber.begun) _longjmp(fiber.place, 1);
+            fiber.begun = true;
+            setcontext(&fiber.context);
         }
+        left -= fibers[t]->done;
     }
 }
 
