@@ -55,9 +55,9 @@ def products_hold(proof: WorkProof, opened: list[Opened], secret: bytes | None) 
         mine = [index for index, each in enumerate(opened) if each.stretch == stretch]
         some = factors[:, mine]
         # The rows of A combined: (TIMES, openings) x (openings, size). Then times 256 columns of B, stored as rows.
-        combined = np.mod(some.astype(np.float64) @ rows[mine].astype(np.float64), PRIME)
+        combined = _reduced(some.astype(np.float64) @ rows[mine].astype(np.float64))
         ours = matrix_rows(columns, size, stretch * STRETCH, STRETCH)
-        expected = np.mod(combined @ ours.astype(np.float64).T, PRIME).astype(np.int64)
+        expected = _reduced(combined.astype(np.float64) @ ours.astype(np.float64).T)
         claimed = _combined(some, values[mine])
         if (expected != claimed).any():
             rounds = sorted({opened[index].round_ for index in mine})
@@ -66,6 +66,15 @@ def products_hold(proof: WorkProof, opened: list[Opened], secret: bytes | None) 
                 f" rounds {rounds[0]} to {rounds[-1]}, are not those of A times B"
             )
     return None
+
+
+def _reduced(sums: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Exact sums modulo the prime.
+
+    As whole numbers: NumPy's remainder of floats is made by the x87 unit, which answers "not a number" in a process where
+    somebody has left it in its other mode (MMX), as the virtual machine of the embedded chain does.
+    """
+    return np.mod(sums.astype(np.int64), PRIME)
 
 
 def _rows(proof: WorkProof, opened: list[Opened]) -> NDArray[np.int8]:
