@@ -71,8 +71,8 @@ def products_hold(proof: WorkProof, opened: list[Opened], secret: bytes | None) 
 def _reduced(sums: NDArray[np.float64]) -> NDArray[np.int64]:
     """Exact sums modulo the prime.
 
-    As whole numbers: NumPy's remainder of floats is made by the x87 unit, which answers "not a number" in a process where
-    somebody has left it in its other mode (MMX), as the virtual machine of the embedded chain does.
+    As whole numbers: NumPy's remainder of floats is made by the x87 unit, which answers "not a number" in a process
+    where somebody has left it in its other mode (MMX), as the virtual machine of the embedded chain does.
     """
     return np.mod(sums.astype(np.int64), PRIME)
 
