@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from node.errors import GpuError
@@ -57,6 +58,32 @@ class Engine(Protocol):
     def close(self) -> None:
         """Give its memory back."""
         ...
+
+
+def pick_engine(setting: str, *, provider: str, localnet: bool) -> tuple[str | None, str]:
+    """Which engine the setting `work_proof.engine` means here, None for none; and why, for a person.
+
+    `provider`: of the host's GPUs, `nvidia` or `simulated`; `localnet`: whether the chain is one.
+    """
+    if setting == "off":
+        return None, "work_proof.engine is off"
+    if setting in ("cuda", "cpu"):
+        return setting, f"work_proof.engine is {setting}"
+    if provider == "nvidia":
+        if not has_cuda():
+            return None, "pip install 'gpunode[cuda]' is needed to prove work of this GPU"
+        return "cuda", "there is an NVIDIA GPU"
+    if localnet:
+        return "cpu", "there is no NVIDIA GPU, and this is a localnet"
+    return None, "there is no NVIDIA GPU"
+
+
+def has_cuda() -> bool:
+    """Whether the extra `cuda` is installed."""
+    try:
+        return find_spec("cuda.bindings.nvrtc") is not None
+    except ImportError:  # not even its outer package
+        return False
 
 
 def choose_engine(name: str, gpu: str | None) -> Engine:

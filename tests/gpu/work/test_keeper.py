@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from node.gpu.work import engine
 from node.gpu.work.keeper import ASSUMED_WATTS, CUT_PAUSE, DAY, FIRST_PAUSE, WorkKeeper, WorkRun
 
 HOUR = 3600.0
@@ -110,3 +111,24 @@ def test_a_month_of_random_events_never_exceeds_the_budget_of_any_day() -> None:
         assert sum(each.joules for each in runs if run.at - DAY < each.at <= run.at) <= 30_000.0 + 6000
     metered = [run for run in runs if run.done]
     assert metered
+
+
+@pytest.mark.parametrize(
+    ("setting", "provider", "localnet", "installed", "expected"),
+    [
+        ("off", "nvidia", False, True, None),
+        ("cpu", "nvidia", False, True, "cpu"),
+        ("cuda", "simulated", True, False, "cuda"),
+        ("auto", "nvidia", False, True, "cuda"),
+        ("auto", "nvidia", True, False, None),
+        ("auto", "simulated", True, False, "cpu"),
+        ("auto", "simulated", False, True, None),
+    ],
+)
+def test_which_engine_a_setting_means(
+    monkeypatch: pytest.MonkeyPatch, setting: str, provider: str, localnet: bool, installed: bool, expected: str | None
+) -> None:
+    monkeypatch.setattr(engine, "has_cuda", lambda: installed)
+    picked, why = engine.pick_engine(setting, provider=provider, localnet=localnet)
+    assert picked == expected
+    assert why
