@@ -42,13 +42,14 @@ async def test_exit_code_and_log_survive(own_engine: SecondEngine, exit_codes: s
     image = images.busybox_image(client)
     client.close()
     op = operation(image, "restart", "i=0; while [ $i -lt 50 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; exit 9")
-    states: list[OperationState] = []
     noticed = asyncio.Event()  # that the engine is away, or that the container has ended with it
 
+    engines_own: list[str] = []
+
     async def on_change(state: OperationState) -> None:
-        states.append(state)
         if state.ended_ms is not None:
             noticed.set()
+            engines_own[:] = own_engine.kept_logs()
 
     def on_progress(line: str) -> None:
         if "waiting for the container engine" in line:
@@ -78,5 +79,9 @@ async def test_exit_code_and_log_survive(own_engine: SecondEngine, exit_codes: s
         assert [error.event for error in state.errors] == ["container-runtime-error"]
         assert "engine was away" in state.errors[0].message
     lines = [entry.log for entry in read_entries(path)]
-    assert lines == [f"line {index}\n" for index in range(len(lines))]
-    assert len(lines) == 50 if state.exit_code == 9 else len(lines) >= 5
+    # Nothing twice, nothing out of order, and all that the engine itself has: a line that it had taken but not written
+    # down when it was stopped is lost in the engine (seen once in some hundred stops), and nobody can read it.
+    assert lines == engines_own
+    numbers = [int(line.removeprefix("line ")) for line in lines]
+    assert numbers == sorted(set(numbers))
+    assert len(lines) >= (49 if state.exit_code == 9 else 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -84,6 +85,14 @@ class SecondEngine:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def kept_logs(self) -> list[str]:
+        """The log entries of all its containers, out of its own files."""
+        return [
+            json.loads(line)["log"]
+            for file in sorted(self._data.glob("containers/*/*-json.log"))
+            for line in file.read_text().splitlines()
+        ]
 
     def clear(self) -> None:
         """Stop it and give back what it took from the host; its folder is the caller's."""
