@@ -170,6 +170,31 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuTelemetry:
+    """One GPU over a span, from its samples. None: this GPU or driver does not tell."""
+
+    uuid: str
+    samples: int
+    seconds: float
+    """From the first sample to the last."""
+    joules: float | None
+    source: str
+    """As in EnergyReading."""
+    utilisation_mean: float | None = None
+    """0–1."""
+    memory_most: int | None = None
+    """Bytes in use, at most."""
+    power_most: float | None = None
+    """Watts."""
+    temperature_most: int | None = None
+    """Degrees Celsius."""
+    throttled: tuple[tuple[str, float], ...] = ()
+    """Reason for lower clocks and seconds of it, by reason; idling is none."""
+    errors: tuple[str, ...] = ()
+    """What the GPU reported as failed within the span, for people: Xid, uncorrected memory errors, lost."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnergyReading:
     """Energy used over a span of time."""
 
@@ -181,6 +206,27 @@ class EnergyReading:
     samples: int = 0
     samples_root: str | None = None
     """Merkle root (hex) over the samples' canonical lines."""
+    gpus: tuple[GpuTelemetry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkReference:
+    """The newest GPU work proof of a lane, as receipts name it."""
+
+    sha256: str
+    """Of its document; hex."""
+    cid: Cid
+    """Of the same document, where content is kept."""
+    root: str
+    """That was anchored; hex."""
+    signature: Signature
+    """Of the memo's transaction."""
+    engine: str
+    """`cuda` or `cpu`."""
+    gpu: str
+    """UUID that the proof names; `cpu`: none."""
+    made_ms: int
+    """Unix milliseconds at which it was done."""
 
 
 # --- a job on its way through the stages ------------------------------------------------------------------

@@ -32,6 +32,7 @@ from node.records import (
     Run,
     Settlement,
     Signature,
+    WorkReference,
 )
 
 # --- the market ---------------------------------------------------------------------------------------------
@@ -219,6 +220,10 @@ class ReceiptFacts:
     """The lane's last settled receipt and the signature that settled its job."""
     genesis: str | None
     """Genesis hash of the chain the journal belongs to."""
+    work: WorkReference | None = None
+    """The lane's newest GPU work proof."""
+    ladder: str | None = None
+    """SHA-256 (hex) of the host's newest precision ladder."""
 
 
 # --- content, containers, GPUs --------------------------------------------------------------------------------

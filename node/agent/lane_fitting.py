@@ -1,0 +1,135 @@
+"""A lane with its own key, spending policy, outbox and desk, out of settings and what all lanes share."""
+
+from __future__ import annotations
+
+import asyncio
+
+from node import __version__
+from node.agent.counter import MarketCounter
+from node.agent.health.board import LaneHealth
+from node.agent.isolation import GpuRuntimes
+from node.agent.lane import Lane, LaneServices
+from node.agent.logistics import Logistics, endpoints_here
+from node.agent.papers import Papers, host_card
+from node.agent.pipeline import JobServices
+from node.agent.premises import Host
+from node.agent.readiness import LaneCheck, LaneGpus
+from node.agent.registrar import Registrar
+from node.agent.reopening import Undone, reopening
+from node.agent.stages.admit import Readiness
+from node.agent.workshop import Workshop
+from node.chain.fees import FeePolicy
+from node.chain.outbox import Outbox
+from node.chain.passphrase import PassphraseSource
+from node.chain.policy import NODE_KINDS, SpendingPolicy
+from node.chain.upkeep import nobody_told
+from node.chain.wallet import Signer, Wallet
+from node.market.context import MarketContext
+from node.market.effects import effect_of_row
+from node.records import Address
+from node.settings import LaneSettings
+
+DAY = 86_400.0
+
+
+def open_wallet(lane: LaneSettings) -> Wallet:
+    """The lane's key, opened. Raises WalletError."""
+    return Wallet.load(lane.wallet.expanduser(), PassphraseSource(lane.name, lane.passphrase_file))
+
+
+def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop) -> Lane:
+    """A lane with its own key, spending policy, outbox and desk."""
+    settings = host.settings
+    market = Address(lane.market)
+    signer = lane_signer(host, lane, wallet)
+    reopened = asyncio.Event()
+    context = lane_context(host, lane, signer, reopening(host.journal, reopened))
+    registrar = lane_registrar(host, signer)
+    gpus = LaneGpus(host.gpus, lane.gpus)
+    hygiene = host.hygiene[lane.name]
+    runtimes = GpuRuntimes(host.engine)
+    jobs = JobServices(
+        market=MarketCounter(context, market, host.subscriptions, registrar, reopened),
+        journal=host.journal,
+        fetcher=host.library,
+        publisher=host.library,
+        drawer=host.drawer,
+        desk=Papers(settings, lane.name, host.cluster, signer, workshop.domain),
+        definitions=workshop.definitions,
+        tools=workshop.tools,
+        meters=host.gpus,
+        readiness=Readiness(
+            settings.locations.data,
+            settings.limits.disk_free_bytes,
+            host.space.reserve,
+            gpus.current,
+            runtimes.refusal,
+            host.origins.trouble,
+        ),
+        samples=settings.locations.data / "samples",
+        clock=host.clock,
+        chain=host.health.chain,
+        hygiene=hygiene,
+        live=workshop.live,
+        logistics=Logistics(
+            signer.sign_document, host.clock, endpoints_here(host.cluster.name), settings.service.tunnel != "off"
+        ),
+    )
+    check = LaneCheck(host.fitness, settings.engine.runtime, gpus, runtimes)
+    health = LaneHealth(host.health.board, lane.name)
+    return Lane(
+        lane.name,
+        market,
+        LaneServices(jobs=jobs, check=check.run, gpus=gpus.current, health=health, fence=host.guard.ensure),
+    )
+
+
+def lane_context(host: Host, lane: LaneSettings, signer: Signer, undone: Undone = nobody_told) -> MarketContext:
+    """What a lane's dealings with the market work with."""
+    return MarketContext(
+        cluster=host.cluster,
+        rpc=host.rpc,
+        outbox=_outbox(host, signer, undone),
+        lane=lane.name,
+        node=signer.address,
+        payout=None if lane.payout is None else Address(lane.payout),
+        stake=host.settings.stake,
+        clock=host.clock,
+        reopen_above=round(host.settings.fees.reopen_above * 1_000_000),
+    )
+
+
+def lane_registrar(host: Host, signer: Signer) -> Registrar:
+    """What registers the lane's key as this host."""
+    return Registrar(
+        facts=host.facts,
+        host=host.settings.host,
+        version=__version__,
+        publisher=host.library,
+        journal=host.journal,
+        make_card=lambda facts, gpus: host_card(signer, facts, gpus),
+    )
+
+
+def lane_signer(host: Host, lane: LaneSettings, wallet: Wallet) -> Signer:
+    """The lane's signer, within its spending policy."""
+    async def spent() -> int:
+        return await host.journal.outbox.spent_since(lane.name, host.clock.time() - DAY)
+
+    daily = round(host.settings.fees.daily_sol * 1_000_000_000)
+    payout = None if lane.payout is None else Address(lane.payout)
+    return wallet.signer(SpendingPolicy(host.cluster, NODE_KINDS, daily, spent, payout))
+
+
+def _outbox(host: Host, signer: Signer, undone: Undone) -> Outbox:
+    fees = host.settings.fees
+    return Outbox(
+        host.rpc,
+        signer,
+        host.journal.outbox,
+        FeePolicy(floor=fees.floor, cap=fees.cap, percentile=fees.percentile),
+        host.clock,
+        effects=effect_of_row(host.cluster),
+        book=host.journal.outbox.record_spending,
+        undone=undone,
+    )
