@@ -113,6 +113,7 @@ def lane_registrar(host: Host, signer: Signer) -> Registrar:
 
 def lane_signer(host: Host, lane: LaneSettings, wallet: Wallet) -> Signer:
     """The lane's signer, within its spending policy."""
+
     async def spent() -> int:
         return await host.journal.outbox.spent_since(lane.name, host.clock.time() - DAY)
 
