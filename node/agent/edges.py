@@ -18,6 +18,7 @@ from node.errors import LaneDegraded
 from node.job.store import Store
 from node.logins import Credentials, DockerLogin
 from node.market.watch import JobEvent, LaneEvent
+from node.proof.commitments import Reveal
 from node.records import (
     Address,
     Assignment,
@@ -224,6 +225,12 @@ class ReceiptFacts:
     """The lane's newest GPU work proof."""
     ladder: str | None = None
     """SHA-256 (hex) of the host's newest precision ladder."""
+    previous_reason: str = ""
+    """Why there is no previous one, where there is none."""
+    seen: tuple[Cid, Signature] | None = None
+    """The key's newest receipt that the chain showed, where the journal knows none."""
+    reveal: Reveal | None = None
+    """Of a confidential job: what its commitments are made of."""
 
 
 # --- content, containers, GPUs --------------------------------------------------------------------------------

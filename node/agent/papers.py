@@ -105,7 +105,11 @@ class Papers:
             gpus=facts.plan.gpus if facts.plan is not None else (),
             agent_version=__version__,
             previous=facts.previous,
-            previous_reason="" if facts.previous is not None else FIRST_RECEIPT,
+            previous_reason=facts.previous_reason or FIRST_RECEIPT,
+            seen=facts.seen,
+            work=facts.work,
+            ladder=facts.ladder,
+            reveal=facts.reveal,
             sign=self.signer.sign_document,
             genesis=facts.genesis,
         )

@@ -6,130 +6,39 @@ It states; it does not prove what ran. What an outsider can check of it is in no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import ValidationError
 
 from node.chain.clusters import Cluster
 from node.content.cid import cid_to_hash32
 from node.content.merkle import CHUNK_BYTES
 from node.errors import ContentError, ProofError
+from node.proof.commitments import Reveal, hidden_values, without_hidden
 from node.proof.envelope import Sign, seal, unseal
 from node.proof.memo import parse_memo, receipt_memo
-from node.records import Address, Assignment, Cid, EnergyReading, Gpu, OperationState, Outcome, Signature
+from node.proof.receipt_model import PREDICATE_TYPE, OperationClaim, Previous, Receipt
+from node.records import (
+    Address,
+    Assignment,
+    Cid,
+    EnergyReading,
+    Gpu,
+    GpuTelemetry,
+    OperationState,
+    Outcome,
+    Signature,
+    WorkReference,
+)
 
-__all__ = ["PREDICATE_TYPE", "Previous", "Receipt", "build_receipt", "parse_memo", "parse_receipt", "receipt_memo",
-           "verify_receipt"]  # fmt: skip
+__all__ = ["PREDICATE_TYPE", "OperationClaim", "Previous", "Receipt", "build_receipt", "hidden_of", "parse_memo",
+           "parse_receipt", "receipt_memo", "verify_receipt"]  # fmt: skip
 
-PREDICATE_TYPE = "urn:gpunode:receipt:1"
 NAME = "gpunode"
-
-_Hash = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
-
-
-class _Part(BaseModel):
-    # Later versions may add keys; a reader of this one passes over them.
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=False)
-
-
-class Moment(_Part):
-    """A point of the chain: a slot and the blockhash known at it."""
-
-    slot: StrictInt
-    blockhash: StrictStr
-
-
-class LogCommitment(_Part):
-    """What an operation's kept log hashed to: a Merkle root over chunks, and its length in bytes."""
-
-    root: _Hash
-    length: StrictInt
-    chunk: StrictInt
-    truncated: StrictBool
-
-
-class NetworkClaim(_Part):
-    """Bytes that crossed the border of the job's own network until the operation ended; nobody else can count them."""
-
-    received: StrictInt
-    sent: StrictInt
-
-
-class OperationClaim(_Part):
-    """One operation as the node states it ran."""
-
-    index: StrictInt
-    id: StrictStr
-    status: StrictStr
-    image: StrictStr | None
-    """Digest of the image as run."""
-    command: StrictStr | None
-    """SHA-256 (hex) of the canonical JSON of command and entrypoint as run."""
-    exit_code: StrictInt | None = Field(alias="exitCode")
-    started_ms: StrictInt | None = Field(alias="startedMs")
-    ended_ms: StrictInt | None = Field(alias="endedMs")
-    starts: StrictInt
-    log: LogCommitment | None
-    network: NetworkClaim | None = None
-
-
-class GpuClaim(_Part):
-    """A GPU that the lane offered to the job."""
-
-    provider: StrictStr
-    uuid: StrictStr
-    name: StrictStr
-    driver: StrictStr | None
-
-
-class EnergyClaim(_Part):
-    """Energy the GPUs used while the job ran."""
-
-    millijoules: StrictInt | None
-    source: StrictStr
-    utilisation_permille: StrictInt | None = Field(alias="utilisationPermille")
-    samples: StrictInt
-    samples_root: StrictStr | None = Field(alias="samplesRoot")
-
-
-class Previous(_Part):
-    """The receipt before this one, and the signature of the transaction that settled its job."""
-
-    receipt: StrictStr
-    settle: StrictStr
-
-
-class ChainName(_Part):
-    """Which chain the job is on."""
-
-    name: StrictStr
-    genesis: StrictStr | None
-    program: StrictStr
-
-
-class Receipt(_Part):
-    """A receipt's fields. Addresses, CIDs and signatures are base58."""
-
-    agent: StrictStr
-    """Name and version."""
-    chain: ChainName
-    job: StrictStr
-    run: StrictStr
-    market: StrictStr
-    node: StrictStr
-    poster: StrictStr
-    definition: StrictStr
-    result: StrictStr
-    cause: StrictStr
-    started_ms: StrictInt = Field(alias="startedMs")
-    ended_ms: StrictInt = Field(alias="endedMs")
-    start: Moment
-    end: Moment | None
-    operations: tuple[OperationClaim, ...]
-    gpus: tuple[GpuClaim, ...]
-    energy: EnergyClaim | None
-    prev: Previous | None
-    prev_reason: StrictStr = Field(alias="prevReason")
+MOST_ERRORS = 64
+"""Lines that a GPU reported as failed, in a receipt; the earliest."""
+LONGEST_ERROR = 300
+"""Characters of one of them."""
 
 
 def build_receipt(
@@ -142,14 +51,21 @@ def build_receipt(
     agent_version: str,
     previous: tuple[Cid, Signature] | None,
     previous_reason: str = "",
+    seen: tuple[Cid, Signature] | None = None,
+    work: WorkReference | None = None,
+    ladder: str | None = None,
+    reveal: Reveal | None = None,
     sign: Sign,
     genesis: str | None = None,
 ) -> bytes:
     """The signed receipt of a job, as the bytes of its file.
 
     `gpus` are those the job's containers were given; `previous` is the last receipt of this key and the signature
-    that settled its job, or None with a reason (the first one, a lost journal). `genesis` is the chain's genesis
-    hash where the cluster does not fix it. Raises ProofError if `sign` signs with another key than the run's node.
+    that settled its job, or None with a reason (the first one, a lost journal), and then `seen` is the key's newest
+    one that the chain showed. `work` is the lane's newest GPU work proof, `ladder` the digest (hex) of the host's
+    newest precision ladder. With `reveal`, the receipt holds commitments in place of what a confidential job was.
+    `genesis` is the chain's genesis hash where the cluster does not fix it. Raises ProofError if `sign` signs with
+    another key than the run's node.
     """
     if previous is None and not previous_reason:
         raise ProofError("a receipt without a previous one says why", hint="Pass previous_reason.")
@@ -157,6 +73,9 @@ def build_receipt(
     if outcome.end_slot is not None and outcome.end_blockhash is not None:
         end = {"slot": outcome.end_slot, "blockhash": outcome.end_blockhash}
     job, run = assignment.job, assignment.run
+    operations = [_operation(state) for state in outcome.operations]
+    if reveal is not None:
+        operations = [without_hidden(operation) for operation in operations]
     predicate = {
         "agent": f"{NAME}/{agent_version}",
         "chain": {"name": cluster.name, "genesis": cluster.genesis_hash or genesis, "program": cluster.jobs},
@@ -172,11 +91,16 @@ def build_receipt(
         "endedMs": outcome.ended_ms,
         "start": {"slot": assignment.slot, "blockhash": assignment.blockhash},
         "end": end,
-        "operations": [_operation(state) for state in outcome.operations],
+        "operations": operations,
         "gpus": [{"provider": gpu.provider, "uuid": gpu.uuid, "name": gpu.name, "driver": gpu.driver} for gpu in gpus],
         "energy": _energy(outcome.energy),
-        "prev": None if previous is None else {"receipt": previous[0], "settle": previous[1]},
+        "telemetry": _telemetry(outcome.energy),
+        "work": _work(work),
+        "ladder": ladder,
+        "commitments": {} if reveal is None else reveal.commitments,
+        "prev": _link(previous),
         "prevReason": previous_reason if previous is None else "",
+        "prevSeen": _link(seen) if previous is None else None,
     }
     subject = {
         "name": "result",
@@ -185,6 +109,16 @@ def build_receipt(
         "digest": {"dagPbSha256": cid_to_hash32(result).hex()},
     }
     return seal(run.node, sign, subject=[subject], predicate_type=PREDICATE_TYPE, predicate=predicate)
+
+
+def hidden_of(outcome: Outcome, delivered: Cid | None) -> dict[str, Any]:
+    """What the receipt of a confidential job commits to, by name (node/proof/commitments.py). `delivered`: CID of the
+    definition that its owner sent; None: the pinned one counted."""
+    return hidden_values([_operation(state) for state in outcome.operations], delivered)
+
+
+def _link(receipt: tuple[Cid, Signature] | None) -> dict[str, Any] | None:
+    return None if receipt is None else {"receipt": receipt[0], "settle": receipt[1]}
 
 
 def _operation(state: OperationState) -> dict[str, Any]:
@@ -210,11 +144,55 @@ def _energy(reading: EnergyReading | None) -> dict[str, Any] | None:
     if reading is None:
         return None
     return {
-        "millijoules": None if reading.joules is None else round(reading.joules * 1000),
+        "millijoules": _thousandths(reading.joules),
         "source": reading.source,
-        "utilisationPermille": None if reading.utilisation_mean is None else round(reading.utilisation_mean * 1000),
+        "utilisationPermille": _thousandths(reading.utilisation_mean),
         "samples": reading.samples,
         "samplesRoot": reading.samples_root,
+    }
+
+
+def _telemetry(reading: EnergyReading | None) -> dict[str, Any] | None:
+    if reading is None or not (reading.samples or reading.gpus):
+        return None
+    return {
+        "root": reading.samples_root,
+        "samples": reading.samples,
+        "gpus": [_gpu_telemetry(gpu) for gpu in reading.gpus],
+    }
+
+
+def _gpu_telemetry(gpu: GpuTelemetry) -> dict[str, Any]:
+    return {
+        "uuid": gpu.uuid,
+        "samples": gpu.samples,
+        "milliseconds": _thousandths(gpu.seconds),
+        "millijoules": _thousandths(gpu.joules),
+        "source": gpu.source,
+        "utilisationPermille": _thousandths(gpu.utilisation_mean),
+        "memoryMostBytes": gpu.memory_most,
+        "powerMostMilliwatts": _thousandths(gpu.power_most),
+        "temperatureMostCelsius": gpu.temperature_most,
+        "throttled": [{"reason": reason, "milliseconds": _thousandths(seconds)} for reason, seconds in gpu.throttled],
+        "errors": [error[:LONGEST_ERROR] for error in gpu.errors[:MOST_ERRORS]],
+    }
+
+
+def _thousandths(amount: float | None) -> int | None:
+    return None if amount is None else round(amount * 1000)
+
+
+def _work(work: WorkReference | None) -> dict[str, Any] | None:
+    if work is None:
+        return None
+    return {
+        "sha256": work.sha256,
+        "cid": work.cid,
+        "root": work.root,
+        "memo": work.signature,
+        "engine": work.engine,
+        "gpu": work.gpu,
+        "madeMs": work.made_ms,
     }
 
 

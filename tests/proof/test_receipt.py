@@ -32,6 +32,7 @@ from node.records import (
     EndCause,
     EnergyReading,
     Gpu,
+    GpuTelemetry,
     Job,
     JobState,
     LogDigest,
@@ -40,6 +41,7 @@ from node.records import (
     Outcome,
     Run,
     Signature,
+    WorkReference,
 )
 
 KEY = Keypair.from_seed(bytes(range(32)))
@@ -138,6 +140,74 @@ def test_a_receipt_states_the_job() -> None:
     assert fields.prev_reason == ""
     assert fields.agent == "gpunode/0.1.0"
     assert parse_receipt(RECEIPT) == fields
+
+
+TELEMETRY = GpuTelemetry(
+    uuid=GPU.uuid,
+    samples=4,
+    seconds=1.5,
+    joules=12.3456,
+    source="counter",
+    utilisation_mean=0.5,
+    memory_most=1 << 29,
+    power_most=99.5,
+    temperature_most=60,
+    throttled=(("power cap", 0.25),),
+    errors=("Xid 79: " + "x" * 400,) * 70,
+)
+WORK = WorkReference("11" * 32, file_cid(b"work"), "22" * 32, Signature("memo"), "cuda", GPU.uuid, 1_700_000_000_000)
+
+
+def test_a_receipt_sums_up_telemetry_and_names_proof_and_ladder() -> None:
+    assert OUTCOME.energy is not None
+    measured = replace(OUTCOME, energy=replace(OUTCOME.energy, gpus=(TELEMETRY, replace(TELEMETRY, uuid="GPU-2"))))
+    fields = verify_receipt(receipt(outcome=measured, work=WORK, ladder="33" * 32), NODE)
+    assert fields.telemetry is not None
+    assert (fields.telemetry.root, fields.telemetry.samples) == ("01" * 32, 4)
+    first, second = fields.telemetry.gpus
+    assert (first.uuid, first.samples, first.milliseconds, first.millijoules, first.source) == (
+        GPU.uuid, 4, 1500, 12346, "counter",
+    )  # fmt: skip
+    assert (first.utilisation_permille, first.memory_most_bytes) == (500, 1 << 29)
+    assert (first.power_most_milliwatts, first.temperature_most_celsius) == (99_500, 60)
+    assert [(each.reason, each.milliseconds) for each in first.throttled] == [("power cap", 250)]
+    assert (len(first.errors), max(map(len, first.errors))) == (64, 300)
+    assert second.uuid == "GPU-2"
+    assert fields.work is not None
+    assert fields.work.model_dump(by_alias=True) == {
+        "sha256": "11" * 32,
+        "cid": WORK.cid,
+        "root": "22" * 32,
+        "memo": "memo",
+        "engine": "cuda",
+        "gpu": GPU.uuid,
+        "madeMs": 1_700_000_000_000,
+    }
+    assert fields.ladder == "33" * 32
+    without = verify_receipt(receipt(outcome=replace(OUTCOME, energy=None)), NODE)
+    assert (without.telemetry, without.work, without.ladder, without.commitments) == (None, None, None, {})
+
+
+def test_the_receipt_of_a_lost_journal_names_what_the_chain_showed() -> None:
+    fields = verify_receipt(receipt(previous=None, previous_reason="the journal was lost", seen=PREVIOUS), NODE)
+    assert (fields.prev, fields.prev_reason) == (None, "the journal was lost")
+    assert fields.prev_seen is not None
+    assert (fields.prev_seen.receipt, fields.prev_seen.settle) == PREVIOUS
+    assert verify_receipt(receipt(seen=PREVIOUS), NODE).prev_seen is None
+
+
+def test_an_earlier_release_s_receipt_is_read() -> None:
+    """It lacks what has come since."""
+    payload = json.loads(base64.b64decode(json.loads(RECEIPT)["payload"]))
+    for key in ("telemetry", "work", "ladder", "commitments", "prevSeen"):
+        del payload["predicate"][key]
+    earlier = seal(
+        NODE, sign, subject=payload["subject"], predicate_type=PREDICATE_TYPE, predicate=payload["predicate"]
+    )
+    fields = verify_receipt(earlier, NODE)
+    assert (fields.telemetry, fields.work, fields.ladder, fields.commitments, fields.prev_seen) == (
+        None, None, None, {}, None,
+    )  # fmt: skip
 
 
 def test_a_receipt_with_nothing_known() -> None:
