@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from solders.hash import Hash, ParseHashError
@@ -119,6 +119,8 @@ class LandedTransaction:
     token_changes: tuple[TokenChange, ...]
     payer_change: int
     """Lamports the fee payer gained; negative: what it paid in fees, rent and transfers."""
+    wire: bytes = field(default=b"", repr=False)
+    """As it was signed; empty: not kept."""
 
 
 def integer(value: Any) -> int:
@@ -229,7 +231,8 @@ def landed_transaction(value: Any) -> LandedTransaction | None:
     if value is None:
         return None
     raw, meta = value["transaction"], value["meta"]
-    transaction = VersionedTransaction.from_bytes(base64.b64decode(text(raw[0])))
+    wire = base64.b64decode(text(raw[0]))
+    transaction = VersionedTransaction.from_bytes(wire)
     message = transaction.message
     loaded = meta.get("loadedAddresses") or {}
     keys = tuple(
@@ -256,6 +259,7 @@ def landed_transaction(value: Any) -> LandedTransaction | None:
         ),
         token_changes=_token_changes(meta, keys),
         payer_change=integer(meta["postBalances"][0]) - integer(meta["preBalances"][0]),
+        wire=wire,
     )
 
 

@@ -10,9 +10,9 @@ from node.chain.accounts import RawAccount
 from node.chain.clusters import Cluster
 from node.chain.codec import instruction_discriminator
 from node.chain.memo import memos
-from node.chain.replies import LandedInstruction, LandedTransaction, SignatureInfo
-from node.proof.memo import CARD_KEY, memo_cid
-from node.records import Address, Cid, Signature
+from node.chain.replies import BlockSummary, LandedInstruction, LandedTransaction, SignatureInfo
+from node.proof.memo import CARD_KEY, RECEIPT_KEY, memo_cid
+from node.records import Address, Cid, Job, Signature
 
 HISTORY = 1000
 """Transactions of an account that are looked through. A job's own are few, but anyone may name it in others."""
@@ -34,8 +34,14 @@ class ChainReader(Protocol):
         """A transaction of the ledger, or None."""
         ...
 
-    async def get_signatures_for_address(self, address: Address, *, limit: int) -> tuple[SignatureInfo, ...]:
-        """An account's transactions, newest first."""
+    async def get_signatures_for_address(
+        self, address: Address, *, limit: int, before: Signature | None = None, until: Signature | None = None
+    ) -> tuple[SignatureInfo, ...]:
+        """An account's transactions, newest first: those older than `before`, and younger than `until`."""
+        ...
+
+    async def get_block(self, slot: int) -> BlockSummary | None:
+        """A block; None where the slot has none, or the endpoint no longer holds it."""
         ...
 
 
@@ -70,6 +76,18 @@ class Settled:
         """The run account that `finish` closed."""
         return self.instruction.accounts[1] if self.finish and len(self.instruction.accounts) > 1 else None
 
+    def node(self, job: Job | None) -> Address:
+        """Whose work it was: the job account's node, else whoever signed the instruction."""
+        if job is not None:
+            return job.node
+        signers = [key for key in self.instruction.accounts if key in self.transaction.signers]
+        return signers[-1] if signers else self.transaction.signers[0]
+
+    def receipt(self, node: Address) -> Cid | None:
+        """The receipt that the node's memo in it names; None: there is no such memo."""
+        cids = (memo_cid(text, RECEIPT_KEY) for text in memos(self.transaction, signer=node))
+        return next((cid for cid in cids if cid is not None), None)
+
 
 async def find_settled(chain: ChainReader, cluster: Cluster, job: Address) -> Settled | None:
     """The successful transaction that stored the job's result, or None. Raises ChainError."""
@@ -79,21 +97,20 @@ async def find_settled(chain: ChainReader, cluster: Cluster, job: Address) -> Se
         transaction = await chain.get_transaction(entry.signature)
         if transaction is None or transaction.failure is not None:
             continue
-        for instruction in transaction.instructions:
-            settled = _settles(transaction, instruction, cluster, job)
-            if settled is not None:
-                return settled
+        settled = settled_by(transaction, cluster, job)
+        if settled is not None:
+            return settled
     return None
 
 
-def _settles(
-    transaction: LandedTransaction, instruction: LandedInstruction, cluster: Cluster, job: Address
-) -> Settled | None:
-    kind, result = instruction.data[:8], instruction.data[8:40]
-    about = instruction.program == cluster.jobs and instruction.accounts[:1] == (job,)
-    if not about or kind not in (_FINISH, _COMPLETE) or len(result) != 32:
-        return None
-    return Settled(transaction, instruction, addresses.hash_to_cid(result), kind == _FINISH)
+def settled_by(transaction: LandedTransaction, cluster: Cluster, job: Address) -> Settled | None:
+    """The job's settlement within a transaction, None if there is none."""
+    for instruction in transaction.instructions:
+        kind, result = instruction.data[:8], instruction.data[8:40]
+        about = instruction.program == cluster.jobs and instruction.accounts[:1] == (job,)
+        if about and kind in (_FINISH, _COMPLETE) and len(result) == 32:
+            return Settled(transaction, instruction, addresses.hash_to_cid(result), kind == _FINISH)
+    return None
 
 
 async def find_card(chain: ChainReader, cluster: Cluster, node: Address) -> Cid | None:

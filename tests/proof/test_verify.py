@@ -2,156 +2,28 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from solders.keypair import Keypair
 
 from node.chain import addresses
-from node.chain.accounts import RawAccount, encode_job
-from node.chain.clusters import DEVNET, MEMO_PROGRAM
+from node.chain.clusters import DEVNET
 from node.chain.instructions import jobs
-from node.chain.replies import LandedInstruction, LandedTransaction, SignatureInfo, TokenChange
+from node.chain.replies import TokenChange
 from node.container.log import LogEntry
 from node.content.cid import file_cid
-from node.content.merkle import MerkleHasher
-from node.errors import ContentMismatch, ContentUnavailable, TransactionFailed
+from node.errors import TransactionFailed
 from node.proof.card import build_card
 from node.proof.checks import Label, Verification
 from node.proof.memo import card_memo, receipt_memo
-from node.proof.verify import log_lines, verify_job
-from node.records import Address, Cid, FetchedDefinition, Job, JobState, LogDigest, Signature
+from node.proof.result_checks import log_lines
+from node.proof.verify import verify_job
+from node.records import Address, Cid, JobState
 
 from .test_receipt import ASSIGNMENT, GPU, HOST, JOB, NODE, OUTCOME, RUN, address, receipt, sign
-
-LOGS = [{"log": f"line {n} é\n", "type": "stdout", "timestamp": f"2026-01-01T00:00:{n:02}Z"} for n in range(9)]
-USER = address(20)
-
-
-def signature(seed: int) -> Signature:
-    return Signature(str(Keypair.from_seed(bytes([seed]) * 32).sign_message(b"")))
-
-
-@dataclass
-class World:
-    """A chain and a content store that hold one settled job."""
-
-    accounts: dict[str, RawAccount] = field(default_factory=dict)
-    transactions: dict[str, LandedTransaction] = field(default_factory=dict)
-    history: dict[str, list[SignatureInfo]] = field(default_factory=dict)
-    files: dict[str, bytes] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-
-    async def get_account(self, address: Address) -> RawAccount | None:
-        return self.accounts.get(address)
-
-    async def get_transaction(self, signature: Signature) -> LandedTransaction | None:
-        return self.transactions.get(signature)
-
-    async def get_signatures_for_address(self, address: Address, *, limit: int) -> tuple[SignatureInfo, ...]:
-        return tuple(self.history.get(address, [])[:limit])
-
-    async def fetch(self, cid: Cid, limit: int) -> FetchedDefinition:
-        if cid in self.broken:
-            raise ContentMismatch(f"not {cid}")
-        if cid not in self.files:
-            raise ContentUnavailable(f"no {cid}")
-        return FetchedDefinition(cid, self.files[cid], "test")
-
-    def keep(self, data: bytes) -> Cid:
-        cid = file_cid(data)
-        self.files[cid] = data
-        return cid
-
-    def land(self, transaction: LandedTransaction, *about: Address) -> None:
-        self.transactions[transaction.signature] = transaction
-        entry = SignatureInfo(transaction.signature, transaction.slot, transaction.failure is not None, None, None)
-        for each in about:
-            self.history.setdefault(each, []).insert(0, entry)
-
-
-def memo(text: str, signer: Address = NODE) -> LandedInstruction:
-    return LandedInstruction(MEMO_PROGRAM, (signer,), text.encode())
-
-
-def landed(seed: int, slot: int, *instructions: LandedInstruction, **more: Any) -> LandedTransaction:
-    transaction = LandedTransaction(
-        signature=signature(seed),
-        slot=slot,
-        time=None,
-        fee=5000,
-        payer_change=-5000,
-        failure=None,
-        logs=(),
-        keys=(NODE,),
-        signers=(NODE,),
-        instructions=instructions,
-        token_changes=(TokenChange(USER, DEVNET.nos_mint, NODE, 50, 350),),
-    )
-    return replace(transaction, **more)
-
-
-def instruction(built: Any) -> LandedInstruction:
-    return LandedInstruction(
-        Address(str(built.program_id)), tuple(Address(str(meta.pubkey)) for meta in built.accounts), bytes(built.data)
-    )
-
-
-def finish(result: Cid) -> LandedInstruction:
-    return instruction(
-        jobs.finish(
-            DEVNET,
-            job=JOB.address,
-            run=RUN.address,
-            market=JOB.market,
-            payer_run=NODE,
-            payer_job=JOB.payer,
-            authority=NODE,
-            user=USER,
-            result=result,
-        )
-    )
-
-
-@dataclass
-class Parts:
-    """What a test may change before the world is made."""
-
-    result: dict[str, Any] = field(default_factory=dict)
-    receipt: dict[str, Any] = field(default_factory=dict)
-    job: dict[str, Any] = field(default_factory=dict)
-    settle: dict[str, Any] = field(default_factory=dict)
-    memo: str | None = None
-
-
-def world(parts: Parts | None = None) -> World:
-    parts = parts or Parts()
-    made = World()
-    state = {"operationId": "a", "status": "success", "exitCode": 0, "logs": LOGS}
-    document = {"status": "success", "startTime": 1, "endTime": 2, "secrets": {}, "opStates": [state]} | parts.result
-    result = made.keep(json.dumps(document).encode())
-    hasher = MerkleHasher()
-    for line in log_lines(LOGS):
-        hasher.update(line)
-    digest = LogDigest(root=hasher.root(), length=hasher.length)
-    outcome = replace(OUTCOME, operations=(replace(OUTCOME.operations[0], log=digest),))
-    signed = made.keep(receipt(**({"result": result, "outcome": outcome} | parts.receipt)))
-    job: Job = replace(JOB, result_cid=result, state=JobState.DONE, time_start=1000, time_end=1003)
-    job = replace(job, **parts.job)
-    made.accounts[JOB.address] = RawAccount(JOB.address, DEVNET.jobs, 1, encode_job(job))
-    text = receipt_memo(signed) if parts.memo is None else parts.memo
-    made.land(
-        landed(
-            1, 505, instruction(jobs.quit_run(DEVNET, job=JOB.address, run=RUN.address, payer_run=NODE, authority=NODE))
-        ),
-        JOB.address,
-    )
-    made.land(landed(2, 520, finish(result), memo(text), **parts.settle), JOB.address, RUN.address)
-    registered = addresses.node_account(DEVNET, NODE)
-    card = made.keep(build_card(NODE, [GPU], HOST, agent_version="0.1.0", sign=sign))
-    made.land(landed(3, 100, memo(card_memo(card))), registered)
-    return made
+from .world import LOGS, USER, Parts, World, instruction, landed, memo, world
 
 
 def ended(**changes: Any) -> dict[str, Any]:
@@ -171,6 +43,7 @@ async def test_a_good_job() -> None:
     verification = await verify(world())
     assert lines(verification) == {
         "job_account": (Label.PROVEN, True),
+        "settle_signed": (Label.PROVEN, True),
         "settled": (Label.PROVEN, True),
         "result_on_chain": (Label.PROVEN, True),
         "memo": (Label.PROVEN, True),
@@ -181,6 +54,8 @@ async def test_a_good_job() -> None:
         "pay": (Label.PROVEN, True),
         "receipt_names_job": (Label.CONSISTENT, True),
         "slots": (Label.CONSISTENT, True),
+        "start_block": (Label.PROVEN, True),
+        "end_block": (Label.PROVEN, True),
         "operations": (Label.CONSISTENT, True),
         "log_root": (Label.CONSISTENT, True),
         "operation_0": (Label.STATED, None),
@@ -280,7 +155,7 @@ async def test_another_node_s_receipt() -> None:
         assignment=replace(ASSIGNMENT, run=replace(RUN, node=stranger)),
         sign=lambda message: bytes(other.sign_message(message)),
     )
-    _anchor(made, made.keep(stolen))
+    made.anchor(made.keep(stolen))
     verification = await verify(made)
     assert list(failures(verification)) == ["receipt_signature"]
     assert stranger in failures(verification)["receipt_signature"]
@@ -292,7 +167,7 @@ async def test_a_receipt_replayed_for_a_second_job() -> None:
     made = world()
     before = replace(JOB, address=address(60))
     replayed = receipt(assignment=replace(ASSIGNMENT, job=before, run=replace(RUN, address=address(61))))
-    _anchor(made, made.keep(replayed))
+    made.anchor(made.keep(replayed))
     verification = await verify(made)
     detail = failures(verification)["receipt_names_job"]
     assert f"job is {before.address}" in detail
@@ -303,7 +178,7 @@ async def test_a_receipt_replayed_for_a_second_job() -> None:
 async def test_a_cleaned_job_does_not_hide_a_replayed_receipt() -> None:
     made = world()
     replayed = receipt(assignment=replace(ASSIGNMENT, job=replace(JOB, address=address(60))))
-    _anchor(made, made.keep(replayed))
+    made.anchor(made.keep(replayed))
     made.accounts.clear()
     verification = await verify(made)
     assert "receipt_names_job" in failures(verification)
@@ -312,12 +187,9 @@ async def test_a_cleaned_job_does_not_hide_a_replayed_receipt() -> None:
 
 async def test_a_receipt_that_only_a_stranger_names() -> None:
     made = world()
-    settled = made.transactions[signature(2)]
-    (_, own) = settled.instructions
+    (first, own) = made.transactions[made.settle].instructions
     foreign = replace(own, accounts=(address(9),))
-    made.transactions[signature(2)] = replace(
-        settled, instructions=(settled.instructions[0], foreign), signers=(NODE, address(9))
-    )
+    made.change(instructions=(first, foreign), signers=(NODE, address(9)))
     verification = await verify(made)
     assert list(failures(verification)) == ["memo"]
     assert not verification.ok
@@ -325,14 +197,8 @@ async def test_a_receipt_that_only_a_stranger_names() -> None:
 
 async def test_settled_by_another_key() -> None:
     made = world()
-    settled = made.transactions[signature(2)]
-    made.transactions[signature(2)] = replace(settled, signers=(address(9),))
+    made.change(signers=(address(9),))
     assert "settled" in failures(await verify(made))
-
-
-def _anchor(made: World, cid: Cid) -> None:
-    settled = made.transactions[signature(2)]
-    made.transactions[signature(2)] = replace(settled, instructions=(settled.instructions[0], memo(receipt_memo(cid))))
 
 
 def _drop_files(made: World) -> None:
@@ -383,10 +249,10 @@ async def test_a_job_that_was_not_settled() -> None:
 
 async def test_a_job_the_poster_ended() -> None:
     made = world()
-    settled = made.transactions[signature(2)]
+    settled = made.transactions[made.settle]
     result = next(iter(made.files))
     complete = instruction(jobs.complete(DEVNET, job=JOB.address, authority=NODE, result=Cid(result)))
-    made.transactions[signature(2)] = replace(settled, instructions=(complete, *settled.instructions[1:]))
+    made.change(instructions=(complete, *settled.instructions[1:]))
     verification = await verify(made)
     assert lines(verification)["pay"] == (Label.NOT_CHECKED, None)
     assert verification.ok
@@ -394,11 +260,9 @@ async def test_a_job_the_poster_ended() -> None:
 
 async def test_memos_of_others_do_not_count() -> None:
     made = world()
-    settled = made.transactions[signature(2)]
+    settled = made.transactions[made.settle]
     forged = memo(receipt_memo(made.keep(b"forged")), signer=address(9))
-    made.transactions[signature(2)] = replace(
-        settled, instructions=(settled.instructions[0], forged, settled.instructions[1])
-    )
+    made.change(instructions=(settled.instructions[0], forged, settled.instructions[1]))
     assert (await verify(made)).ok
 
 
