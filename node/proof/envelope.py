@@ -97,13 +97,13 @@ def seal(
     )
 
 
-def unseal(envelope: bytes, signer: Address | None, predicate_type: str) -> Statement:
+def unseal(envelope: bytes, signer: Address | None, predicate_type: str, *, limit: int = MAX_BYTES) -> Statement:
     """The statement in an envelope, its signature checked.
 
     `signer` must have signed it; None accepts the key that the envelope names, whose identity is then all that is
-    proven. Raises ProofError that says what is wrong.
+    proven. `limit`: bytes that are read. Raises ProofError that says what is wrong.
     """
-    outer = _load(envelope, "envelope")
+    outer = _load(envelope, "envelope", limit)
     signatures = outer.get("signatures")
     if outer.get("payloadType") != PAYLOAD_TYPE or not isinstance(signatures, list) or len(signatures) != 1:
         raise ProofError("the envelope is no in-toto statement with one signature")
@@ -116,11 +116,13 @@ def unseal(envelope: bytes, signer: Address | None, predicate_type: str) -> Stat
         raise ProofError(f"the signature of {named} does not match the statement")
     if canonical(outer) != envelope:
         raise ProofError("the envelope is not in its canonical encoding")
-    return _statement(Address(named), payload, predicate_type)
+    inner = _load(payload, "statement", limit)
+    if canonical(inner) != payload:
+        raise ProofError("the statement is not in its canonical encoding")
+    return _statement(Address(named), inner, predicate_type)
 
 
-def _statement(signer: Address, payload: bytes, predicate_type: str) -> Statement:
-    inner = _load(payload, "statement")
+def _statement(signer: Address, inner: Mapping[str, Any], predicate_type: str) -> Statement:
     subject, predicate = inner.get("subject"), inner.get("predicate")
     if (
         inner.get("_type") != STATEMENT_TYPE
@@ -134,11 +136,11 @@ def _statement(signer: Address, payload: bytes, predicate_type: str) -> Statemen
     return Statement(signer, tuple(subject), predicate_type, predicate)
 
 
-def _load(data: bytes, what: str) -> dict[str, Any]:
-    if len(data) > MAX_BYTES:
-        raise ProofError(f"the {what} has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
+def _load(data: bytes, what: str, limit: int) -> dict[str, Any]:
+    if len(data) > limit:
+        raise ProofError(f"the {what} has {len(data):,} bytes; at most {limit:,} are read")
     try:
-        document = read_json(data, limit=MAX_BYTES)
+        document = read_json(data, limit=limit)
     except JsonRefused:
         raise ProofError(f"the {what} is not JSON") from None
     if not isinstance(document, dict):
