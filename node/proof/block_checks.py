@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.proof.checks import Ledger
 from node.proof.evidence import ChainFacts
-from node.proof.receipt import Moment, Receipt
+from node.proof.receipt_model import Moment, Receipt
 
 
 def check_slots(ledger: Ledger, receipt: Receipt, settled_slot: int | None) -> None:

@@ -96,12 +96,15 @@ def build_card(node: Address, gpus: Sequence[Gpu], host: HostMeasures, *, agent_
             "measuredMs": round(host.measured_at * 1000),
         },
     }
+    return seal(node, sign, subject=[_subject(node)], predicate_type=PREDICATE_TYPE, predicate=predicate)
+
+
+def _subject(node: Address) -> dict[str, Any]:
     try:
         key = bytes(Pubkey.from_string(node)).hex()
     except ValueError:
         raise ProofError(f"{node!r} is no address") from None
-    subject = {"name": node, "digest": {"ed25519": key}}
-    return seal(node, sign, subject=[subject], predicate_type=PREDICATE_TYPE, predicate=predicate)
+    return {"name": node, "digest": {"ed25519": key}}
 
 
 def _gpu(gpu: Gpu) -> dict[str, Any]:
@@ -129,4 +132,6 @@ def verify_card(envelope: bytes, node: Address) -> HostCard:
         raise ProofError(f"the host card's {place} is malformed: {first['msg']}") from None
     if card.node != node:
         raise ProofError(f"the host card names node {card.node}, not {node}")
+    if list(statement.subject) != [_subject(node)]:
+        raise ProofError("the host card's subject is not its node")
     return card

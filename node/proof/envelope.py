@@ -2,7 +2,8 @@
 
 What is signed is the pre-authentication encoding (PAE) of DSSE version 1: `DSSEv1`, then payload type and payload,
 each with its length. Our JSON is canonical (sorted keys, no blanks, UTF-8, integers only), and an envelope that is
-not encoded just so is refused, so that there is one text for one statement.
+not encoded just so is refused, statement included, and so is one with a field more: there is one text for one statement,
+and nothing in it that was not signed.
 """
 
 from __future__ import annotations
@@ -108,6 +109,8 @@ def unseal(envelope: bytes, signer: Address | None, predicate_type: str, *, limi
     if outer.get("payloadType") != PAYLOAD_TYPE or not isinstance(signatures, list) or len(signatures) != 1:
         raise ProofError("the envelope is no in-toto statement with one signature")
     entry = signatures[0] if isinstance(signatures[0], dict) else {}
+    if set(outer) != {"payload", "payloadType", "signatures"} or set(entry) != {"keyid", "sig"}:
+        raise ProofError("the envelope has fields that no signature covers, or lacks some")
     named = entry.get("keyid")
     if not isinstance(named, str) or (signer is not None and named != signer):
         raise ProofError(f"the envelope is signed by {named}, not by {signer}")
@@ -125,7 +128,8 @@ def unseal(envelope: bytes, signer: Address | None, predicate_type: str, *, limi
 def _statement(signer: Address, inner: Mapping[str, Any], predicate_type: str) -> Statement:
     subject, predicate = inner.get("subject"), inner.get("predicate")
     if (
-        inner.get("_type") != STATEMENT_TYPE
+        set(inner) != {"_type", "predicate", "predicateType", "subject"}
+        or inner["_type"] != STATEMENT_TYPE
         or not isinstance(subject, list)
         or not all(isinstance(item, dict) for item in subject)
         or not isinstance(predicate, dict)

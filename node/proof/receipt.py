@@ -102,13 +102,16 @@ def build_receipt(
         "prevReason": previous_reason if previous is None else "",
         "prevSeen": _link(seen) if previous is None else None,
     }
-    subject = {
+    return seal(run.node, sign, subject=[_subject(result)], predicate_type=PREDICATE_TYPE, predicate=predicate)
+
+
+def _subject(result: str) -> dict[str, Any]:
+    return {
         "name": "result",
         "uri": f"ipfs://{result}",
         # The hash of the CID's root block, as the job account holds it; not that of the file's bytes.
         "digest": {"dagPbSha256": cid_to_hash32(result).hex()},
     }
-    return seal(run.node, sign, subject=[subject], predicate_type=PREDICATE_TYPE, predicate=predicate)
 
 
 def hidden_of(outcome: Outcome, delivered: Cid | None) -> dict[str, Any]:
@@ -219,9 +222,9 @@ def _receipt(envelope: bytes, node: Address | None) -> Receipt:
         place = ".".join(str(step) for step in first["loc"])
         raise ProofError(f"the receipt's {place} is malformed: {first['msg']}") from None
     try:
-        expected = {"dagPbSha256": cid_to_hash32(receipt.result).hex()}
+        expected = _subject(receipt.result)
     except ContentError:
         raise ProofError(f"the receipt's result {receipt.result!r} is no CID") from None
-    if [item.get("digest") for item in statement.subject] != [expected]:
+    if list(statement.subject) != [expected]:
         raise ProofError("the receipt's subject is not its result")
     return receipt
