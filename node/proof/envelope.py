@@ -2,8 +2,8 @@
 
 What is signed is the pre-authentication encoding (PAE) of DSSE version 1: `DSSEv1`, then payload type and payload,
 each with its length. Our JSON is canonical (sorted keys, no blanks, UTF-8, integers only), and an envelope that is
-not encoded just so is refused, statement included, and so is one with a field more: there is one text for one statement,
-and nothing in it that was not signed.
+not encoded just so is refused, statement included, and so is one with a field more: there is one text for one
+statement, and nothing in it that was not signed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""GPU work proofs: every opened entry is computed, with NumPy, from the page's words. Slower than the product's way, and
-nothing in it is random."""
+"""GPU work proofs: every opened entry is computed, with NumPy, from the page's words. Slower than the product's way,
+and nothing in it is random."""
 
 from __future__ import annotations
 
