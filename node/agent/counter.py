@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from node.agent.edges import Standing
+from node.agent.heartbeat import keep_quiet
 from node.agent.registrar import Registrar
 from node.chain.subscription import Subscriptions
 from node.market import funds, join
@@ -53,6 +54,8 @@ class MarketCounter:
 
     async def tend(self) -> None:
         """See landed transactions through to finality."""
+        # From here on its task goes round whatever the lane does: no sign that the lane is well.
+        keep_quiet()
         await self.context.outbox.tend(self.context.lane)
 
     async def reopened(self) -> None:

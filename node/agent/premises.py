@@ -11,6 +11,7 @@ from node import __version__
 from node.agent.escapes.gate import EscapeGate, Sources, open_gate
 from node.agent.health.ballast import Ballast, RelievedDrawer
 from node.agent.health.fitting import Health, open_health
+from node.agent.heartbeat import MovingClock
 from node.agent.host import HostFacts, measure_host
 from node.agent.housekeeping import OpenWork, image_cache, space_ledger
 from node.agent.hygiene import LaneHygiene, open_hygiene
@@ -58,7 +59,7 @@ class Host:
 
     settings: Settings
     cluster: Cluster
-    clock: Clock
+    clock: MovingClock
     journal: Journal
     rpc: Rpc
     subscriptions: Subscriptions
@@ -91,7 +92,7 @@ class Host:
 
 async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     """Open what all lanes share; the stack closes it in reverse order."""
-    clock = SystemClock()
+    clock = MovingClock(SystemClock())
     paths = settings.locations
     cluster = cluster_named(settings.cluster, settings.ids)
     ballast = Ballast(paths.data / "ballast", settings.health.ballast_bytes)

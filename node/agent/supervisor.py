@@ -34,11 +34,14 @@ class Supervisor:
         background: Sequence[Callable[[], Awaitable[None]]] = (),
         *,
         leave_on_stop: bool = False,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        """`background` runs for as long as the lanes do; `leave_on_stop` gives up queue places when detaching."""
+        """`background` runs for as long as the lanes do; `leave_on_stop` gives up queue places when detaching; `on_end`
+        is called once when nothing but the end is left to do."""
         self.lanes = {lane.name: lane for lane in lanes}
         self._background = tuple(background)
         self._leave_on_stop = leave_on_stop
+        self._on_end = on_end
         self._stopping = asyncio.Event()
         self._quitting = False
 
@@ -64,6 +67,7 @@ class Supervisor:
                     await asyncio.wait(lanes)
                 else:
                     log.info("detaching: containers run on, the next start goes on with them")
+                self._on_end()
                 for task in [*lanes, *beside]:
                     task.cancel()
         if self._leave_on_stop and not self._quitting:

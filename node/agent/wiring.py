@@ -9,9 +9,11 @@ from contextlib import AsyncExitStack
 from node import __version__
 from node.agent.courier import Courier
 from node.agent.health.tunnel import watched_tunnel
+from node.agent.heartbeat import Heartbeat
 from node.agent.housekeeping import sweeping, tidying
 from node.agent.isolation import relaxations
 from node.agent.lane_fitting import lane_context, lane_registrar, lane_signer, make_lane, open_wallet
+from node.agent.notify import ServiceManager
 from node.agent.port import RunningAgent
 from node.agent.premises import Host, open_host
 from node.agent.pruning import Pruning
@@ -36,6 +38,7 @@ async def run_agent(settings: Settings) -> None:
     Raises a GpunodeError for what a person has to set right before the agent can start: settings, wallet, journal,
     wrong cluster, no GPU. What may pass (an endpoint or the engine being away) is waited for instead.
     """
+    manager = ServiceManager.from_environment()
     async with AsyncExitStack() as stack:
         wallets = {lane.name: open_wallet(lane) for lane in settings.lanes}
         require_own(settings.locations.data)
@@ -58,8 +61,10 @@ async def run_agent(settings: Settings) -> None:
                 tidying(host.cache),
                 workshop.serve,
                 workshop.tidy,
+                Heartbeat(manager, {lane.name: lane for lane in lanes}, host.clock).run,
             ],
             leave_on_stop=not settings.shutdown.keep_queue_place,
+            on_end=manager.stopping,
         )
         workshop.lanes.update(supervisor.lanes)
         port = RunningAgent(
