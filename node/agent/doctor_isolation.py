@@ -89,7 +89,7 @@ def _disk(settings: Settings, info: EngineInfo) -> Finding:
         None,
         f"{most}, {how} by the engine: the number of files, and files that were deleted but are kept open, are not "
         f"seen by this user",
-        "run the agent as the system's service (deploy/install.sh) or as root, or put the engine's data on XFS with pquota",
+        "run the agent as the system's service or as root, or put the engine's data on XFS with pquota",
     )
 
 
