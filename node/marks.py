@@ -30,6 +30,7 @@ class Mark(StrEnum):
     JOURNAL_TIMEOUT = "journal.timeout"
     JOURNAL_QUIT = "journal.quit"
     JOURNAL_OPERATION = "journal.operation"
+    JOURNAL_REVEAL = "journal.reveal"
     JOURNAL_RECEIPT = "journal.receipt"
     JOURNAL_SETTLEMENT = "journal.settlement"
     JOURNAL_REOPEN = "journal.reopen"

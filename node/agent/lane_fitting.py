@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from node import __version__
 from node.agent.counter import MarketCounter
@@ -14,6 +15,7 @@ from node.agent.papers import Papers, host_card
 from node.agent.pipeline import JobServices
 from node.agent.premises import Host
 from node.agent.readiness import LaneCheck, LaneGpus
+from node.agent.receipt_chain import newest_receipt
 from node.agent.registrar import Registrar
 from node.agent.reopening import Undone, reopening
 from node.agent.stages.admit import Readiness
@@ -74,6 +76,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop
         logistics=Logistics(
             signer.sign_document, host.clock, endpoints_here(host.cluster.name), settings.service.tunnel != "off"
         ),
+        newest_receipt=partial(newest_receipt, host.rpc),
     )
     check = LaneCheck(host.fitness, settings.engine.runtime, gpus, runtimes)
     health = LaneHealth(host.health.board, lane.name)

@@ -27,8 +27,6 @@ from node.proof.receipt import build_receipt
 from node.records import Assignment, Cid, Gpu, Outcome, Plan, PlannedOperation
 from node.settings import Settings
 
-FIRST_RECEIPT = "the first receipt of this journal"
-
 
 @dataclass(frozen=True, slots=True)
 class Papers:
@@ -105,7 +103,7 @@ class Papers:
             gpus=facts.plan.gpus if facts.plan is not None else (),
             agent_version=__version__,
             previous=facts.previous,
-            previous_reason=facts.previous_reason or FIRST_RECEIPT,
+            previous_reason=facts.previous_reason,
             seen=facts.seen,
             work=facts.work,
             ladder=facts.ladder,

@@ -29,6 +29,8 @@ from node.agent.hygiene import NoHygiene
 from node.agent.live import JobLive, LiveJobs
 from node.agent.logistics import Logistics
 from node.agent.monitor import JobMonitor
+from node.agent.openings import openings_of
+from node.agent.receipt_chain import NewestReceipt
 from node.agent.stages.admit import Readiness, admit
 from node.agent.stages.fetch import fetch
 from node.agent.stages.report import ReportServices, report, seal
@@ -39,6 +41,7 @@ from node.agent.waiting import plain_errors
 from node.agent.worker import Tools
 from node.errors import GpunodeError, JournalError
 from node.journal.journal import Journal
+from node.proof.commitments import Reveal
 from node.records import Assignment, FetchedDefinition, Leg, Outcome, Plan, Refusal, Report, Settlement, Stage
 from node.retry import Clock
 
@@ -85,6 +88,8 @@ class JobServices:
     """Sees that a job leaves the lane's GPUs as it found them."""
     logistics: Logistics = field(kw_only=True)
     """Brings the definitions and results of confidential jobs."""
+    newest_receipt: NewestReceipt = field(kw_only=True)
+    """Asks the chain what this key has settled before."""
     live: LiveJobs = field(default_factory=LiveJobs)
     """Where those who look on find the jobs at hand."""
 
@@ -210,6 +215,17 @@ class JobPipeline:
             live=self._live,
             clock=services.clock,
             on_progress=self._callbacks.on_progress,
+            reveal=self._reveal,
+        )
+
+    async def _reveal(self, outcome: Outcome) -> Reveal:
+        fetched = await self._services.journal.stage_record(self._run, Stage.FETCH)
+        return await openings_of(
+            self._run,
+            outcome,
+            was_delivered=isinstance(fetched, FetchedDefinition) and fetched.send is not None,
+            definitions=self._services.definitions,
+            journal=self._services.journal,
         )
 
     async def _definition(self) -> bytes:
@@ -278,6 +294,8 @@ class JobPipeline:
             clock=services.clock,
             on_trouble=self._on_trouble,
             is_gone=lambda: services.market.is_gone(self.assignment),
+            reveal=self._reveal,
+            newest_receipt=services.newest_receipt,
         )
         return await report(self.assignment, plan, sealed, papers)
 

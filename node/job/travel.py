@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from node.errors import JobError
 from node.job.text import parse_json
-from node.records import Address, Leg, LegKind, OperationState, Outcome
+from node.records import Address, Leg, LegKind
 
 WAITS_FOR_DEFINITION = "waiting-for-job-definition"
 WAITS_FOR_COLLECTION = "waiting-for-result"
 FAILED = "logistics-error"
+OURS = "gpunode"
+"""Key of a full result that is not the network's."""
 
 BLANK_DEFINITION: Mapping[str, Any] = {
     "version": "0.1",
@@ -64,6 +65,12 @@ def awaiting_collection(result: bytes) -> bytes:
     return _json({**json.loads(result), "status": WAITS_FOR_COLLECTION})
 
 
+def with_openings(result: bytes, openings: Mapping[str, Any]) -> bytes:
+    """The full result with what the receipt's commitments were made of, under a key that the network's clients pass
+    over."""
+    return _json({**json.loads(result), OURS: {"openings": openings}})
+
+
 def without_content(result: bytes, trouble: str = "") -> bytes:
     """What is pinned in a confidential result's place: how it ended, and nothing of what was run.
 
@@ -89,16 +96,6 @@ def _without_values(error: Any) -> Any:
     if isinstance(error, dict):
         return {key: each for key, each in error.items() if key != "value"}
     return error
-
-
-def without_commitments(outcome: Outcome) -> Outcome:
-    """The outcome as a confidential job's receipt may tell it. A hash of something that can be guessed gives it away:
-    image, command and log are left out, and so are the operations' names."""
-    return replace(outcome, operations=tuple(_nameless(state) for state in outcome.operations))
-
-
-def _nameless(state: OperationState) -> OperationState:
-    return replace(state, id=str(state.index), image_digest=None, command_hash=None, log=None)
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

@@ -18,6 +18,7 @@ from node.journal.images import ImageRows
 from node.journal.outbox import OutboxRows
 from node.journal.pruning import Keep, Pruner
 from node.journal.reader import ASSIGNED, JournalReader
+from node.journal.reveals import RevealRows
 from node.journal.uploads import UploadRows
 from node.marks import Mark
 from node.records import (
@@ -48,6 +49,8 @@ class Journal(JournalReader):
         """Images that the agent pulled."""
         self.gpu_states = GpuStateRows(database, now)
         """What GPUs were like before the jobs that were given them."""
+        self.reveals = RevealRows(database)
+        """What the commitments in confidential jobs' receipts were made of."""
 
     @classmethod
     async def open(cls, path: Path, now: Callable[[], float] = time.time, relieve: Relief = lambda: False) -> Journal:

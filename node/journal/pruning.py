@@ -30,7 +30,7 @@ class Keep:
     spending_days: float = 90
     """At least 2: the daily cap counts a day back."""
     job_days: float = 180
-    """Stage records and operation states of jobs that are settled; summary, receipt and pay stay."""
+    """Stage records, operation states and openings of jobs that are settled; summary, receipt and pay stay."""
 
 
 class Pruner:
@@ -82,6 +82,7 @@ class Pruner:
         def remove(db: sqlite3.Connection, runs: list[tuple[str]]) -> None:
             db.executemany("DELETE FROM stage_records WHERE run = ?", runs)
             db.executemany("DELETE FROM operations WHERE run = ?", runs)
+            db.executemany("DELETE FROM reveals WHERE run = ?", runs)
 
         count = 0
         while True:

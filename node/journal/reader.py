@@ -141,19 +141,35 @@ class JournalReader:
         return await self._database.read(work)
 
     async def previous_receipt(self, run: str, lane: str) -> tuple[Cid, Signature] | None:
-        """What `prev` of this run's receipt names: the lane's last settled receipt before it (a lost job's receipt is
-        on no chain and is passed over), and the signature that settled its job."""
+        """What `prev` of this run's receipt names: the last settled receipt of its key before it (a lost job's receipt
+        is on no chain and is passed over), and the signature that settled its job. The lane's own come first; another
+        lane's count where the key served under that name before."""
 
         def work(db: sqlite3.Connection) -> tuple[Cid, Signature] | None:
             row = db.execute(
-                "SELECT receipt_cid, settle_signature FROM receipts WHERE lane = ?1 AND settle_signature IS NOT NULL "
-                "AND seq < COALESCE((SELECT seq FROM receipts WHERE run = ?2), 9223372036854775807) "
-                "ORDER BY seq DESC LIMIT 1",
-                (lane, run),
+                "SELECT r.receipt_cid, r.settle_signature FROM receipts r JOIN jobs j ON j.run = r.run "
+                "WHERE r.settle_signature IS NOT NULL AND r.run != ?2 "
+                "AND j.node = COALESCE((SELECT node FROM jobs WHERE run = ?2), j.node) "
+                "AND (r.lane != ?1 OR r.seq < COALESCE((SELECT seq FROM receipts WHERE run = ?2), ?3)) "
+                "ORDER BY r.lane = ?1 DESC, CASE WHEN r.lane = ?1 THEN r.seq ELSE j.created END DESC LIMIT 1",
+                (lane, run, 1 << 62),
             ).fetchone()
             return None if row is None else (Cid(row[0]), Signature(row[1]))
 
         return await self._database.read(work)
+
+    async def has_receipts(self, node: str, *, apart_from: str) -> bool:
+        """Whether a receipt was made of any other run of this key."""
+        query = "SELECT 1 FROM receipts r JOIN jobs j ON j.run = r.run WHERE j.node = ? AND r.run != ? LIMIT 1"
+        found = await self._database.read(lambda db: db.execute(query, (node, apart_from)).fetchone())
+        return found is not None
+
+    async def openings(self, run: str) -> str | None:
+        """What the commitments in a confidential job's receipt were made of, in the proof room's own writing; None: the
+        job was none, or that was pruned with its records."""
+        query = "SELECT openings FROM reveals WHERE run = ?"
+        row = await self._database.read(lambda db: db.execute(query, (run,)).fetchone())
+        return None if row is None else str(row[0])
 
     async def _summaries(self, clause: str, values: tuple[object, ...]) -> tuple[JobSummary, ...]:
         def work(db: sqlite3.Connection) -> tuple[JobSummary, ...]:

@@ -182,7 +182,16 @@ _PRIVATE_IMAGES = """
 ALTER TABLE images ADD COLUMN private INTEGER NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS, _GPU_STATES, _PRIVATE_IMAGES)
+_REVEALS = """
+-- Salts and values of the commitments in a confidential job's receipt, as JSON; written before its owner or the receipt
+-- has any of it, and never changed.
+CREATE TABLE reveals (
+    run TEXT PRIMARY KEY REFERENCES jobs (run),
+    openings TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS, _GPU_STATES, _PRIVATE_IMAGES, _REVEALS)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

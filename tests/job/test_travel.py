@@ -13,10 +13,10 @@ from node.job.travel import (
     address_of,
     awaiting_collection,
     legs_of,
-    without_commitments,
+    with_openings,
     without_content,
 )
-from node.records import Address, EndCause, Leg, LegKind, LogDigest, OperationState, OperationStatus, Outcome
+from node.records import Address, Leg, LegKind
 
 JOB = Address("7nxXoihx65yRGZiGzWZsFMz8D7qwxFePNKvDBWZnxc41")
 LISTEN = {"type": "api-listen", "args": {}}
@@ -84,18 +84,6 @@ def test_what_waits_for_its_owner_is_all_of_it() -> None:
     assert json.loads(awaiting_collection(json.dumps(FULL).encode())) == {**FULL, "status": "waiting-for-result"}
 
 
-def test_a_receipt_commits_to_nothing_that_could_be_guessed() -> None:
-    state = OperationState(
-        index=3,
-        id="train-secret",
-        group="g",
-        status=OperationStatus.SUCCESS,
-        image_digest="sha256:abc",
-        command_hash="ff",
-        exit_code=0,
-        log=LogDigest(root="00" * 32, length=7),
-    )
-    outcome = Outcome(JOB, EndCause.COMPLETED, 1, 2, (state,))
-    (told,) = without_commitments(outcome).operations
-    assert (told.id, told.image_digest, told.command_hash, told.log) == ("3", None, None, None)
-    assert (told.exit_code, told.status) == (0, OperationStatus.SUCCESS)
+def test_openings_lie_beside_the_result() -> None:
+    full = json.loads(with_openings(json.dumps(FULL).encode(), {"operations.0.id": {"salt": "00", "value": "é"}}))
+    assert full == {**FULL, "gpunode": {"openings": {"operations.0.id": {"salt": "00", "value": "é"}}}}

@@ -141,7 +141,8 @@ async def test_operations_are_kept_in_order_and_replaced(path: Path) -> None:
 
 async def test_receipts_are_a_chain_for_each_lane(path: Path) -> None:
     async with await Journal.open(path) as journal:
-        jobs = [assignment(1), assignment(2), assignment(3, lane="other"), assignment(4)]
+        third = assignment(3, lane="other")
+        jobs = [assignment(1), assignment(2), replace(third, run=replace(third.run, node=address(8))), assignment(4)]
         for number, a in enumerate(jobs):
             await journal.begin_job(a)
             await journal.link_receipt(a.run.address, a.lane, Cid(f"Qr{number}"), Cid(f"Qp{number}"))

@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 
 from node.agent.courier import HEAD_START
 from node.agent.edges import Drawer, JobDesk, LaneMarket, Publisher, ReceiptFacts
+from node.agent.receipt_chain import NewestReceipt, link_of
 from node.agent.waiting import patiently
 from node.errors import ChainError, ContentError, GpunodeError
-from node.job.travel import without_commitments, without_content
+from node.job.travel import without_content
 from node.journal.journal import Journal
+from node.proof.commitments import Reveal
 from node.records import Assignment, Cid, Outcome, Plan, Report
 from node.retry import Clock, Retry
 
@@ -42,6 +44,10 @@ class ReportServices:
     on_trouble: Callable[[GpunodeError], None]
     is_gone: Callable[[], Awaitable[bool]]
     """Whether the run is over for good; raises ChainError where that cannot be told."""
+    reveal: Callable[[Outcome], Awaitable[Reveal]]
+    """What the commitments of a confidential job's receipt are made of, durable."""
+    newest_receipt: NewestReceipt
+    """Asked of the chain where the journal knows no earlier receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +121,22 @@ async def _kept(assignment: Assignment, services: ReportServices) -> _Papers | N
 
 async def _made(assignment: Assignment, plan: Plan | None, outcome: Outcome, services: ReportServices) -> _Papers:
     result = await asyncio.to_thread(services.desk.result, plan, outcome)
+    reveal = None
     if outcome.receive is not None:
         result = await asyncio.to_thread(without_content, result, outcome.handover or "")
-        outcome = without_commitments(outcome)
+        reveal = await services.reveal(outcome)
     result_cid = await services.drawer.add_file("result", result)
-    previous = await services.journal.previous_receipt(assignment.run.address, assignment.lane)
+    link = await link_of(assignment, services.journal, services.newest_receipt)
     facts = ReceiptFacts(
         assignment=assignment,
         plan=plan,
         outcome=outcome,
         result_cid=result_cid,
-        previous=previous,
+        previous=link.previous,
         genesis=await services.journal.meta("genesis_hash"),
+        previous_reason=link.reason,
+        seen=link.seen,
+        reveal=reveal,
     )
     receipt = await asyncio.to_thread(services.desk.receipt, facts)
     receipt_cid = await services.drawer.add_file("receipt", receipt)

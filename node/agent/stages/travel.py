@@ -7,7 +7,7 @@ followed by one that finds it there. A result is handed over again where the jou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from node.agent.definitions import DefinitionFiles
@@ -16,7 +16,8 @@ from node.agent.live import JobLive
 from node.agent.logistics import Logistics
 from node.agent.monitor import JobMonitor
 from node.errors import TravelFailed
-from node.job.travel import FAILED, WAITS_FOR_COLLECTION, WAITS_FOR_DEFINITION
+from node.job.travel import FAILED, WAITS_FOR_COLLECTION, WAITS_FOR_DEFINITION, with_openings
+from node.proof.commitments import Reveal
 from node.records import Address, Assignment, EndCause, FetchedDefinition, Leg, Outcome, Plan, Refusal
 from node.retry import Clock
 
@@ -34,6 +35,8 @@ class TravelServices:
     live: JobLive
     clock: Clock
     on_progress: Callable[[str], None]
+    reveal: Callable[[Outcome], Awaitable[Reveal]]
+    """What the commitments of the job's receipt are made of, durable."""
 
 
 async def definition_arrives(
@@ -118,9 +121,12 @@ def _ended(
 
 
 async def result_goes(assignment: Assignment, plan: Plan | None, outcome: Outcome, services: TravelServices) -> Outcome:
-    """Hand the result over to its owner; the outcome with how that went. It may take a minute."""
+    """Hand the result over to its owner, with what the receipt's commitments are made of; the outcome with how that
+    went. It may take a minute."""
     assert outcome.receive is not None
     result = await asyncio.to_thread(services.desk.result, plan, outcome)
+    reveal = await services.reveal(outcome)
+    result = await asyncio.to_thread(with_openings, result, reveal.document())
     before = services.live.status
     services.live.status = WAITS_FOR_COLLECTION
     services.live.record(WAITS_FOR_COLLECTION, {})
