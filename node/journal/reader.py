@@ -145,15 +145,20 @@ class JournalReader:
         is on no chain and is passed over), and the signature that settled its job. The lane's own come first; another
         lane's count where the key served under that name before."""
 
+        query = (
+            "SELECT r.receipt_cid, r.settle_signature FROM receipts r JOIN jobs j ON j.run = r.run "
+            "WHERE r.settle_signature IS NOT NULL "
+            "AND j.node = COALESCE((SELECT node FROM jobs WHERE run = ?2), j.node) "
+        )
+        here = (
+            "AND r.lane = ?1 AND r.seq < COALESCE((SELECT seq FROM receipts WHERE run = ?2), 1 << 62) "
+            "ORDER BY r.seq DESC LIMIT 1"
+        )
+        elsewhere = "AND r.lane != ?1 AND r.run != ?2 ORDER BY j.created DESC, r.seq DESC LIMIT 1"
+
         def work(db: sqlite3.Connection) -> tuple[Cid, Signature] | None:
-            row = db.execute(
-                "SELECT r.receipt_cid, r.settle_signature FROM receipts r JOIN jobs j ON j.run = r.run "
-                "WHERE r.settle_signature IS NOT NULL AND r.run != ?2 "
-                "AND j.node = COALESCE((SELECT node FROM jobs WHERE run = ?2), j.node) "
-                "AND (r.lane != ?1 OR r.seq < COALESCE((SELECT seq FROM receipts WHERE run = ?2), ?3)) "
-                "ORDER BY r.lane = ?1 DESC, CASE WHEN r.lane = ?1 THEN r.seq ELSE j.created END DESC LIMIT 1",
-                (lane, run, 1 << 62),
-            ).fetchone()
+            row = db.execute(query + here, (lane, run)).fetchone()
+            row = row or db.execute(query + elsewhere, (lane, run)).fetchone()
             return None if row is None else (Cid(row[0]), Signature(row[1]))
 
         return await self._database.read(work)

@@ -16,6 +16,7 @@ from node.agent.lane import Lane, LaneServices
 from node.agent.live import LiveJobs
 from node.agent.logistics import Logistics, endpoints_here
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
+from node.agent.receipt_chain import NewestReceipt
 from node.agent.stages.admit import Readiness
 from node.agent.worker import Tools
 from node.errors import GpunodeError
@@ -37,6 +38,10 @@ from tests.agent.doubles import (
 )
 
 
+async def nothing_settled(_node: Address) -> None:
+    """A key that has never settled a job."""
+
+
 class World:
     """What outlives an agent, and the means to start one in it."""
 
@@ -50,6 +55,7 @@ class World:
         self.desk = FakeDesk()
         self.meters = FakeMeters()
         self.operations = FakeOperations(self.engine, self.clock)
+        self.newest_receipt: NewestReceipt = nothing_settled
         self.service_desk: Services = NoServices()
         self.resource_desk: Resources = NoResources()
         self.live = LiveJobs()
@@ -143,6 +149,7 @@ class World:
             chain=self.chain_clock,
             hygiene=self.hygiene(),
             logistics=self.logistics,
+            newest_receipt=self.newest_receipt,
         )
 
     def hygiene(self) -> LaneHygiene:

@@ -15,8 +15,7 @@ ELSEWHERE: dict[Mark, str] = {
     Mark.ENGINE_PULL: "where a registry can be run: scenario `pull`",
     Mark.FILTER_LOAD: "not on the machine's own packet filter: loaded in one transaction of the kernel's, and seen to "
     "again by every life of the agent; tests/container/test_egress.py",
-    Mark.JOURNAL_REVEAL: "confidential jobs only: tests/agent/test_logistics.py ends the agent after it, and around the "
-    "receipt that is made of it",
+    Mark.JOURNAL_REVEAL: "confidential jobs only: tests/agent/test_openings.py ends the agent before and after it",
     Mark.TRAVEL_FETCH: "confidential jobs only; asked again until it is kept: tests/agent/test_logistics.py",
     Mark.TRAVEL_HAND_OVER: "confidential jobs only; done again where it is not known to be done: the same tests",
     Mark.ENGINE_REMOVE_IMAGE: "where a registry can be run: scenario `pull`",
