@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from node.bounded_json import JsonRefused, read_json
-from node.content.merkle import MerkleHasher
+from node.content.merkle import CHUNK_BYTES, MerkleHasher
 from node.job.result import is_newest_part
 from node.proof.checks import Ledger
 from node.proof.receipt import OperationClaim, Receipt
@@ -45,21 +45,24 @@ def check_logs(ledger: Ledger, receipt: Receipt, result: Mapping[str, Any] | Non
     if not states:
         ledger.skipped("log_root", "the result tells of no operations")
         return
-    claims = [claim for claim in receipt.operations if claim.log is not None]
-    outcomes = {claim.id: _log_agrees(claim, _state_of(claim, states)) for claim in claims}
-    wrong = [name for name, outcome in outcomes.items() if outcome is False]
+    claims = [(place, claim) for place, claim in enumerate(receipt.operations) if claim.log is not None]
+    # One outcome a claim: two operations of one name must not stand for each other.
+    outcomes = [(claim.id, _log_agrees(claim, _state_of(claim, place, states))) for place, claim in claims]
+    wrong = [name for name, outcome in outcomes if outcome is False]
     if wrong:
         ledger.consistent(
             "log_root", False, f"the result's log of {', '.join(wrong)} is not the one that the receipt hashed"
         )
-    elif not outcomes or None in outcomes.values():
+    elif not outcomes or any(outcome is None for _, outcome in outcomes):
         ledger.skipped("log_root", "the result holds no log, or only the newest part of one")
     else:
         ledger.consistent("log_root", True, f"the logs of {len(outcomes)} operations hash to the receipt's roots")
 
 
-def _state_of(claim: OperationClaim, states: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    return next((state for state in states if state.get("operationId") == claim.id), None)
+def _state_of(claim: OperationClaim, place: int, states: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The operation in the same place of the result, if it has the same name; both are in the definition's order."""
+    state = states[place] if place < len(states) else {}
+    return state if state.get("operationId") == claim.id else None
 
 
 def check_operations(ledger: Ledger, receipt: Receipt, result: Mapping[str, Any] | None) -> None:
@@ -75,8 +78,11 @@ def check_operations(ledger: Ledger, receipt: Receipt, result: Mapping[str, Any]
 
 def _log_agrees(claim: OperationClaim, state: Mapping[str, Any] | None) -> bool | None:
     """Whether a result's log hashes to the claimed root; None if the result does not hold all of it, and says so."""
-    if claim.log is None or claim.log.chunk < 1:
+    if claim.log is None:
         return None
+    if claim.log.chunk != CHUNK_BYTES:
+        # One size, so that there is one root for one log, and nobody chooses how long hashing takes.
+        return False
     held = state.get("logs") if state is not None else None
     entries = held if isinstance(held, list) else []
     hasher = MerkleHasher(claim.log.chunk)

@@ -84,9 +84,10 @@ class Settled:
         return signers[-1] if signers else self.transaction.signers[0]
 
     def receipt(self, node: Address) -> Cid | None:
-        """The receipt that the node's memo in it names; None: there is no such memo."""
-        cids = (memo_cid(text, RECEIPT_KEY) for text in memos(self.transaction, signer=node))
-        return next((cid for cid in cids if cid is not None), None)
+        """The receipt that the node's memo in it names; None: there is no such memo, or two name different ones, so
+        that the node could later show the one that suits."""
+        cids = {memo_cid(text, RECEIPT_KEY) for text in memos(self.transaction, signer=node)} - {None}
+        return cids.pop() if len(cids) == 1 else None
 
 
 async def find_settled(chain: ChainReader, cluster: Cluster, job: Address) -> Settled | None:
