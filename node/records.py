@@ -582,6 +582,17 @@ class SettleKind(StrEnum):
     """Another result, a stopped job, an administrator or a cleaned account: `reason` says which."""
 
 
+class PaySource(StrEnum):
+    """Where the figure of a settlement's pay is from."""
+
+    BALANCES = "balances"
+    """The transaction's own token balances: exact."""
+    ACCOUNT = "account"
+    """What the job's account says, because no endpoint has the record: price times time."""
+    UNKNOWN = "unknown"
+    """Neither can be read: the figure is 0 and says nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """The end of a job's way. Made by settle."""
@@ -596,6 +607,27 @@ class Settlement:
     reason: str = ""
     fee: int = 0
     """Lamports paid as fees for settling."""
+    source: PaySource = PaySource.BALANCES
+    returned: int = 0
+    """Lamports of rent that came back to this wallet by somebody else's transaction (a poster's `end`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What one transaction on the chain cost its wallet. Lamports are positive when they left it."""
+
+    lane: str
+    purpose: str
+    """The transaction's key in the outbox: `work:<run>`, `finish:<run>`, ..."""
+    signature: Signature
+    lamports: int
+    """Fee and rent together; negative when more rent came back. 0, and no fee: it is not on the chain after all."""
+    fee: int
+    """Base fee and priority fee."""
+    priority: int
+    """Of the fee, what was offered beyond the base fee."""
+    certain: bool = True
+    """False: the ledger did not show it; the fee is that of its bytes, and rent is not counted."""
 
 
 # --- lanes ------------------------------------------------------------------------------------------------

@@ -134,6 +134,6 @@ def _outbox(host: Host, signer: Signer, undone: Undone) -> Outbox:
         FeePolicy(floor=fees.floor, cap=fees.cap, percentile=fees.percentile),
         host.clock,
         effects=effect_of_row(host.cluster),
-        book=host.journal.outbox.record_spending,
+        book=host.journal.outbox.book,
         undone=undone,
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from node.chain import transaction
+from node.chain.booking import Books, known
 from node.chain.failures import failure
 from node.chain.fees import FeePolicy
 from node.chain.intents import RENEWABLE, SETTLING, Effect, Landed, OutboxStore, Recipe
-from node.chain.replies import LandedTransaction, SignatureStatus
+from node.chain.replies import SignatureStatus
 from node.chain.rpc import Rpc
 from node.chain.wallet import Signer
 from node.errors import ChainError, GpunodeError, RpcRejected, RpcUnavailable, TransactionFailed
@@ -19,9 +20,6 @@ from node.records import OutboxRow, OutboxState, Signature
 from node.retry import Clock, Retry
 
 _log = logging.getLogger(__name__)
-
-LANDED_LOOKUP = Retry(attempts=5, total=3.0, first=0.2, jitter=0.1)
-"""How long the ledger is asked for a transaction that is known to have landed."""
 
 SIGN_AGAIN = Retry(attempts=1_000, total=60.0, first=0.3, longest=5.0)
 """How long signing anew waits for an endpoint, after a signature that landed and did nothing."""
@@ -48,10 +46,6 @@ class Pace:
     attempts: int = 5
     """Signatures at most, for kinds that do not settle a job."""
     tend: float = 10.0
-
-
-class _Missing(GpunodeError):
-    """The ledger does not show the transaction yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +84,7 @@ class Delivery:
         fees: FeePolicy,
         clock: Clock,
         pace: Pace,
-        book: Callable[[str, str, int], Awaitable[None]],
+        books: Books,
     ) -> None:
         self._rpc = rpc
         self._signer = signer
@@ -98,7 +92,7 @@ class Delivery:
         self._fees = fees
         self._clock = clock
         self._pace = pace
-        self._book = book
+        self._books = books
 
     async def sign(
         self, *, key: str, lane: str, kind: str, recipe: Recipe, attempt: int, units_floor: int = 0
@@ -141,15 +135,14 @@ class Delivery:
             key=row.key,
             lane=row.lane,
             kind=row.kind,
-            recipe=replace(recipe, earlier=_known(row, recipe)[:KNOWN]),
+            recipe=replace(recipe, earlier=known(row, recipe)[:KNOWN]),
             attempt=row.attempt + 1,
         )
-        # What was booked for the landing that is gone is not booked once more.
         return replace(signed, fee=row.fee)
 
     async def landings(self, row: OutboxRow) -> tuple[tuple[Signature, SignatureStatus], ...]:
         """Which of the row's signatures are at least confirmed, successes first."""
-        signatures = _known(row, Recipe.decode(row.recipe))
+        signatures = known(row, Recipe.decode(row.recipe))
         statuses = await self._rpc.get_signature_statuses(signatures, search_history=True)
         return _confirmed(signatures, statuses)
 
@@ -192,7 +185,7 @@ class Delivery:
         return await self._look(row, effect, search_history=False)
 
     async def _look(self, row: OutboxRow, effect: Effect | None, *, search_history: bool) -> Landed | None:
-        signatures = _known(row, Recipe.decode(row.recipe))
+        signatures = known(row, Recipe.decode(row.recipe))
         statuses = await self._rpc.get_signature_statuses(signatures, search_history=search_history)
         settled = _confirmed(signatures, statuses)
         if not settled:
@@ -276,7 +269,7 @@ class Delivery:
                 key=row.key,
                 lane=row.lane,
                 kind=row.kind,
-                recipe=replace(recipe, earlier=_known(row, recipe)[:KNOWN]),
+                recipe=replace(recipe, earlier=known(row, recipe)[:KNOWN]),
                 attempt=row.attempt + 1,
             )
         except RpcUnavailable:
@@ -304,15 +297,11 @@ class Delivery:
         return successor
 
     async def _confirm(self, row: OutboxRow, signature: Signature, slot: int) -> Landed:
-        found = await self._landed(signature)
+        found = await self._books.record_of(signature)
         fee = transaction.fee_of(row.wire) if found is None else found.fee
-        if row.fee == 0:
-            await self._book(row.lane, row.key, fee if found is None else -found.payer_change)
-        elif fee != row.fee:
-            # It had landed before, a fork took that back, and what it cost then is booked.
-            await self._book(row.lane, row.key, fee - row.fee)
+        await self._books.landed(row, signature, found)
         recipe = Recipe.decode(row.recipe)
-        others = tuple(each for each in _known(row, recipe) if each != signature)
+        others = tuple(each for each in known(row, recipe) if each != signature)
         kept = replace(recipe, earlier=others[:KNOWN], promised=recipe.promised or signature)
         done = replace(
             row,
@@ -328,31 +317,17 @@ class Delivery:
 
     async def _fail(self, row: OutboxRow, signature: Signature, status: SignatureStatus) -> TransactionFailed:
         """Book the failure; returns the error to raise, named from the logs where the ledger has them."""
-        found = await self._landed(signature)
+        found = await self._books.record_of(signature)
         refused = found.failure if found is not None else None
         if refused is None:
             refused = failure(status.error)
         fee = transaction.fee_of(row.wire) if found is None else found.fee
-        await self._book(row.lane, row.key, fee - row.fee)
+        await self._books.landed(row, signature, found)
         failed = replace(
             row, state=OutboxState.FAILED, signature=signature, slot=status.slot, fee=fee, error=refused.error
         )
         await self._store.put(failed)
         return refused
-
-    async def _landed(self, signature: Signature) -> LandedTransaction | None:
-        """The transaction as the ledger shows it; None where it does not in time."""
-
-        async def ask() -> LandedTransaction:
-            found = await self._rpc.get_transaction(signature, commitment="confirmed")
-            if found is None:
-                raise _Missing("not yet")
-            return found
-
-        try:
-            return await LANDED_LOOKUP.call(ask, on=(_Missing,), clock=self._clock)
-        except (_Missing, ChainError):
-            return None
 
     async def _recent_prices(self, recipe: Recipe) -> tuple[int, ...]:
         writable = transaction.writable_accounts(self._signer.address, recipe.instructions)
@@ -361,11 +336,6 @@ class Delivery:
         except (RpcUnavailable, RpcRejected):
             # Not every endpoint serves this; the floor and the rise per attempt do without.
             return ()
-
-
-def _known(row: OutboxRow, recipe: Recipe) -> tuple[Signature, ...]:
-    """Every signature under which the row may have landed. That of its bytes is not always the one that landed."""
-    return tuple(dict.fromkeys((row.signature, transaction.signature_of(row.wire), *recipe.earlier)))
 
 
 def _confirmed(

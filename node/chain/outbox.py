@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
+from node.chain.booking import Books, not_booked
 from node.chain.delivery import Delivery, Pace
 from node.chain.fees import FeePolicy
 from node.chain.intents import RENEWABLE, Effect, Intent, Landed, MemoryStore, OutboxStore, Recipe
@@ -22,7 +23,7 @@ from node.chain.rpc import Rpc
 from node.chain.upkeep import Upkeep, nobody_told
 from node.chain.wallet import Signer
 from node.errors import GpunodeError, SpendingRefused, TransactionFailed
-from node.records import OutboxRow, OutboxState
+from node.records import Booking, OutboxRow, OutboxState
 from node.retry import Clock, SystemClock
 
 __all__ = ["Effect", "Intent", "Landed", "MemoryStore", "Outbox", "OutboxStore", "Pace", "Resumed"]
@@ -52,16 +53,13 @@ def no_effect(_row: OutboxRow) -> Effect | None:
     return None
 
 
-async def not_booked(_lane: str, _purpose: str, _lamports: int) -> None:
-    """For wallets whose spending is not counted."""
-
-
 class Outbox:
     """Sends intents and sees them through to finality.
 
     `effects` gives the effect to look for of a row that an earlier process left (by its kind and key); `book` is told
-    what each landed transaction cost its wallet, in lamports (negative when rent came back). `undone` is told of what
-    was said to have landed and came to another end after a fork (see upkeep.py); it must be durable when it returns.
+    what each transaction on the chain cost its wallet, when it has landed and once more when that is final. `undone`
+    is told of what was said to have landed and came to another end after a fork (see upkeep.py); it must be durable
+    when it returns.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class Outbox:
         *,
         pace: Pace | None = None,
         effects: Callable[[OutboxRow], Effect | None] = no_effect,
-        book: Callable[[str, str, int], Awaitable[None]] = not_booked,
+        book: Callable[[Booking], Awaitable[None]] = not_booked,
         undone: Callable[[OutboxRow], Awaitable[None]] = nobody_told,
     ) -> None:
         self._rpc = rpc
@@ -82,8 +80,9 @@ class Outbox:
         self._clock = clock or SystemClock()
         self._pace = pace or Pace()
         self._effects = effects
-        self._delivery = Delivery(rpc, signer, store, fees or FeePolicy(), self._clock, self._pace, book)
-        self._upkeep = Upkeep(rpc, store, self._delivery, self._clock, effects, undone)
+        books = Books(rpc, self._clock, book)
+        self._delivery = Delivery(rpc, signer, store, fees or FeePolicy(), self._clock, self._pace, books)
+        self._upkeep = Upkeep(rpc, store, self._delivery, books, self._clock, effects, undone)
         self._turns: dict[str, _Turn] = {}
         self._newest = 0
 

@@ -121,6 +121,8 @@ class LandedTransaction:
     """Lamports the fee payer gained; negative: what it paid in fees, rent and transfers."""
     wire: bytes = field(default=b"", repr=False)
     """As it was signed; empty: not kept."""
+    lamport_changes: tuple[int, ...] = ()
+    """Lamports that each of the `keys` gained, in their order."""
 
 
 def integer(value: Any) -> int:
@@ -260,6 +262,10 @@ def landed_transaction(value: Any) -> LandedTransaction | None:
         token_changes=_token_changes(meta, keys),
         payer_change=integer(meta["postBalances"][0]) - integer(meta["preBalances"][0]),
         wire=wire,
+        lamport_changes=tuple(
+            integer(after) - integer(before)
+            for before, after in zip(meta["preBalances"], meta["postBalances"], strict=True)
+        ),
     )
 
 

@@ -92,6 +92,11 @@ def fee_of(wire: bytes) -> int:
     return fees.total(message.header.num_required_signatures, budget.price, budget.units)
 
 
+def signers_of(wire: bytes) -> int:
+    """How many sign a transaction."""
+    return VersionedTransaction.from_bytes(wire).message.header.num_required_signatures
+
+
 def units_of(wire: bytes) -> int:
     """The compute limit a signed transaction of ours asks for."""
     return _budget_of(VersionedTransaction.from_bytes(wire).message).units

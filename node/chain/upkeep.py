@@ -11,9 +11,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from node.chain.booking import Books
 from node.chain.delivery import BLOCKHASH_BLOCKS, Delivery
 from node.chain.intents import OPPOSITE, RENEWABLE, Effect, OutboxStore, Recipe
-from node.chain.replies import Commitment, LatestBlockhash, SignatureStatus
+from node.chain.replies import Commitment, LandedTransaction, LatestBlockhash, SignatureStatus
 from node.chain.rpc import Rpc
 from node.errors import TransactionFailed
 from node.records import OutboxRow, OutboxState, Signature
@@ -37,6 +38,7 @@ class Upkeep:
         rpc: Rpc,
         store: OutboxStore,
         delivery: Delivery,
+        books: Books,
         clock: Clock,
         effects: Callable[[OutboxRow], Effect | None],
         undone: Callable[[OutboxRow], Awaitable[None]],
@@ -47,6 +49,7 @@ class Upkeep:
         self._rpc = rpc
         self._store = store
         self._delivery = delivery
+        self._books = books
         self._clock = clock
         self._effects = effects
         self._undone = undone
@@ -60,10 +63,11 @@ class Upkeep:
             await self._vanished(row)
             return
         signature, status = landings[0]
+        there = tuple(each for each, _ in landings)
         if status.error is None:
-            await self._succeeded(row, signature, status)
+            await self._succeeded(row, signature, status, there)
         else:
-            await self._refused(row, status)
+            await self._refused(row, status, there)
 
     async def revive(self, row: OutboxRow) -> int | None:
         """Drive a confirmed row at once if a fork has dropped it and the same bytes can still land; the slot at which
@@ -74,7 +78,9 @@ class Upkeep:
 
     # --- as its signatures stand ---
 
-    async def _succeeded(self, row: OutboxRow, signature: Signature, status: SignatureStatus) -> None:
+    async def _succeeded(
+        self, row: OutboxRow, signature: Signature, status: SignatureStatus, there: tuple[Signature, ...]
+    ) -> None:
         if row.state is OutboxState.CONFIRMED and (_promised(row) not in (None, signature) or _moved(row, status.slot)):
             row = await self._tell(row, signature, status.slot)
         if not status.reached("finalized"):
@@ -82,33 +88,33 @@ class Upkeep:
         # One answer of one endpoint is no proof: the ledger, or the accounts, must show it as well.
         found = await self._rpc.get_transaction(signature, commitment="finalized")
         if (found is not None and found.failure is None) or await self._shows(row, "finalized", status.slot):
-            await self._store.delete(row.key)
+            await self._forget(row, there, found)
 
-    async def _refused(self, row: OutboxRow, status: SignatureStatus) -> None:
+    async def _refused(self, row: OutboxRow, status: SignatureStatus, there: tuple[Signature, ...]) -> None:
         """Its landing, or the one that a fork left of it, was with an error."""
         final = status.reached("finalized")
         if _promised(row) is None:
             # Its caller knows that it failed.
             if final:
-                await self._store.delete(row.key)
+                await self._forget(row, there)
             return
         if await self._shows(row, "finalized" if final else "confirmed", status.slot):
             # Something else had brought it about first; what was told of the row is not how it came.
             if final:
-                await self._end(row)
+                await self._end(row, there)
             return
         if await self._is_overtaken(row):
-            await self._store.delete(row.key)
+            await self._forget(row, there)
             return
         if row.kind not in RENEWABLE and not (final and await self._expired(row)):
             return
-        await self._sign_again(row, decided=final)
+        await self._sign_again(row, there, decided=final)
 
     async def _vanished(self, row: OutboxRow) -> None:
         """No endpoint knows any of its signatures."""
         if await self._is_overtaken(row):
             # At once: by the time it can no longer land, what overtook it is final and forgotten.
-            await self._store.delete(row.key)
+            await self._forget(row, ())
             return
         head = await self._expired(row)
         if head is None:
@@ -116,22 +122,22 @@ class Upkeep:
                 await self._drive(row)
             return
         if _promised(row) is None:
-            await self._store.delete(row.key)
+            await self._forget(row, ())
             return
         found = await self._rpc.get_transaction(row.signature, commitment="finalized")
         if found is not None and found.failure is None:
-            await self._store.delete(row.key)
+            await self._forget(row, (found.signature,), found)
             return
         effect = self._effects(row)
         if effect is not None and await effect(self._rpc.pinned("finalized", head.slot)):
-            await self._store.delete(row.key)
+            await self._forget(row, ())
             return
         if row.kind not in RENEWABLE and self._clock.time() - row.created_at > FORGOTTEN_AFTER:
             # What became of it cannot be told any more, and twice would be once too often.
-            await self._end(row)
+            await self._end(row, ())
             return
         _log.warning("transaction %s was confirmed and is gone: a fork dropped it", row.key)
-        await self._sign_again(row, decided=True)
+        await self._sign_again(row, (), decided=True)
 
     # --- what to do about it ---
 
@@ -141,14 +147,14 @@ class Upkeep:
         await self._store.put(again)
         return await self.see_through(again)
 
-    async def _sign_again(self, row: OutboxRow, *, decided: bool) -> None:
+    async def _sign_again(self, row: OutboxRow, there: tuple[Signature, ...], *, decided: bool) -> None:
         """`decided`: the chain has finalized that no signature of the row brought its effect about, or can."""
         try:
             again = await self._delivery.again(row)
         except TransactionFailed as refused:
             if decided:
                 _log.warning("transaction %s cannot be had any more: %s", row.key, refused.message)
-                await self._end(row)
+                await self._end(row, there)
             return
         _log.warning("transaction %s is signed anew after a fork", row.key)
         await self._store.put(again)
@@ -171,8 +177,15 @@ class Upkeep:
         await self._store.put(told)
         return told
 
-    async def _end(self, row: OutboxRow) -> None:
+    async def _end(self, row: OutboxRow, there: tuple[Signature, ...]) -> None:
         await self._undone(row)
+        await self._forget(row, there)
+
+    async def _forget(
+        self, row: OutboxRow, there: tuple[Signature, ...], found: LandedTransaction | None = None
+    ) -> None:
+        """The row is over, with these of its signatures on the chain; the books are put right before it goes."""
+        await self._books.final(row, there, found)
         await self._store.delete(row.key)
 
     # --- what the chain shows ---

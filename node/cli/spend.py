@@ -53,6 +53,7 @@ async def spending(
             journal.outbox,
             FeePolicy(fees.floor, fees.cap, fees.percentile),
             clock,
+            book=journal.outbox.book,
         )
         for earlier in await outbox.resume(wallet.address):
             end = f"landed as {earlier.landed.signature}" if earlier.landed else f"failed: {earlier.failure}"

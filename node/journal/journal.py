@@ -10,6 +10,7 @@ from pathlib import Path
 
 from node.bounded_json import read_json
 from node.errors import JournalError, WrongCluster
+from node.journal import job_work as work_rows
 from node.journal import rows
 from node.journal.codec import encode
 from node.journal.database import Database, Relief
@@ -140,6 +141,7 @@ class Journal(JournalReader):
             if made:
                 _put_record(db, run.address, ASSIGNED, encode(assignment), now)
                 _enter(db, run.address, Stage.FETCH, now)
+                work_rows.begin(db, run.address, assignment.lane)
                 # A node that is given a job has left the queue.
                 db.execute("UPDATE lanes SET queued_since = NULL WHERE name = ?", (assignment.lane,))
 
@@ -171,6 +173,7 @@ class Journal(JournalReader):
         def work(db: sqlite3.Connection) -> None:
             now = self._now()
             _put_record(db, run, stage.value, text, now)
+            work_rows.keep(db, run, record)
             if isinstance(record, Outcome):
                 # Work that was done when it was to be given up is not given up.
                 db.execute("UPDATE jobs SET cause = ?, refusal = '' WHERE run = ?", (record.cause.value, run))
@@ -229,8 +232,9 @@ class Journal(JournalReader):
             now = self._now()
             _put_record(db, run, Stage.SETTLE.value, text, now)
             db.execute(
-                "INSERT OR REPLACE INTO settlements (run, kind, signature, slot, pay, payout, reason, fee, settled) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO settlements "
+                "(run, kind, signature, slot, pay, payout, reason, fee, source, returned, settled) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run,
                     settlement.kind.value,
@@ -240,6 +244,8 @@ class Journal(JournalReader):
                     settlement.payout,
                     settlement.reason,
                     settlement.fee,
+                    settlement.source.value,
+                    settlement.returned,
                     now,
                 ),
             )

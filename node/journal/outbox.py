@@ -8,7 +8,7 @@ from collections.abc import Callable
 from node.journal import rows
 from node.journal.database import Database
 from node.marks import Mark
-from node.records import OutboxRow
+from node.records import Booking, OutboxRow
 
 
 class OutboxRows:
@@ -42,11 +42,12 @@ class OutboxRows:
             Mark.OUTBOX_DELETE, lambda db: db.execute("DELETE FROM outbox WHERE key = ?", (key,))
         )
 
-    async def record_spending(self, lane: str, purpose: str, lamports: int) -> None:
-        """Book lamports that left a lane's wallet (fees and rent); `purpose` is the transaction's key."""
-        values = (self._now(), lane, purpose, lamports)
-        query = "INSERT INTO spending (time, lane, purpose, lamports) VALUES (?, ?, ?, ?)"
-        await self._database.write(Mark.OUTBOX_SPENDING, lambda db: db.execute(query, values))
+    async def book(self, booking: Booking) -> None:
+        """Book what a transaction on the chain cost a lane's wallet: once, however often it is told, and as it was told
+        last. A booking of nothing takes an earlier one back: the transaction is not on the chain after all."""
+        if await self._database.read(lambda db: _is_booked(db, booking)):
+            return
+        await self._database.write(Mark.OUTBOX_SPENDING, lambda db: _book(db, booking, self._now()))
 
     async def spent_since(self, lane: str, since: float) -> int:
         """Lamports booked for a lane from `since` (unix seconds) on."""
@@ -65,3 +66,37 @@ class OutboxRows:
             return tuple(rows.outbox_row(row) for row in found)
 
         return await self._database.read(work)
+
+
+def _is_booked(db: sqlite3.Connection, booking: Booking) -> bool:
+    """Whether the books say this already."""
+    query = "SELECT lamports, fee, priority, certain FROM spending WHERE signature = ?"
+    row = db.execute(query, (booking.signature,)).fetchone()
+    if row is None:
+        return _is_nothing(booking)
+    return tuple(row) == (booking.lamports, booking.fee, booking.priority, int(booking.certain))
+
+
+def _book(db: sqlite3.Connection, booking: Booking, now: float) -> None:
+    if _is_nothing(booking):
+        db.execute("DELETE FROM spending WHERE signature = ?", (booking.signature,))
+        return
+    db.execute(
+        "INSERT INTO spending (time, lane, purpose, signature, lamports, fee, priority, certain) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (signature) WHERE signature IS NOT NULL DO UPDATE SET "
+        "lamports = excluded.lamports, fee = excluded.fee, priority = excluded.priority, certain = excluded.certain",
+        (
+            now,
+            booking.lane,
+            booking.purpose,
+            booking.signature,
+            booking.lamports,
+            booking.fee,
+            booking.priority,
+            int(booking.certain),
+        ),
+    )
+
+
+def _is_nothing(booking: Booking) -> bool:
+    return not booking.lamports and not booking.fee

@@ -1,6 +1,6 @@
 """Taking old rows out of the journal, a few at a time, so that no other write waits for it.
 
-What was earned is never pruned: jobs, their stages' times, settlements and receipts stay.
+What was earned is never pruned: jobs, their stages' times, settlements and receipts stay. Of what was spent, sums stay.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from node.journal import money
 from node.journal.database import Database
 from node.marks import Mark
 from node.records import OutboxState, Stage
@@ -47,7 +48,7 @@ class Pruner:
         now = self._now()
         removed = {
             "events": await self._events(keep, now),
-            "spending": await self._older("spending", "time", keep.spending_days, now),
+            "spending": await self._spending(keep, now),
             "outbox": await self._outbox(now),
             "jobs": await self._records(keep, now),
         }
@@ -64,6 +65,21 @@ class Pruner:
 
     async def _older(self, table: str, column: str, days: float, now: float) -> int:
         return await self._delete(table, f"{column} < ?", (now - days * DAY,)) if days else 0
+
+    async def _spending(self, keep: Keep, now: float) -> int:
+        """Bookings become sums, in the same transaction that removes them."""
+        if not keep.spending_days:
+            return 0
+        query = "SELECT id FROM spending WHERE time < ? LIMIT ?"
+        values = (now - keep.spending_days * DAY, AT_ONCE)
+        count = 0
+        while True:
+            found = await self._database.read(lambda db: db.execute(query, values).fetchall())
+            if not found:
+                return count
+            await self._database.write(Mark.JOURNAL_PRUNE, lambda db, found=found: money.sum_up(db, found))  # type: ignore[misc]
+            count += len(found)
+            await self._rest()
 
     async def _outbox(self, now: float) -> int:
         condition = "created_at < ? AND state != ?"

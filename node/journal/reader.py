@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Self
 
 from node.errors import JournalError
-from node.journal import rows
+from node.journal import money, rows
 from node.journal.codec import decode, decode_any
 from node.journal.database import Database
+from node.journal.money import Money
 from node.journal.rows import LaneRow, ReceiptLink
 from node.records import Assignment, Cid, JobSummary, JournalEvent, OperationState, Signature, Stage
 
@@ -175,6 +176,14 @@ class JournalReader:
         query = "SELECT openings FROM reveals WHERE run = ?"
         row = await self._database.read(lambda db: db.execute(query, (run,)).fetchone())
         return None if row is None else str(row[0])
+
+    async def money(self, since: float, until: float) -> Money:
+        """What was settled and spent from `since` to before `until` (unix seconds)."""
+        return await self._database.read(lambda db: money.read(db, since, until))
+
+    async def waits(self, lane: str, count: int = 20) -> tuple[float, ...]:
+        """Seconds from the queue to a job, of a lane's last jobs for which that is known; newest first."""
+        return await self._database.read(lambda db: money.waits(db, lane, count))
 
     async def _summaries(self, clause: str, values: tuple[object, ...]) -> tuple[JobSummary, ...]:
         def work(db: sqlite3.Connection) -> tuple[JobSummary, ...]:

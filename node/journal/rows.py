@@ -16,6 +16,7 @@ from node.records import (
     LaneStatus,
     OutboxRow,
     OutboxState,
+    PaySource,
     SettleKind,
     Settlement,
     Signature,
@@ -129,12 +130,15 @@ def settlement(row: sqlite3.Row) -> Settlement | None:
         payout=None if row["payout"] is None else Address(row["payout"]),
         reason=row["settle_reason"],
         fee=row["settle_fee"],
+        source=PaySource(row["settle_source"]),
+        returned=row["returned"],
     )
 
 
 JOB_QUERY = """
 SELECT jobs.*, r.receipt_cid, r.result_cid, s.kind AS settle_kind, s.signature AS settle_signature,
-       s.slot AS settle_slot, s.pay, s.payout, s.reason AS settle_reason, s.fee AS settle_fee
+       s.slot AS settle_slot, s.pay, s.payout, s.reason AS settle_reason, s.fee AS settle_fee,
+       s.source AS settle_source, s.returned
 FROM jobs
 LEFT JOIN receipts r ON r.run = jobs.run
 LEFT JOIN settlements s ON s.run = jobs.run

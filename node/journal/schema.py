@@ -191,7 +191,61 @@ CREATE TABLE reveals (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS, _GPU_STATES, _PRIVATE_IMAGES, _REVEALS)
+
+_MONEY = """
+-- What is booked of one transaction is found again by its signature: once, however often it is looked at. A null fee:
+-- an older gpunode booked fee and rent as one figure. certain 0: no record of the ledger, only the fee of its bytes.
+ALTER TABLE spending ADD COLUMN signature TEXT;
+ALTER TABLE spending ADD COLUMN fee INTEGER;
+ALTER TABLE spending ADD COLUMN priority INTEGER;
+ALTER TABLE spending ADD COLUMN certain INTEGER NOT NULL DEFAULT 1;
+CREATE UNIQUE INDEX spending_by_signature ON spending (signature) WHERE signature IS NOT NULL;
+CREATE INDEX spending_by_purpose ON spending (purpose);
+
+-- What is left of bookings that were pruned: sums by quarter of an hour, from which the days of every time zone can be
+-- made, and by run (empty: not of one job that this host ran).
+CREATE TABLE spending_sums (
+    quarter INTEGER NOT NULL,
+    lane TEXT NOT NULL,
+    run TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    lamports INTEGER NOT NULL,
+    fee INTEGER,
+    priority INTEGER,
+    certain INTEGER NOT NULL,
+    PRIMARY KEY (quarter, lane, run, kind)
+) WITHOUT ROWID;
+
+-- What of a run's records is money, or needed to judge it; it stays when they are pruned.
+CREATE TABLE job_work (
+    run TEXT PRIMARY KEY REFERENCES jobs (run),
+    queued_since REAL,
+    gpus TEXT NOT NULL DEFAULT '[]',
+    started_ms INTEGER,
+    ended_ms INTEGER,
+    metered_ms INTEGER,
+    millijoules INTEGER,
+    source TEXT
+) WITHOUT ROWID;
+INSERT INTO job_work (run) SELECT run FROM jobs;
+UPDATE job_work SET gpus = COALESCE(
+    (SELECT (SELECT json_group_array(json_extract(gpu.value, '$.uuid')) FROM json_each(r.record, '$.value.gpus') AS gpu)
+     FROM stage_records r
+     WHERE r.run = job_work.run AND r.stage = 'admit' AND json_extract(r.record, '$.record') = 'Plan'), '[]');
+UPDATE job_work SET (started_ms, ended_ms, millijoules, source) = (
+    SELECT json_extract(r.record, '$.value.started_ms'), json_extract(r.record, '$.value.ended_ms'),
+           CAST(round(json_extract(r.record, '$.value.energy.joules') * 1000) AS INTEGER),
+           json_extract(r.record, '$.value.energy.source')
+    FROM stage_records r WHERE r.run = job_work.run AND json_extract(r.record, '$.record') = 'Outcome' LIMIT 1);
+
+ALTER TABLE settlements ADD COLUMN source TEXT NOT NULL DEFAULT 'balances';
+ALTER TABLE settlements ADD COLUMN returned INTEGER NOT NULL DEFAULT 0;
+UPDATE settlements SET source = 'account' WHERE reason LIKE '%pay by the job''s account%';
+UPDATE settlements SET source = 'unknown' WHERE reason LIKE '%pay unknown%';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS, _GPU_STATES, _PRIVATE_IMAGES, _REVEALS, _MONEY)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

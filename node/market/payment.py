@@ -12,7 +12,7 @@ from node.chain.codec import instruction_discriminator
 from node.chain.replies import LandedInstruction, LandedTransaction
 from node.errors import RpcRejected, RpcUnavailable
 from node.market.context import MarketContext
-from node.records import Address, Job, Signature
+from node.records import Address, Job, PaySource, Signature
 from node.retry import Retry
 
 READ_BACK = Retry(attempts=10, total=12.0, first=0.2, longest=2.0)
@@ -21,6 +21,8 @@ HISTORY = 20
 """Transactions of an account that are searched for the one that settled a job: anybody can add some."""
 BY_ACCOUNT = "pay by the job's account: no endpoint has the transaction's record"
 
+PAY_UNKNOWN = "pay unknown: neither the transaction's record nor the job's account can be read"
+
 
 @dataclass(frozen=True, slots=True)
 class Pay:
@@ -28,6 +30,7 @@ class Pay:
 
     amount: int
     note: str = ""
+    source: PaySource = PaySource.BALANCES
 
 
 async def record_of(context: MarketContext, signature: Signature) -> LandedTransaction | None:
@@ -74,6 +77,13 @@ def paid(record: LandedTransaction | None, job: Job | None, user: Address) -> Pa
     if record is not None and record.failure is None:
         return Pay(sum(max(each.after - each.before, 0) for each in record.token_changes if each.account == user))
     if job is None:
-        return Pay(0, "pay unknown: neither the transaction's record nor the job's account can be read")
+        return Pay(0, PAY_UNKNOWN, PaySource.UNKNOWN)
     # As the jobs program computes it when a run ends.
-    return Pay(job.price * max(min(job.time_end - job.time_start, job.timeout), 0), BY_ACCOUNT)
+    return Pay(job.price * max(min(job.time_end - job.time_start, job.timeout), 0), BY_ACCOUNT, PaySource.ACCOUNT)
+
+
+def returned(record: LandedTransaction | None, node: Address) -> int:
+    """Lamports that somebody else's transaction brought this wallet: the rent of a run that it had paid for."""
+    if record is None or record.failure is not None or node in record.signers:
+        return 0
+    return sum(change for key, change in zip(record.keys, record.lamport_changes, strict=False) if key == node)

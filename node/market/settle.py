@@ -210,7 +210,7 @@ class Settler:
             if sight.job is None or sight.job.result_cid is not None:
                 return await self.settle(assignment, result, anchor)
             raise
-        pay, user = await self._paid_by_end(assignment, job)
+        pay, user, rent = await self._paid_by_end(assignment, job)
         return Settlement(
             job=job.address,
             kind=SettleKind.COMPLETE,
@@ -220,16 +220,21 @@ class Settler:
             payout=user,
             reason=_joined("the poster ended the job", pay.note),
             fee=landed.fee,
+            source=pay.source,
+            returned=rent,
         )
 
-    async def _paid_by_end(self, assignment: Assignment, job: Job) -> tuple[Pay, Address]:
-        """The poster's `end` moved the tokens, and always to the node's own account; `complete` moves none."""
+    async def _paid_by_end(self, assignment: Assignment, job: Job) -> tuple[Pay, Address, int]:
+        """The poster's `end` moved the tokens, and always to the node's own account; `complete` moves none. With
+        it, the rent of the run came back to whoever had paid it: lamports, if that was this node."""
         context = self.context
         user = addresses.token_account(context.cluster, context.node)
-        if job.price == 0:
-            return Pay(0), user
+        ours = assignment.run.payer == context.node
+        if job.price == 0 and not ours:
+            return Pay(0), user, 0
         ended = await payment.find(context, assignment.run.address, job.address, "end")
-        return payment.paid(ended, job, user), user
+        rent = payment.returned(ended, context.node) if ours else 0
+        return (Pay(0) if job.price == 0 else payment.paid(ended, job, user)), user, rent
 
     async def _sure(self, assignment: Assignment, kinds: tuple[str, ...], still: Callable[[Sight], bool]) -> None:
         """What was found done holds if the outbox watches over it, or the chain has finalized it: otherwise nobody
@@ -247,9 +252,10 @@ class Settler:
             assignment, ("finish", "complete"), lambda seen: seen.job is None or seen.job.result_cid == result
         )
         user, _ = await self._payout_account(assignment)
+        rent = 0
         ours = await payment.find(context, job.address, job.address, "finish", "complete")
         if ours is not None and any(each.data[:8] == _COMPLETE for each in ours.instructions):
-            pay, user = await self._paid_by_end(assignment, job)
+            pay, user, rent = await self._paid_by_end(assignment, job)
         else:
             pay = payment.paid(ours, job, user)
         return Settlement(
@@ -261,6 +267,8 @@ class Settler:
             payout=user,
             reason=_joined(f"result {job.result_cid} was on chain already", pay.note),
             fee=0 if ours is None else ours.fee,
+            source=pay.source,
+            returned=rent,
         )
 
     async def _paid(self, assignment: Assignment, landed: Landed, user: Address) -> Settlement:
@@ -280,6 +288,7 @@ class Settler:
             payout=user,
             reason=pay.note,
             fee=landed.fee,
+            source=pay.source,
         )
 
     async def _lost(self, assignment: Assignment, reason: str, still: Callable[[Sight], bool]) -> Settlement:
@@ -287,14 +296,21 @@ class Settler:
         endpoint's word at one moment is not enough."""
         if not still(await self._look(assignment, self._final)):
             raise RpcUnavailable(f"{reason}; that is not final yet", hint="it is looked at again until it is")
+        context, run = self.context, assignment.run
+        # A poster's `end` pays for the time that has passed, whatever becomes of the result.
+        ended = await payment.find(context, run.address, assignment.job.address, "end")
+        user = addresses.token_account(context.cluster, context.node)
+        pay = Pay(0) if ended is None else payment.paid(ended, None, user)
         return Settlement(
             job=assignment.job.address,
             kind=SettleKind.LOST,
             signature=None,
             slot=None,
-            pay=0,
-            payout=None,
+            pay=pay.amount,
+            payout=user if pay.amount else None,
             reason=reason,
+            source=pay.source,
+            returned=payment.returned(ended, context.node),
         )
 
     @property

@@ -17,7 +17,7 @@ from node.chain.policy import SpendingPolicy
 from node.chain.transaction import Budget, compile_message
 from node.errors import SpendingRefused
 from node.journal.journal import Journal
-from node.records import Address
+from node.records import Address, Booking, Signature
 from tests.chain.fakes import FakeClock
 from tests.chain.test_outbox import KINDS, MARKET, ME, Booth, transfer
 
@@ -49,9 +49,13 @@ async def test_the_cap_holds_to_the_lamport_and_over_restarts(tmp_path: Path) ->
         finally:
             await journal.close()
 
+    booked: list[int] = []
+
     async def book(lamports: int, lane: str = "a") -> None:
         journal = await Journal.open(tmp_path / "journal.sqlite", now=clock.time)
-        await journal.outbox.record_spending(lane, "x", lamports)
+        booked.append(lamports)
+        signature = Signature(f"signature {len(booked)}")
+        await journal.outbox.book(Booking(lane, "x", signature, lamports, 5_000, 0))
         await journal.close()
 
     assert await allowed()

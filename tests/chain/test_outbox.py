@@ -25,7 +25,7 @@ from node.chain.rpc import Rpc
 from node.chain.transaction import Budget, compile_message, fee_of
 from node.chain.wallet import Wallet
 from node.errors import ChainError, JournalError, RpcUnavailable, SpendingRefused, TransactionFailed
-from node.records import Address, OutboxRow, OutboxState
+from node.records import Address, Booking, OutboxRow, OutboxState, Signature
 from tests.chain.fakes import BLOCKHASH_AGE, WALLET, FakeChain, FakeClock
 
 ME = Address(str(WALLET.pubkey()))
@@ -48,7 +48,7 @@ class Booth:
         self.chain = FakeChain(self.clock)
         self.rpc = self.chain.rpc()
         self.store = MemoryStore()
-        self.booked: list[tuple[str, str, int]] = []
+        self.books: dict[Signature, Booking] = {}
         self.policy = SpendingPolicy(DEVNET, kinds or KINDS, receivers=frozenset({MARKET}))
         self.pace = pace or Pace()
         self.effects: Callable[[OutboxRow], Any] = lambda _row: None
@@ -66,8 +66,12 @@ class Booth:
             book=self.book,
         )
 
-    async def book(self, lane: str, purpose: str, lamports: int) -> None:
-        self.booked.append((lane, purpose, lamports))
+    async def book(self, booking: Booking) -> None:
+        self.books[booking.signature] = booking
+
+    @property
+    def booked(self) -> list[tuple[str, str, int]]:
+        return [(each.lane, each.purpose, each.lamports) for each in self.books.values() if each.fee]
 
     def effect_of(self, data: bytes) -> Callable[[Rpc], Awaitable[bool]]:
         async def effect(rpc: Rpc) -> bool:

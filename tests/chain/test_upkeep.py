@@ -271,3 +271,23 @@ def test_the_table_in_the_readme_is_that_of_the_code() -> None:
     assert every >= RENEWABLE
     assert set(OPPOSITE) <= every
     assert BLOCKHASH_AGE == 150
+
+
+@pytest.mark.parametrize("there", [False, True])
+async def test_what_is_on_the_chain_is_in_the_books_and_nothing_else(told: Told, there: bool) -> None:
+    """Of two signatures of one thing the later did nothing. If it is on the chain, it cost its fee all the same."""
+    intent = told.known(noted("twice"))
+    landed = await told.outbox.send(intent)
+    row = await told.row(intent)
+    later = await told.outbox._delivery.again(row)
+    kept = replace(Recipe.decode(row.recipe), earlier=(later.signature,))
+    await told.store.put(replace(row, recipe=kept.encode()))
+    if there:
+        told.reland(later.wire, error=True)
+    else:
+        # As a life before a fork booked it.
+        told.books[later.signature] = replace(told.books[landed.signature], signature=later.signature)
+    await told.rounds(3)
+    assert await told.store.get(intent.key) is None
+    booked = {each.signature for each in told.books.values() if each.fee}
+    assert booked == {landed.signature, *([later.signature] if there else [])}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from node.records import (
     Address,
     Assignment,
+    Booking,
     Cid,
     Job,
     JobState,
@@ -53,6 +54,11 @@ def lane_status(lane: str = "main") -> LaneStatus:
     return LaneStatus(
         lane=lane, node=address(2), market=address(1), phase=LanePhase.CHECKING, reason="starting", since=5.0
     )
+
+
+def booking(purpose: str, lamports: int, lane: str = "main", signature: str = "", fee: int = 5000) -> Booking:
+    """What a transaction cost; one of its own for each purpose unless a signature is named."""
+    return Booking(lane, purpose, Signature(signature or f"of {lane} {purpose}"), lamports, fee, 0)
 
 
 def outbox_row(key: str = "finish:x", lane: str = "main", attempt: int = 1) -> OutboxRow:

@@ -17,7 +17,7 @@ from node.journal import codec
 from node.journal.journal import Journal
 from node.journal.reader import JournalReader
 from node.records import OperationState, OperationStatus, Refusal
-from tests.journal.samples import address, assignment, lane_status, outbox_row
+from tests.journal.samples import address, assignment, booking, lane_status, outbox_row
 
 GOOD = json.loads(codec.encode(Refusal(address(1), "no")))
 
@@ -81,7 +81,7 @@ async def filled(path: Path) -> None:
     await journal.outbox.put(outbox_row())
     await journal.save_lane(lane_status())
     await journal.save_operation(assignment(1).run.address, OperationState(0, "op", "group", OperationStatus.RUNNING))
-    await journal.outbox.record_spending("main", "x", 5)
+    await journal.outbox.book(booking("x", 5, lane="main"))
     await journal.add_event("hello")
     await journal.close()
 

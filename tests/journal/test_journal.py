@@ -32,7 +32,7 @@ from node.records import (
     Signature,
     Stage,
 )
-from tests.journal.samples import address, assignment, lane_status, outbox_row
+from tests.journal.samples import address, assignment, booking, lane_status, outbox_row
 
 
 class Ticker:
@@ -193,8 +193,8 @@ async def test_outbox_rows(path: Path) -> None:
         await box.delete("a")
         assert await box.pending("main") == ()
         assert await box.get("a") is None
-        await box.record_spending("main", "finish:x", 5000)
-        await box.record_spending("main", "work:y", 7000)
+        await box.book(booking("finish:x", 5000, lane="main"))
+        await box.book(booking("work:y", 7000, lane="main"))
         assert await box.spent_since("main", 0.0) == 12_000
         assert await box.spent_since("main", 1003.0) == 7000
         assert await box.spent_since("other", 0.0) == 0
@@ -365,4 +365,4 @@ async def test_a_write_that_fails_in_whatever_way_does_not_stop_the_next(path: P
 async def test_a_number_too_large_for_the_file_is_an_error_of_ours(path: Path) -> None:
     async with await Journal.open(path) as journal:
         with pytest.raises(JournalError):
-            await journal.outbox.record_spending("a", "x", 2**64)
+            await journal.outbox.book(booking("x", 2**64, lane="a"))

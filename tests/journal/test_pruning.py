@@ -13,7 +13,7 @@ from node.journal.journal import Journal
 from node.journal.pruning import AT_ONCE, DAY, OUTBOX_DAYS, Keep
 from node.marks import Mark, When, listen
 from node.records import Address, Cid, OutboxState, Refusal, SettleKind, Settlement, Signature, Stage
-from tests.journal.samples import assignment, outbox_row
+from tests.journal.samples import assignment, booking, outbox_row
 
 
 class Calendar:
@@ -57,13 +57,13 @@ async def settled(journal: Journal, number: int) -> Address:
 async def test_what_is_old_goes_and_what_was_earned_stays(journal: Journal, calendar: Calendar) -> None:
     old = await settled(journal, 1)
     await journal.add_event("old")
-    await journal.outbox.record_spending("main", "finish:1", 5000)
+    await journal.outbox.book(booking("finish:1", 5000, lane="main"))
     calendar.now = 200 * DAY
     new = await settled(journal, 2)
     waiting = assignment(3)
     await journal.begin_job(waiting)
     await journal.add_event("new")
-    await journal.outbox.record_spending("main", "finish:2", 5000)
+    await journal.outbox.book(booking("finish:2", 5000, lane="main"))
     assert await journal.prune(Keep(), no_rest) == {"events": 1, "spending": 1, "jobs": 1}
     assert [event.text for event in await journal.events()] == ["new"]
     assert await journal.outbox.spent_since("main", 0) == 5000
