@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,10 +42,15 @@ class Paths:
         return replace(self, data=data, control_socket=control_socket)
 
 
+SERVICE_USER = "gpunode"
+"""Whom deploy/install.sh makes, a group of the same name included."""
+
+
 def default_paths() -> Paths:
-    """System paths when /etc/gpunode/node.yaml is there (or GPUNODE_SYSTEM=1), else XDG folders."""
+    """System paths for the service's user, and for whoever may read /etc/gpunode/node.yaml (or sets GPUNODE_SYSTEM=1);
+    else XDG folders."""
     system = Path("/etc/gpunode")
-    if os.environ.get("GPUNODE_SYSTEM") == "1" or (system / "node.yaml").is_file():
+    if _is_of_system(system):
         return Paths(
             settings=system / "node.yaml",
             keys=system / "keys",
@@ -58,3 +64,21 @@ def default_paths() -> Paths:
     # Without a runtime folder the socket goes beside the data, which is as private.
     socket = Path(runtime) / "gpunode" / "control.sock" if runtime else data / "control.sock"
     return Paths(settings=config / "node.yaml", keys=config / "keys", data=data, control_socket=socket)
+
+
+def _is_of_system(folder: Path) -> bool:
+    if os.environ.get("GPUNODE_SYSTEM") == "1":
+        return True
+    try:
+        # Before there are settings, the service's user is the one to write them.
+        return (folder / "node.yaml").is_file() or (folder.is_dir() and _user() == SERVICE_USER)
+    except PermissionError:
+        # A service of this host that is not for this user, who may have an agent of its own.
+        return False
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return ""

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import failure
+from node.cli import completion, failure
 from node.cli.commands import attach
 from node.cli.help import Commands
 
@@ -69,6 +69,11 @@ def invoke(arguments: Sequence[str]) -> int:
     # The names of types in typer's messages follow the terminal's width; a wrong COLUMNS must not break help.
     if not os.environ.get("COLUMNS", "1").isdigit():
         del os.environ["COLUMNS"]
+    if completion.VARIABLE in os.environ:
+        # A shell asks what could follow. The library sets this up only where it offers options for it, too.
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
     try:
         status = typer.main.get_command(app).main(list(arguments), prog_name="gpunode", standalone_mode=False)
         sys.stdout.flush()

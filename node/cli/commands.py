@@ -6,6 +6,7 @@ import typer
 
 from node.cli import (
     bench,
+    completion,
     demo,
     doctor,
     drain,
@@ -53,3 +54,4 @@ def attach(app: typer.Typer) -> None:
     app.command(rich_help_panel=JOBS)(verify.verify)
     app.command(rich_help_panel=TRY)(demo.demo)
     app.add_typer(localnet.group, name="localnet", rich_help_panel=TRY)
+    app.command(rich_help_panel=TRY)(completion.completion)

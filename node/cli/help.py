@@ -13,7 +13,7 @@ ORDER = (
     *("init", "doctor", "run"),
     *("status", "jobs", "logs", "gpus", "drain", "pause", "resume", "stop"),
     *("market", "register", "stake", "wallet"),
-    *("job", "verify", "demo", "localnet"),
+    *("job", "verify", "demo", "localnet", "completion"),
 )
 """Commands within their heading; those not named come last."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from node.errors import SettingsError
+from node.paths import SERVICE_USER, default_paths
 
 RPC = {
     "localnet": "http://127.0.0.1:8899",
@@ -80,11 +82,22 @@ def _tree(starter: Starter, file: Path) -> dict[str, Any]:
     if starter.data is not None:
         data = starter.data.expanduser().absolute()
         tree["paths"] = {"data": str(data), "control_socket": str(data / "control.sock")}
+    elif default_paths().settings == file and _is_group(SERVICE_USER):
+        # The service's: members of the group may ask the agent without being its user.
+        tree["paths"] = {"control_group": SERVICE_USER}
     wallet = starter.wallet.absolute()
     folder = file.absolute().parent
     shown = wallet.relative_to(folder) if wallet.is_relative_to(folder) else wallet
     tree["lanes"] = [{"name": "main", "wallet": str(shown), "market": starter.market}]
     return tree
+
+
+def _is_group(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
