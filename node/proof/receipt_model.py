@@ -104,7 +104,8 @@ class EnergyClaim(_Part):
     samples: StrictInt
     """How many samples were taken."""
     samples_root: StrictStr | None = Field(alias="samplesRoot")
-    """Merkle root (hex) over the samples' canonical lines, one leaf a line; null: no samples."""
+    """Merkle root (hex) over the samples, one line of canonical JSON each, in chunks of 65,536 bytes as of a log; null:
+    no samples."""
 
 
 class ThrottleClaim(_Part):
@@ -147,7 +148,7 @@ class TelemetryClaim(_Part):
     """What the lane's GPUs were doing while the job ran, summed up from samples whose lines the node keeps."""
 
     root: _Hash | None
-    """Merkle root (hex) over the samples' canonical lines, one leaf a line; null: no samples."""
+    """As `energy.samplesRoot`."""
     samples: StrictInt
     """How many lines that root is over."""
     gpus: tuple[GpuTelemetryClaim, ...]
@@ -186,7 +187,7 @@ class ChainName(_Part):
     """Which chain the job is on."""
 
     name: StrictStr
-    """`mainnet`, `devnet` or `localnet`."""
+    """`mainnet`, `devnet` or `localnet`; what counts is `genesis`."""
     genesis: StrictStr | None
     """Genesis hash, base58; null: it was never read."""
     program: StrictStr
