@@ -30,7 +30,8 @@ from node.chain.replies import (
 )
 from node.chain.standing import Limits
 from node.chain.token_accounts import TokenAccount, decode_token_account
-from node.errors import RpcBehind, RpcUnavailable, WrongCluster
+from node.chain.transport import NO_BLOCK
+from node.errors import RpcBehind, RpcRejected, RpcUnavailable, WrongCluster
 from node.loopback import DIRECT
 from node.marks import Mark, marked
 from node.records import Address, Signature
@@ -276,7 +277,12 @@ class Rpc:
                 time=replies.optional_integer(value.get("blockTime")),
             )
 
-        return await self._ask("getBlock", [slot, config], parse)
+        try:
+            return await self._ask("getBlock", [slot, config], parse)
+        except RpcRejected as error:
+            if error.code in NO_BLOCK:
+                return None
+            raise
 
     async def prioritization_fees(self, writable: Sequence[Address]) -> tuple[int, ...]:
         """Micro-lamports per compute unit that recently landed transactions paid for these accounts, per slot."""

@@ -28,8 +28,10 @@ LONGEST_PAUSE = 60.0
 """Seconds at most for which an endpoint's wish to be left alone is obeyed."""
 
 _PREFLIGHT = -32002
-UNSERVED = frozenset({-32601, -32010, -32011})
-"""Codes of an endpoint that does not serve a method, or not for this account; another one may."""
+UNSERVED = frozenset({-32601, -32001, -32009, -32010, -32011})
+"""Codes of an endpoint that does not serve a method, or not for this account or a block of old; another one may."""
+NO_BLOCK = frozenset({-32001, -32007, -32009, -32011})
+"""Codes for a block that is not there: deleted since, its slot skipped, neither kept nor in the archive, no archive."""
 _NOT_YET = {
     -32004: "the block is not available yet",
     -32005: "the endpoint is behind or busy",

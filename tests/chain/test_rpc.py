@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from node.chain import standing, transport
 from node.chain.filters import DataSize, Memcmp
-from node.chain.replies import signature_status
+from node.chain.replies import BlockSummary, signature_status
 from node.chain.rpc import Rpc
 from node.errors import AccountMalformed, GpunodeError, RpcRejected, RpcUnavailable, TransactionFailed, WrongCluster
 from node.records import Address
@@ -260,6 +260,27 @@ async def test_token_amounts() -> None:
     assert await client(result(with_slot([None]))).get_token_amount(HERE) == 0
     with pytest.raises(AccountMalformed):
         await client(result(with_slot([account(data)]))).get_token_amount(HERE)
+
+
+@pytest.mark.parametrize("code", [-32001, -32007, -32009, -32011])
+async def test_a_block_that_is_not_there(code: int) -> None:
+    """Deleted since, skipped, in no archive, or there is no archive (Agave's codes)."""
+    assert await client(error(code)).get_block(1) is None
+
+
+async def test_a_block_that_another_endpoint_keeps() -> None:
+    kept = {"blockhash": "abc", "blockHeight": 3, "blockTime": 4}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return (error(-32001) if request.url.host == "one.test" else result(kept))(request)
+
+    block = await client(answer, ("http://one.test", "http://two.test")).get_block(1)
+    assert block == BlockSummary(slot=1, blockhash="abc", height=3, time=4)
+
+
+async def test_a_block_that_is_refused() -> None:
+    with pytest.raises(RpcRejected):
+        await client(error(-32602)).get_block(1)
 
 
 async def test_another_chain_is_noticed() -> None:
