@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -30,6 +31,8 @@ class Check:
     label: Label
     ok: bool | None
     detail: str
+    part: str = ""
+    """What it is about: `chain`, `receipt`, `result`, `receipts` (those before), `work` or `host`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,27 @@ class Ledger:
     """Collects checks in order."""
 
     checks: list[Check] = field(default_factory=list)
+    part: str = ""
+    """Of the checks that follow."""
 
     def proven(self, name: str, ok: bool, detail: str) -> bool:
         """A line that follows from chain, hash or signature, if it holds."""
-        self.checks.append(Check(name, Label.PROVEN, ok, detail))
+        self.checks.append(Check(name, Label.PROVEN, ok, detail, self.part))
         return ok
 
     def consistent(self, name: str, ok: bool, detail: str) -> bool:
         """A line on which two places agree, if it holds."""
-        self.checks.append(Check(name, Label.CONSISTENT, ok, detail))
+        self.checks.append(Check(name, Label.CONSISTENT, ok, detail, self.part))
         return ok
 
     def stated(self, name: str, detail: str) -> None:
         """A line that the node alone vouches for."""
-        self.checks.append(Check(name, Label.STATED, None, detail))
+        self.checks.append(Check(name, Label.STATED, None, detail, self.part))
 
     def skipped(self, name: str, why: str) -> None:
         """A line that could not be looked at."""
-        self.checks.append(Check(name, Label.NOT_CHECKED, None, why))
+        self.checks.append(Check(name, Label.NOT_CHECKED, None, why, self.part))
+
+    def adopt(self, checks: Iterable[Check]) -> None:
+        """Lines that another ledger collected."""
+        self.checks += [replace(check, part=self.part) for check in checks]

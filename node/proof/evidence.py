@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from node.chain.accounts import RawAccount
 from node.chain.clusters import Cluster
 from node.chain.replies import BlockSummary, LandedTransaction
+from node.proof.commitments import Reveal
 from node.proof.settled import Settled
 from node.proof.work import WorkAnchors
 from node.records import Address, Cid, Signature
@@ -61,13 +62,15 @@ class History:
     """What the transactions of the node's key say of its receipts."""
 
     anchors: tuple[Anchor, ...]
-    """Newest first, as they are on the chain; nothing that landed between two of them is missing."""
+    """Before this job's settlement, newest first, as they are on the chain."""
     complete_from: int
     """Slot from which on the history up to this job's settlement was looked through; 0: from the key's first."""
-    complete_after: bool
-    """Whether it was looked through from this job's settlement to the newest transaction."""
+    next: Anchor | None
+    """The first settlement after this job's."""
+    next_known: bool
+    """Whether that was looked for to the end."""
     reason: str = ""
-    """Why it was not looked through further."""
+    """Why it was not looked through further back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,14 @@ class Evidence:
     settle: SettleWire | None = None
     earlier: tuple[Document, ...] = ()
     """Receipts before this one, newest first."""
+    later: Document | None = None
+    """The receipt of the key's next settlement, where one was looked for and found."""
+    others: tuple[Document, ...] = ()
+    """Receipts of this key that its settlements name and the chain of receipts does not."""
     chain_length: int = 0
-    """How many earlier receipts were asked for at most."""
+    """How many earlier receipts were asked for at most; 0: none, and nothing is said of them."""
+    reveal: Reveal | None = None
+    """What opens commitments of a confidential job's receipt."""
     samples: tuple[bytes, ...] | None = None
     """Lines of the GPU samples, in the order they were taken; None: not at hand."""
     chain: ChainFacts | None = None

@@ -12,13 +12,16 @@ from node.content.cid import file_cid
 from node.errors import ChainError, ProofError
 from node.proof.block_checks import check_blocks, check_slots
 from node.proof.card import verify_card
+from node.proof.chain_checks import check_chain
 from node.proof.checks import Ledger, Verification
 from node.proof.evidence import Document, Evidence
 from node.proof.receipt import Receipt, parse_receipt, verify_receipt
-from node.proof.receipt_checks import check_names, state_rest
+from node.proof.receipt_checks import check_commitments, check_names, check_samples, state_rest
 from node.proof.result_checks import check_logs, check_operations, read_result
 from node.proof.settled import Settled
 from node.proof.signed import KeysElsewhere, signed_settle
+from node.proof.time_checks import check_times
+from node.proof.work_checks import check_moment, check_work
 from node.records import Address, Job, JobState
 
 OFFLINE = "the chain was not asked"
@@ -26,7 +29,7 @@ OFFLINE = "the chain was not asked"
 
 def examine(evidence: Evidence) -> Verification:
     """Every line that the evidence allows. Raises nothing: what is wrong is a line that failed."""
-    ledger, facts = Ledger(), evidence.chain
+    ledger, facts = Ledger(part="chain"), evidence.chain
     job = _account(ledger, evidence)
     landed = None if facts is None else facts.settled
     signed = _signed(ledger, evidence, landed)
@@ -36,19 +39,30 @@ def examine(evidence: Evidence) -> Verification:
     settled = landed or signed
     node = settled.node(job) if settled is not None else None
     _settlement(ledger, landed, job, node)
-    receipt = _receipt(ledger, evidence, settled, node)
-    node = node or (Address(receipt.node) if receipt is not None else None)
-    body = _body(ledger, "result_cid", evidence.result, "there is no result document")
-    result = None if body is None else read_result(ledger, body)
     _pay(ledger, evidence.cluster, landed, job)
+    ledger.part = "receipt"
+    receipt = _receipt(ledger, evidence, settled, node)
     if receipt is not None:
         check_names(ledger, evidence.cluster, evidence.job, settled, job, receipt)
         check_slots(ledger, receipt, _settled_slot(evidence, landed))
         check_blocks(ledger, receipt, facts)
+        check_times(ledger, receipt, facts, job)
+        check_samples(ledger, receipt, evidence.samples)
+        check_commitments(ledger, receipt, evidence.reveal)
+        state_rest(ledger, receipt)
+    ledger.part = "result"
+    body = _body(ledger, "result_cid", evidence.result, "there is no result document")
+    result = None if body is None else read_result(ledger, body)
+    if receipt is not None:
         check_operations(ledger, receipt, result)
         check_logs(ledger, receipt, result)
-        state_rest(ledger, receipt)
-    _card(ledger, evidence.card, node, receipt)
+        ledger.part = "receipts"
+        assert evidence.receipt is not None
+        check_chain(ledger, evidence, receipt, evidence.receipt.cid, landed)
+        ledger.part = "work"
+        _work(ledger, evidence, receipt, _settled_slot(evidence, landed))
+    ledger.part = "host"
+    _card(ledger, evidence, node or (None if receipt is None else Address(receipt.node)), receipt)
     return Verification(evidence.job, tuple(ledger.checks), offline=facts is None)
 
 
@@ -172,6 +186,7 @@ def _receipt(ledger: Ledger, evidence: Evidence, settled: Settled | None, node: 
         named = cid is not None and (evidence.receipt is None or evidence.receipt.cid == cid)
         other = "" if evidence.receipt is None else f", not {evidence.receipt.cid}"
         told = "no memo names a receipt" if cid is None else f"receipt {cid}" + ("" if named else other)
+        told += "" if evidence.chain is not None else ", in the transaction as it was signed"
         if not ledger.proven("memo", named, told):
             return None
     body = _body(ledger, "receipt_cid", evidence.receipt, "there is no receipt")
@@ -186,9 +201,26 @@ def _receipt(ledger: Ledger, evidence: Evidence, settled: Settled | None, node: 
     return receipt
 
 
-def _card(ledger: Ledger, document: Document | None, node: Address | None, receipt: Receipt | None) -> None:
+def _work(ledger: Ledger, evidence: Evidence, receipt: Receipt, settled_slot: int | None) -> None:
+    claim = receipt.work
+    if claim is None:
+        ledger.skipped("work", "the receipt names no GPU work proof")
+        return
+    document = evidence.work
+    if document is not None and document.cid != claim.cid:
+        ledger.proven("work_cid", False, f"the document is {document.cid}, the receipt names {claim.cid}")
+        return
+    body = _body(ledger, "work_cid", document, f"the proof {claim.cid} is not at hand")
+    if body is not None:
+        check_work(ledger, body, receipt, claim, evidence.chain)
+        check_moment(ledger, settled_slot, evidence.chain)
+
+
+def _card(ledger: Ledger, evidence: Evidence, node: Address | None, receipt: Receipt | None) -> None:
+    document = evidence.card
     if document is None or node is None:
-        ledger.skipped("host_card", "no transaction of the NodeAccount names a host card")
+        none = "there is no host card" if evidence.chain is None else "no transaction of the NodeAccount names one"
+        ledger.skipped("host_card", none)
         return
     body = _body(ledger, "host_card_cid", document, "")
     if body is None:

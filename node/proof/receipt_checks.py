@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from node.chain.clusters import Cluster
+from node.content.merkle import merkle_root
 from node.proof.checks import Ledger
+from node.proof.commitments import Reveal
 from node.proof.receipt import Receipt
 from node.proof.settled import Settled
 from node.records import Address, Job
@@ -34,6 +38,29 @@ def check_names(
     ledger.consistent("receipt_names_job", not wrong, "; ".join(wrong) or ", ".join(expected) + " agree")
 
 
+def check_samples(ledger: Ledger, receipt: Receipt, lines: Sequence[bytes] | None) -> None:
+    """Whether sample lines are those that the receipt was made with."""
+    telemetry = receipt.telemetry
+    if lines is None or telemetry is None or telemetry.root is None:
+        return
+    found = merkle_root(lines)
+    same = (found, len(lines)) == (telemetry.root, telemetry.samples)
+    told = f"{len(lines)} lines hash to {found}"
+    told += "" if same else f", the receipt has {telemetry.samples} with root {telemetry.root}"
+    ledger.proven("telemetry_root", same, told)
+
+
+def check_commitments(ledger: Ledger, receipt: Receipt, reveal: Reveal | None) -> None:
+    """Whether what is shown of a confidential job is what the receipt was made with."""
+    hidden = receipt.commitments
+    if reveal is not None and reveal.openings:
+        wrong = reveal.wrong(hidden)
+        told = f"{len(reveal.openings)} of {len(hidden)} hidden values are opened as the receipt commits to them"
+        ledger.proven("commitments", not wrong, told if not wrong else f"not what was committed to: {', '.join(wrong)}")
+    elif hidden:
+        ledger.skipped("commitments", f"{len(hidden)} values are hidden, and their salts are not at hand")
+
+
 def state_rest(ledger: Ledger, receipt: Receipt) -> None:
     """What the node alone vouches for."""
     for claim in receipt.operations:
@@ -46,6 +73,13 @@ def state_rest(ledger: Ledger, receipt: Receipt) -> None:
     energy = receipt.energy
     if energy is not None and energy.millijoules is not None:
         ledger.stated("energy", f"{energy.millijoules / 1000:.3f} J ({energy.source})")
+    telemetry = receipt.telemetry
+    if telemetry is not None:
+        errors = sum(len(gpu.errors) for gpu in telemetry.gpus)
+        told = f"{telemetry.samples} samples of {len(telemetry.gpus)} GPUs, {errors} errors, root {telemetry.root}"
+        ledger.stated("telemetry", told)
+    if receipt.ladder is not None:
+        ledger.stated("ladder", f"precision ladder {receipt.ladder}")
     link = (
         f"{receipt.prev.receipt}, settled by {receipt.prev.settle}" if receipt.prev else f"none: {receipt.prev_reason}"
     )

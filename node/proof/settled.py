@@ -86,8 +86,13 @@ class Settled:
     def receipt(self, node: Address) -> Cid | None:
         """The receipt that the node's memo in it names; None: there is no such memo, or two name different ones, so
         that the node could later show the one that suits."""
-        cids = {memo_cid(text, RECEIPT_KEY) for text in memos(self.transaction, signer=node)} - {None}
-        return cids.pop() if len(cids) == 1 else None
+        return receipt_in(self.transaction, node)
+
+
+def receipt_in(transaction: LandedTransaction, node: Address) -> Cid | None:
+    """The receipt that the node's memos in a transaction name; None: none, or two different ones."""
+    cids = {memo_cid(text, RECEIPT_KEY) for text in memos(transaction, signer=node)} - {None}
+    return cids.pop() if len(cids) == 1 else None
 
 
 async def find_settled(chain: ChainReader, cluster: Cluster, job: Address) -> Settled | None:
@@ -112,6 +117,13 @@ def settled_by(transaction: LandedTransaction, cluster: Cluster, job: Address) -
         if about and kind in (_FINISH, _COMPLETE) and len(result) == 32:
             return Settled(transaction, instruction, addresses.hash_to_cid(result), kind == _FINISH)
     return None
+
+
+def settles_some(transaction: LandedTransaction, cluster: Cluster) -> bool:
+    """Whether a transaction settles any job."""
+    return any(
+        each.program == cluster.jobs and each.data[:8] in (_FINISH, _COMPLETE) for each in transaction.instructions
+    )
 
 
 async def find_card(chain: ChainReader, cluster: Cluster, node: Address) -> Cid | None:

@@ -9,7 +9,20 @@ from node.proof.gather import ContentReader, Sources, gather
 from node.proof.settled import ChainReader
 from node.records import Address
 
+CHAIN_LENGTH = 10
+"""Earlier receipts that are looked at unless another number is wanted."""
 
-async def verify_job(job: Address, *, cluster: Cluster, chain: ChainReader, content: ContentReader) -> Verification:
-    """Check one settled job. Raises ChainError if the chain cannot be read; what is wrong with the job is a check."""
-    return examine(await gather(job, Sources(cluster, chain, content)))
+
+async def verify_job(
+    job: Address,
+    *,
+    cluster: Cluster,
+    chain: ChainReader,
+    content: ContentReader,
+    chain_length: int = CHAIN_LENGTH,
+) -> Verification:
+    """Check one settled job, and the receipts before its own, so many at most.
+
+    Raises ChainError if the chain cannot be read; what is wrong with the job is a check.
+    """
+    return examine(await gather(job, Sources(cluster, chain, content), chain_length))

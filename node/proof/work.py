@@ -77,13 +77,14 @@ def verify_work(
     anchors: WorkAnchors | None = None,
     least_openings: int = OPENINGS,
     secret: bytes | None = None,
+    unknown: str = "the chain was not asked",
 ) -> WorkVerdict:
     """Check a proof document.
 
     `node`, `gpu`: whose work it must be; None: not compared. `anchors`: what the chain says; without it the two moments
     are not checked. `least_openings`: fewer prove too little. `secret`: 32 bytes that choose the random combination;
-    None: fresh ones, which is as it should be; given ones make a check repeatable. Raises nothing: what is wrong is a
-    check.
+    None: fresh ones, which is as it should be; given ones make a check repeatable. `unknown`: why there are no anchors.
+    Raises nothing: what is wrong is a check.
     """
     ledger = Ledger()
     try:
@@ -94,10 +95,10 @@ def verify_work(
     ledger.proven("work_document", True, f"{len(body):,} bytes, {proof.rounds} rounds of size {proof.size}")
     _names(ledger, proof.challenge, node, gpu)
     _derivation(ledger, proof)
-    _moments(ledger, proof, anchors)
+    _moments(ledger, proof, anchors, unknown)
     _openings(ledger, proof, least_openings, secret)
     good = all(check.ok is not False for check in ledger.checks)
-    rate = _rate(ledger, proof, anchors, good)
+    rate = _rate(ledger, proof, anchors, good, unknown)
     _said(ledger, proof)
     return WorkVerdict(proof, tuple(ledger.checks), rate)
 
@@ -123,10 +124,10 @@ def _derivation(ledger: Ledger, proof: WorkProof) -> None:
     ledger.proven("work_root", root == proof.root, f"root {proof.root.hex()}")
 
 
-def _moments(ledger: Ledger, proof: WorkProof, anchors: WorkAnchors | None) -> None:
+def _moments(ledger: Ledger, proof: WorkProof, anchors: WorkAnchors | None, unknown: str) -> None:
     if anchors is None:
         for name in ("work_seed_block", "work_anchor", "work_after_block"):
-            ledger.skipped(name, "the chain was not asked")
+            ledger.skipped(name, unknown)
         return
     challenge = proof.challenge
     ledger.proven(
@@ -194,9 +195,9 @@ def _climbed(entries: bytes, path: bytes, round_: int, row: int, stretch: int, s
     return digest
 
 
-def _rate(ledger: Ledger, proof: WorkProof, anchors: WorkAnchors | None, good: bool) -> float | None:
+def _rate(ledger: Ledger, proof: WorkProof, anchors: WorkAnchors | None, good: bool, unknown: str) -> float | None:
     if anchors is None:
-        ledger.skipped("work_rate", "the chain was not asked for the two blocks' times")
+        ledger.skipped("work_rate", unknown)
         return None
     seconds = anchors.anchor_time - anchors.seed_time
     if not good or seconds < LEAST_SECONDS:

@@ -15,6 +15,8 @@ from node.records import Address, Signature
 _PAGE = 1000
 _PAGES = 5
 _FURTHEST = 64
+_LOOKUPS = 256
+"""Transactions that are looked into; anyone may name the node in more."""
 
 
 class AnchorsUnknown(ProofError):
@@ -39,21 +41,23 @@ class WorkChainReader(Protocol):
         ...
 
 
-async def find_anchors(chain: WorkChainReader, proof: WorkProof) -> WorkAnchors:
+async def find_anchors(chain: WorkChainReader, proof: WorkProof, memo: Signature | None = None) -> WorkAnchors:
     """What the chain says of this proof.
 
-    Raises ProofError where its node has anchored no such root, AnchorsUnknown where the endpoint's ledger does not
-    reach back, ChainError where it cannot be read.
+    `memo`: the transaction that is said to have anchored it; the node's history is then read from there back, and not
+    from its newest end. Raises ProofError where its node has anchored no such root, AnchorsUnknown where the endpoint's
+    ledger does not reach back, ChainError where it cannot be read.
     """
     node, seed_slot = Address(proof.challenge.node), proof.challenge.slot
-    anchored = await _anchored(chain, node, seed_slot)
+    named = None if memo is None else await chain.get_transaction(memo)
+    anchored = await _anchored(chain, node, seed_slot, named)
     mine = [each for root, each in anchored if root == proof.root.hex()]
     if not mine:
         raise ProofError(f"no memo of {node} since slot {seed_slot} anchors the root {proof.root.hex()}")
     # Oldest first: a memo that is sent once more later gives nobody another block after it.
-    memo = mine[0]
-    seed, at = await _block(chain, seed_slot), await _block(chain, memo.slot)
-    after = await _first_after(chain, memo.slot)
+    first = mine[0]
+    seed, at = await _block(chain, seed_slot), await _block(chain, first.slot)
+    after = await _first_after(chain, first.slot)
     if seed.time is None or at.time is None:
         raise AnchorsUnknown("the endpoint does not know the blocks' times")
     return WorkAnchors(
@@ -61,18 +65,21 @@ async def find_anchors(chain: WorkChainReader, proof: WorkProof) -> WorkAnchors:
         root=proof.root.hex(),
         seed_blockhash=seed.blockhash,
         seed_time=seed.time,
-        anchor_slot=memo.slot,
+        anchor_slot=first.slot,
         anchor_time=at.time,
         after_slot=after.slot,
         after_blockhash=after.blockhash,
-        tries=len({root for root, each in anchored if each.slot <= memo.slot}),
+        tries=len({root for root, each in anchored if each.slot <= first.slot}),
     )
 
 
-async def _anchored(chain: WorkChainReader, node: Address, since: int) -> list[tuple[str, LandedTransaction]]:
-    """Roots that the node has anchored since a slot, with their transactions, oldest first."""
-    found: list[tuple[str, LandedTransaction]] = []
-    before: Signature | None = None
+async def _anchored(
+    chain: WorkChainReader, node: Address, since: int, newest: LandedTransaction | None
+) -> list[tuple[str, LandedTransaction]]:
+    """Roots that the node has anchored since a slot (up to `newest`), with their transactions, oldest first."""
+    found = [] if newest is None else _roots(newest, node)
+    before = newest.signature if newest is not None else None
+    looked = 0
     for _ in range(_PAGES):
         page = await chain.get_signatures_for_address(node, limit=_PAGE, before=before)
         for entry in page:
@@ -80,14 +87,20 @@ async def _anchored(chain: WorkChainReader, node: Address, since: int) -> list[t
                 return found[::-1]
             if entry.failed or entry.memo is None or f"{WORK_KEY}=" not in entry.memo:
                 continue
+            if (looked := looked + 1) > _LOOKUPS:
+                raise AnchorsUnknown(f"more than {_LOOKUPS} transactions that name {node} have such a memo")
             transaction = await chain.get_transaction(entry.signature)
             if transaction is not None:
-                roots = (memo_root(text) for text in memos(transaction, signer=node))
-                found += [(root, transaction) for root in roots if root is not None]
+                found += _roots(transaction, node)
         if len(page) < _PAGE:
             return found[::-1]
         before = page[-1].signature
     raise AnchorsUnknown(f"{node} has more than {_PAGES * _PAGE} transactions since slot {since}")
+
+
+def _roots(transaction: LandedTransaction, node: Address) -> list[tuple[str, LandedTransaction]]:
+    roots = (memo_root(text) for text in memos(transaction, signer=node))
+    return [(root, transaction) for root in roots if root is not None]
 
 
 async def _block(chain: WorkChainReader, slot: int) -> BlockSummary:

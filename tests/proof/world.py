@@ -24,7 +24,7 @@ from node.proof.memo import card_memo, receipt_memo
 from node.proof.result_checks import log_lines
 from node.records import Address, Cid, FetchedDefinition, Job, JobState, LogDigest, Signature
 
-from .test_receipt import GPU, HOST, JOB, KEY, NODE, OUTCOME, RUN, address, receipt, sign
+from .test_receipt import ASSIGNMENT, GPU, HOST, JOB, KEY, NODE, OUTCOME, RUN, address, receipt, sign
 
 LOGS = [{"log": f"line {n} é\n", "type": "stdout", "timestamp": f"2026-01-01T00:00:{n:02}Z"} for n in range(9)]
 USER = address(20)
@@ -176,6 +176,18 @@ class Parts:
     memo: str | None = None
 
 
+def earlier(made: World) -> tuple[Cid, Signature]:
+    """The node's first receipt, settled: its CID, and the settle transaction's signature."""
+    job, run, result = address(40), address(41), made.keep(b"{}")
+    given = replace(ASSIGNMENT, job=replace(JOB, address=job), run=replace(RUN, address=run), slot=400)
+    outcome = replace(OUTCOME, job=job, end_slot=410)
+    changes = {"assignment": given, "outcome": outcome, "previous": None, "previous_reason": "the first"}
+    cid = made.keep(receipt(result=result, **changes))
+    settle = wired(420, finish(result, job, run), chain_memo.memo(NODE, receipt_memo(cid)))
+    made.land(settle, NODE, job, run)
+    return cid, settle.signature
+
+
 def world(parts: Parts | None = None) -> World:
     parts = parts or Parts()
     made = World()
@@ -187,7 +199,8 @@ def world(parts: Parts | None = None) -> World:
         hasher.update(line)
     digest = LogDigest(root=hasher.root(), length=hasher.length)
     outcome = replace(OUTCOME, operations=(replace(OUTCOME.operations[0], log=digest),))
-    signed = made.keep(receipt(**({"result": result, "outcome": outcome} | parts.receipt)))
+    before = earlier(made)
+    signed = made.keep(receipt(**({"result": result, "outcome": outcome, "previous": before} | parts.receipt)))
     job: Job = replace(JOB, result_cid=result, state=JobState.DONE, time_start=1000, time_end=1003)
     job = replace(job, **parts.job)
     made.accounts[JOB.address] = RawAccount(JOB.address, DEVNET.jobs, 1, encode_job(job))
