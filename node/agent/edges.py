@@ -48,6 +48,14 @@ class Standing:
     leaving: bool = False
     """The key left the queue, and a fork may still take that back."""
 
+    def unasked(self, *, asked: bool) -> str:
+        """What the key has that nobody here asked for; `asked`: the journal asked for one place or one run."""
+        if len(self.runs) > 1:
+            return f"has {len(self.runs)} jobs at once"
+        if asked or (not self.runs and self.position is None):
+            return ""
+        return "has a job" if self.runs else "waits in the queue"
+
 
 class LaneMarket(Protocol):
     """One lane's dealings with its market. Methods raise the errors of the chain and market branches."""

@@ -88,6 +88,15 @@ class LaneHygiene:
             await self._journal.gpu_states.put(self._lane, run, texts)
         return tuple(f"before the job, {holder}" for holder in holders)
 
+    async def users(self, uuid: str) -> tuple[str, ...]:
+        """Who uses this GPU now, with more memory than is no defect (a screen has some); in words. Raises GpuError."""
+        return tuple(
+            self._holder(state.uuid, process)
+            for state in await self._states((uuid,))
+            for process in state.processes or ()
+            if process.used_bytes is None or process.used_bytes > self._tolerance.vram
+        )
+
     async def settle(self, on_progress: Callable[[str], None]) -> None:
         """Return when the GPUs are as they were before the last job; `on_progress` is told what is waited for. Raises
         LaneDegraded with what is not, and GpuError where they cannot be looked at."""

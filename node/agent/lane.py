@@ -21,6 +21,7 @@ from node.agent.board import Board
 from node.agent.edges import HostHealth, Standing
 from node.agent.pipeline import WORK, JobServices
 from node.agent.waiting import plain_errors
+from node.agent.work_shift import Shift, no_shift
 from node.errors import EngineUnavailable, GpunodeError, JournalError, LaneDegraded, RpcUnavailable
 from node.journal.rows import LaneRow
 from node.market.watch import Assigned, LaneEvent, NotQueued, Queued
@@ -35,6 +36,7 @@ CHECK_AGAIN = 30.0
 OUTAGES = (RpcUnavailable, EngineUnavailable)
 """Unknown, not failed: the lane keeps its state and says what it waits for."""
 LONGEST_SLEEP = 3600.0
+DRAINED = "drained"  # how the reason of a lane begins that has left its queue as it was told
 QUIT_PATIENCE = 60.0
 """Seconds for which a lane that is told to quit waits for pay that is on its way; the next start sees to the rest."""
 
@@ -50,6 +52,8 @@ class LaneServices:
     """The lane's GPUs; raises GpuError or LaneDegraded."""
     health: HostHealth
     fence: Callable[[], Awaitable[None]]  # before each join: sees that jobs are kept off this host's network
+    shift: Shift = no_shift
+    """What the lane does while it is queued and idle; cancelled and awaited before anything of a job begins."""
 
 
 class Lane:
@@ -284,7 +288,7 @@ class Lane:
     async def _check_owned(self, standing: Standing, row: LaneRow) -> bool:
         """Refuse to go on with a run or queue place that others asked for; True where it was taken over."""
         adopting, self._adopting = self._adopting, False
-        what = _foreign(standing, asked=row.queued_since is not None or standing.leaving)
+        what = standing.unasked(asked=row.queued_since is not None or standing.leaving)
         if not what:
             return False
         if not adopting:
@@ -330,7 +334,7 @@ class Lane:
                 await self._clock.sleep(1.0)
             return
         if row.wish == "drain":
-            await self._board.show(LanePhase.DRAINING, "drained; gpunode resume joins again")
+            await self._board.show(LanePhase.DRAINING, f"{DRAINED}; gpunode resume joins again")
             await self._wake.wait()
         elif row.paused_until is None:
             await self._board.show(LanePhase.PAUSED, "paused; gpunode resume joins again")
@@ -352,16 +356,17 @@ class Lane:
 
     async def _serve(self) -> Assignment | None:
         """Wait for a job; None where a word of the operator, or the host's health, comes first."""
+        queued = asyncio.Event()
         async with self._market.watch() as events, asyncio.TaskGroup() as group:
-            following = group.create_task(self._follow(events))
+            following = group.create_task(self._follow(events, queued))
+            shift = group.create_task(self._services.shift(queued, lambda: self.status))
             others = [group.create_task(self._wake.wait()), group.create_task(self._services.health.hindered())]
             await asyncio.wait((following, *others), return_when=asyncio.FIRST_COMPLETED)
-            following.cancel()
-            for other in others:
-                other.cancel()
+            for task in (following, shift, *others):
+                task.cancel()
         return None if following.cancelled() else following.result()
 
-    async def _follow(self, events: AsyncIterator[LaneEvent]) -> Assignment | None:
+    async def _follow(self, events: AsyncIterator[LaneEvent], queued: asyncio.Event) -> Assignment | None:
         async for event in events:
             match event:
                 case Assigned(assignment):
@@ -371,6 +376,7 @@ class Lane:
                     await self._board.show(
                         LanePhase.QUEUED, f"place {position} of {length} in the queue", position=position, length=length
                     )
+                    queued.set()
                 case NotQueued():
                     # The mark that we asked stays: a run that shows up late is ours, and joining again sets it anew.
                     return None
@@ -389,12 +395,3 @@ class Lane:
         row = await self._journal.lane(self.name)
         assert row is not None, "start() made the row"
         return row
-
-
-def _foreign(standing: Standing, *, asked: bool) -> str:
-    """What the key has that nobody here asked for; `asked`: the journal asked for one place or one run."""
-    if len(standing.runs) > 1:
-        return f"has {len(standing.runs)} jobs at once"
-    if asked or (not standing.runs and standing.position is None):
-        return ""
-    return "has a job" if standing.runs else "waits in the queue"

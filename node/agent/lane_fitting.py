@@ -19,6 +19,8 @@ from node.agent.receipt_chain import newest_receipt
 from node.agent.registrar import Registrar
 from node.agent.reopening import Undone, reopening
 from node.agent.stages.admit import Readiness
+from node.agent.work_room import WorkRoom
+from node.agent.work_shift import WorkShift
 from node.agent.workshop import Workshop
 from node.chain.fees import FeePolicy
 from node.chain.outbox import Outbox
@@ -28,6 +30,8 @@ from node.chain.upkeep import nobody_told
 from node.chain.wallet import Signer, Wallet
 from node.market.context import MarketContext
 from node.market.effects import effect_of_row
+from node.market.work_anchor import WorkAnchorage
+from node.proof.memo import work_memo
 from node.records import Address
 from node.settings import LaneSettings
 
@@ -39,7 +43,7 @@ def open_wallet(lane: LaneSettings) -> Wallet:
     return Wallet.load(lane.wallet.expanduser(), PassphraseSource(lane.name, lane.passphrase_file))
 
 
-def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop) -> Lane:
+def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop, work: WorkRoom) -> Lane:
     """A lane with its own key, spending policy, outbox and desk."""
     settings = host.settings
     market = Address(lane.market)
@@ -80,11 +84,17 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop
     )
     check = LaneCheck(host.fitness, settings.engine.runtime, gpus, runtimes)
     health = LaneHealth(host.health.board, lane.name)
-    return Lane(
-        lane.name,
-        market,
-        LaneServices(jobs=jobs, check=check.run, gpus=gpus.current, health=health, fence=host.guard.ensure),
+    shift = WorkShift(lane.name, signer.address, work, WorkAnchorage(context, work_memo), hygiene.users, host.clock)
+    work.shifts[lane.name] = shift
+    services = LaneServices(
+        jobs=jobs,
+        check=check.run,
+        gpus=gpus.current,
+        health=health,
+        fence=host.guard.ensure,
+        shift=shift.run,
     )
+    return Lane(lane.name, market, services)
 
 
 def lane_context(host: Host, lane: LaneSettings, signer: Signer, undone: Undone = nobody_told) -> MarketContext:

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.agent.lane import Lane
+from node.agent.lane import DRAINED, Lane
 from node.agent.readiness import Inventory
+from node.agent.work_room import WorkRoom
 from node.errors import ControlError
+from node.gpu.ladder.record import kept_ladder
 from node.journal.reader import JournalReader
 from node.records import (
     AgentStatus,
@@ -20,6 +22,7 @@ from node.records import (
     Gpu,
     JobSummary,
     JournalEvent,
+    LanePhase,
     LaneStatus,
     OperationState,
     Plan,
@@ -28,6 +31,7 @@ from node.records import (
     Stage,
     SubjectHealth,
 )
+from node.records_proofs import KeptLadder, ProofsKnown
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class RunningAgent:
     relaxations: tuple[Relaxation, ...] = ()
     services: Callable[[], tuple[ExposedService, ...]] = tuple
     """What jobs expose now."""
+    work: WorkRoom | None = None
+    """Where work proofs are made."""
 
     async def status(self) -> AgentStatus:
         """The agent at a glance."""
@@ -99,6 +105,33 @@ class RunningAgent:
     async def gpus(self) -> tuple[Gpu, ...]:
         """The host's GPUs now."""
         return await self.inventory.inventory()
+
+    async def proofs(self) -> ProofsKnown:
+        """Work proofs and precision ladders, and when the next proof is due."""
+        return await self._work.known(lane.status for lane in self.lanes.values())
+
+    async def require_rest(self) -> None:
+        """Raise ControlError while a lane may get a job: a measurement beside it would be wrong, and would slow it."""
+        for lane in self.lanes.values():
+            status = lane.status
+            drained = status.phase is LanePhase.DRAINING and status.reason.startswith(DRAINED)
+            if not drained and status.phase not in (LanePhase.PAUSED, LanePhase.STOPPED):
+                raise ControlError(
+                    f"lane {status.lane} is {status.phase.value}: measuring would disturb its jobs",
+                    hint="gpunode pause, measure, then gpunode resume",
+                )
+
+    async def keep_ladder(self, body: bytes) -> KeptLadder:
+        """Keep what was measured while the lanes rested."""
+        await self.require_rest()
+        ladder = kept_ladder(body)
+        await self._work.journal.work.add_ladder(ladder)
+        return ladder
+
+    @property
+    def _work(self) -> WorkRoom:
+        assert self.work is not None, "the agent has one"
+        return self.work
 
     async def drain(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
         """Finish the job at hand and take no more."""

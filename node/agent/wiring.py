@@ -20,6 +20,7 @@ from node.agent.pruning import Pruning
 from node.agent.readiness import LaneGpus
 from node.agent.sealing import require_own
 from node.agent.supervisor import Supervisor
+from node.agent.work_fitting import open_work_room
 from node.agent.workshop import open_workshop
 from node.api.control import ControlServer
 from node.journal.lock import claim
@@ -47,7 +48,8 @@ async def run_agent(settings: Settings) -> None:
         workshop = await open_workshop(host.grounds, tuple(wallet.address for wallet in wallets.values()))
         if workshop.services.tunnel is not None:
             host.health.watch.add(watched_tunnel(workshop.services))
-        lanes = [make_lane(host, lane, wallets[lane.name], workshop) for lane in settings.lanes]
+        work = await open_work_room(host)
+        lanes = [make_lane(host, lane, wallets[lane.name], workshop, work) for lane in settings.lanes]
         sweeps = [sweeping(host.engine, host.journal, lane.name, lane.status.node, host.clock) for lane in lanes]
         supervisor = Supervisor(
             lanes,
@@ -62,6 +64,7 @@ async def run_agent(settings: Settings) -> None:
                 workshop.serve,
                 workshop.tidy,
                 Heartbeat(manager, {lane.name: lane for lane in lanes}, host.clock).run,
+                work.tidy,
             ],
             leave_on_stop=not settings.shutdown.keep_queue_place,
             on_end=manager.stopping,
@@ -81,6 +84,7 @@ async def run_agent(settings: Settings) -> None:
             health=host.subjects,
             relaxations=relaxations(settings),
             services=workshop.live.services,
+            work=work,
         )
         await stack.enter_async_context(
             ControlServer(port, settings.locations.control_socket, group=settings.paths.control_group)

@@ -73,6 +73,18 @@ class ControlClient:
         """The host's GPUs."""
         return await self._json("GET", "/v1/gpus")
 
+    async def proofs(self) -> Document:
+        """GPU work proofs and precision ladders."""
+        return await self._json("GET", "/v1/proofs")
+
+    async def require_rest(self) -> Document:
+        """Refused while any lane may get a job."""
+        return await self._json("POST", "/v1/ladders", body={})
+
+    async def keep_ladder(self, document: bytes) -> Document:
+        """Have the agent keep a precision ladder."""
+        return await self._json("POST", "/v1/ladders", body={"document": document.decode()})
+
     async def drain(self, lane: str | None = None) -> Document:
         """Finish the job at hand and take no more."""
         return await self._json("POST", "/v1/drain", body={"lane": lane})

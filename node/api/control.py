@@ -9,6 +9,9 @@ Routes (documents are described in node/api/documents.py):
   of that operation's log file from byte B, as far as it is written; the length read so far is the next offset
 - GET  /v1/events?after=ID       → `{"events": [event]}`, oldest first
 - GET  /v1/gpus                  → `{"provider": ..., "gpus": [gpu]}`
+- GET  /v1/proofs               → proofs
+- POST /v1/ladders `{"document"?}` → `{"digest": ...}`: keeps a precision ladder that was measured; without a document
+  it only says (digest null, or refused) whether the lanes rest, so that one may be measured
 - POST /v1/drain `{"lane"?}`, /v1/pause `{"lane"?, "seconds"?}`, /v1/resume `{"lane"?, "adopt"?}` → `{"lanes": [lane]}`
 - POST /v1/stop `{"quit"?}`      → `{"stopping": true}`
 
@@ -178,6 +181,8 @@ def _application(port: ControlPort, guard: Guard) -> web.Application:
             web.get("/v1/logs/{address}", routes.logs),
             web.get("/v1/events", routes.events),
             web.get("/v1/gpus", routes.gpus),
+            web.get("/v1/proofs", routes.proofs),
+            web.post("/v1/ladders", routes.ladders),
             web.post("/v1/drain", routes.drain),
             web.post("/v1/pause", routes.pause),
             web.post("/v1/resume", routes.resume),
@@ -269,6 +274,16 @@ class _Routes:
         gpus = await self._port.gpus()
         provider = (await self._port.status()).gpu_provider
         return web.json_response({"provider": provider, "gpus": [documents.gpu_document(gpu) for gpu in gpus]})
+
+    async def proofs(self, _request: web.Request) -> web.Response:
+        return web.json_response(documents.proofs_document(await self._port.proofs()))
+
+    async def ladders(self, request: web.Request) -> web.Response:
+        text = (await _body(request, document=str)).get("document")
+        if text is None:
+            await self._port.require_rest()
+            return web.json_response({"digest": None})
+        return web.json_response({"digest": (await self._port.keep_ladder(text.encode())).digest})
 
     async def drain(self, request: web.Request) -> web.Response:
         body = await _body(request, lane=str)

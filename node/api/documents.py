@@ -13,6 +13,12 @@ or from the journal. Names and units are those of the records; fields are added 
 - run: `run`, `job`, `lane`, `node`, `market`, `poster`, `definition_cid`, `price`, `timeout`, `run_time`, `stage`,
   `stages` (stage → seconds spent; null for the one at hand), `cause`, `refusal`, `result_cid`, `receipt_cid`,
   `settlement` (`kind`, `signature`, `slot`, `pay`, `payout`, `reason`, `fee`, or null)
+- proofs: `work` [outlook], `ladders` [`gpu` (UUID or `cpu`), `measured_ms`, `digest`, `document`] (the newest of each
+  device, the newest first), `joules_today` (that work proofs of 24 h used; null: not known), `daily_joules`
+- outlook: `lane`, `engine` (`cuda`, `cpu`, null: no proofs are made), `why`, `running`, `next_at` (unix seconds; null:
+  none is due), `newest` (null: none yet): `sha256`, `cid`, `root`, `signature` (of the memo), `engine`, `gpu`,
+  `made_ms`, `size`, `rounds`, `operations`, `document_bytes`, `milliseconds`, `joules`, `metered` (else the most it can
+  have used), `seed_slot`, `anchor_slot`, `rate` (operations a second at least by the chain's clock; null: not told)
 - operation: `index`, `id`, `group`, `status`, `exit_code`, `image_digest`, `started_ms`, `ended_ms`, `starts`,
   `errors` [`event`, `message`, `code`], `log` (`root`, `length`, `truncated`)
 """
@@ -25,7 +31,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from node.bounded_json import read_json
 from node.records import AgentStatus, Gpu, JobSummary, JournalEvent, LaneStatus, OperationState
+from node.records_proofs import KeptProof, ProofsKnown
 
 Document = dict[str, Any]
 
@@ -65,6 +73,36 @@ def lane_document(lane: LaneStatus) -> Document:
 def gpu_document(gpu: Gpu) -> Document:
     """A GPU."""
     return dict(plain(gpu))
+
+
+def proofs_document(known: ProofsKnown) -> Document:
+    """Work proofs and precision ladders."""
+    return {
+        "work": [
+            {**plain(each), "newest": None if each.newest is None else proof_document(each.newest)}
+            for each in known.work
+        ],
+        "ladders": [
+            {
+                "gpu": each.gpu,
+                "measured_ms": each.measured_ms,
+                "digest": each.digest,
+                "document": read_json(each.body, limit=len(each.body), depth=8),
+            }
+            for each in known.ladders
+        ],
+        "joules_today": known.joules_today,
+        "daily_joules": known.daily_joules,
+    }
+
+
+def proof_document(proof: KeptProof) -> Document:
+    """A work proof that was made."""
+    made = dict(plain(proof))
+    for name in ("lane", "reference", "seed_time", "anchor_time"):
+        del made[name]
+    rate = None if proof.rate is None else round(proof.rate)
+    return {**plain(proof.reference), **made, "operations": proof.operations, "rate": rate}
 
 
 def run_document(summary: JobSummary) -> Document:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from node.records import AgentStatus, Gpu, JobSummary, JournalEvent, LaneStatus, OperationState
+from node.records_proofs import KeptLadder, ProofsKnown
 
 
 class ControlPort(Protocol):
@@ -40,6 +41,18 @@ class ControlPort(Protocol):
 
     async def gpus(self) -> tuple[Gpu, ...]:
         """The host's GPUs as the provider reports them now."""
+        ...
+
+    async def proofs(self) -> ProofsKnown:
+        """GPU work proofs and precision ladders: the newest, and when the next proof is due."""
+        ...
+
+    async def require_rest(self) -> None:
+        """Raise ControlError while any lane may get a job."""
+        ...
+
+    async def keep_ladder(self, body: bytes) -> KeptLadder:
+        """Keep a precision ladder that was measured while the lanes rested; raises ControlError or GpuError."""
         ...
 
     async def drain(self, lane: str | None = None) -> tuple[LaneStatus, ...]:

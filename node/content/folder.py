@@ -46,6 +46,18 @@ class LocalStore:
         except OSError as error:
             raise ContentUnavailable(f"{self._folder} cannot be read: {error.strerror or error}") from None
 
+    async def remove(self, cid: Cid) -> None:
+        """Forget what is under a CID; harmless when nothing is. Raises StoreRejected."""
+        cid_to_hash32(cid)
+        try:
+            with marked(Mark.CONTENT_DROP):
+                await asyncio.to_thread((self._folder / cid).unlink, missing_ok=True)
+        except OSError as error:
+            raise StoreRejected(
+                f"{self._folder} cannot be written: {error.strerror or error}",
+                hint="Check its owner and mode.",
+            ) from None
+
     async def aclose(self) -> None:
         """Nothing is held open."""
 

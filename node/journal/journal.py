@@ -21,6 +21,7 @@ from node.journal.pruning import Keep, Pruner
 from node.journal.reader import ASSIGNED, JournalReader
 from node.journal.reveals import RevealRows
 from node.journal.uploads import UploadRows
+from node.journal.work import WorkRows
 from node.marks import Mark
 from node.records import (
     Address,
@@ -52,6 +53,8 @@ class Journal(JournalReader):
         """What GPUs were like before the jobs that were given them."""
         self.reveals = RevealRows(database)
         """What the commitments in confidential jobs' receipts were made of."""
+        self.work: WorkRows = WorkRows(database, now)
+        """GPU work proofs and precision ladders."""
 
     @classmethod
     async def open(cls, path: Path, now: Callable[[], float] = time.time, relieve: Relief = lambda: False) -> Journal:
@@ -207,22 +210,32 @@ class Journal(JournalReader):
             ),
         )
 
-    async def link_receipt(self, run: Address, lane: str, result_cid: Cid, receipt_cid: Cid) -> rows.ReceiptLink:
-        """Give a run's receipt its place in the lane's chain; the place of a run never changes."""
+    async def link_receipt(
+        self,
+        run: Address,
+        lane: str,
+        result_cid: Cid,
+        receipt_cid: Cid,
+        *,
+        work: str | None = None,
+        ladder: str | None = None,
+    ) -> rows.ReceiptLink:
+        """Give a run's receipt its place in the lane's chain; the place of a run never changes. `work`, `ladder`:
+        SHA-256 of what the receipt names, which is kept as long as it is."""
 
-        def work(db: sqlite3.Connection) -> rows.ReceiptLink:
+        def link(db: sqlite3.Connection) -> rows.ReceiptLink:
             known = db.execute("SELECT seq, settle_signature FROM receipts WHERE run = ?", (run,)).fetchone()
             if known is None:
                 last = db.execute("SELECT COALESCE(MAX(seq), 0) FROM receipts WHERE lane = ?", (lane,)).fetchone()[0]
                 known = (last + 1, None)
             db.execute(
-                "INSERT OR REPLACE INTO receipts (run, lane, seq, receipt_cid, result_cid, settle_signature) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (run, lane, known[0], receipt_cid, result_cid, known[1]),
+                "INSERT OR REPLACE INTO receipts (run, lane, seq, receipt_cid, result_cid, settle_signature, work, "
+                "ladder) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (run, lane, known[0], receipt_cid, result_cid, known[1], work, ladder),
             )
             return rows.ReceiptLink(run, lane, known[0], receipt_cid, result_cid, known[1])
 
-        return await self._database.write(Mark.JOURNAL_RECEIPT, work)
+        return await self._database.write(Mark.JOURNAL_RECEIPT, link)
 
     async def settle(self, run: Address, settlement: Settlement) -> None:
         """Store how a run was settled and end its way, in one step."""

@@ -12,6 +12,7 @@ from node.journal.codec import decode, decode_any
 from node.journal.database import Database
 from node.journal.money import Money
 from node.journal.rows import LaneRow, ReceiptLink
+from node.journal.work import WorkReader
 from node.records import Assignment, Cid, JobSummary, JournalEvent, OperationState, Signature, Stage
 
 ASSIGNED = "assigned"
@@ -23,6 +24,8 @@ class JournalReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.work: WorkReader = WorkReader(database)
+        """GPU work proofs and precision ladders."""
 
     @classmethod
     async def open_readonly(cls, path: Path) -> JournalReader:

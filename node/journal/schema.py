@@ -245,7 +245,59 @@ UPDATE settlements SET source = 'account' WHERE reason LIKE '%pay by the job''s 
 UPDATE settlements SET source = 'unknown' WHERE reason LIKE '%pay unknown%';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS, _GPU_STATES, _PRIVATE_IMAGES, _REVEALS, _MONEY)
+_WORK = """
+-- GPU work proofs. A row is there before the work begins, with the most it can cost, so that no end loses count of it;
+-- ended NULL: under way, or cut off with the agent. root is there before its memo is sent.
+CREATE TABLE work_runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane TEXT NOT NULL,
+    gpu TEXT NOT NULL,
+    engine TEXT NOT NULL,
+    began REAL NOT NULL,
+    ended REAL,
+    joules REAL NOT NULL,
+    outcome TEXT NOT NULL DEFAULT '',
+    root TEXT
+);
+CREATE INDEX work_runs_by_time ON work_runs (began);
+
+-- Those that were anchored and opened; the documents are in the content folder.
+CREATE TABLE work_proofs (
+    run INTEGER PRIMARY KEY REFERENCES work_runs (id),
+    lane TEXT NOT NULL,
+    gpu TEXT NOT NULL,
+    engine TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    cid TEXT NOT NULL,
+    root TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    made_ms INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    rounds INTEGER NOT NULL,
+    document_bytes INTEGER NOT NULL,
+    milliseconds INTEGER NOT NULL,
+    joules REAL NOT NULL,
+    metered INTEGER NOT NULL,
+    seed_slot INTEGER NOT NULL,
+    seed_time INTEGER,
+    anchor_slot INTEGER NOT NULL,
+    anchor_time INTEGER
+);
+CREATE INDEX work_proofs_by_lane ON work_proofs (lane, made_ms);
+
+CREATE TABLE ladders (
+    digest TEXT PRIMARY KEY,
+    gpu TEXT NOT NULL,
+    measured_ms INTEGER NOT NULL,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- SHA-256 of the work proof and of the ladder that the receipt names.
+ALTER TABLE receipts ADD COLUMN work TEXT;
+ALTER TABLE receipts ADD COLUMN ladder TEXT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS, _GPU_STATES, _PRIVATE_IMAGES, _REVEALS, _MONEY, _WORK)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

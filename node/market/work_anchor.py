@@ -21,6 +21,11 @@ _FURTHEST = 64
 """Slots in a row without a block that are looked through."""
 
 
+def work_key(root: str) -> str:
+    """The key of a root's memo in the outbox."""
+    return f"memo:work:{root}"
+
+
 class WorkAnchorage:
     """The chain as node.gpu.work.session asks it, for one lane."""
 
@@ -35,7 +40,7 @@ class WorkAnchorage:
         newest = await rpc.get_slot(commitment="confirmed")
         for slot in range(newest, max(newest - _FURTHEST, -1), -1):
             if (block := await rpc.get_block(slot, commitment="confirmed")) is not None:
-                return Block(block.slot, block.blockhash)
+                return Block(block.slot, block.blockhash, block.time)
         raise ChainError("the endpoint serves no blocks", hint="a work proof needs one whose getBlock works")
 
     async def anchor(self, root: str) -> Anchored:
@@ -43,7 +48,7 @@ class WorkAnchorage:
         context = self._context
         landed = await context.outbox.send(
             Intent(
-                key=f"memo:work:{root}",
+                key=work_key(root),
                 lane=context.lane,
                 kind="memo",
                 instructions=(memo(context.node, self._to_memo(root)),),
@@ -54,7 +59,7 @@ class WorkAnchorage:
 
         async def final() -> Anchored | None:
             found = await context.rpc.get_transaction(landed.signature, commitment="finalized")
-            return None if found is None else Anchored(found.slot, found.signature)
+            return None if found is None else Anchored(found.slot, found.signature, found.time)
 
         return await self._patiently(final, "the memo of a work proof is not finalized")
 
@@ -68,7 +73,7 @@ class WorkAnchorage:
             for later in range(slot + 1, min(newest, slot + _FURTHEST) + 1):
                 found = await rpc.get_block(later, commitment="finalized")
                 if found is not None:
-                    return Block(found.slot, found.blockhash)
+                    return Block(found.slot, found.blockhash, found.time)
             return None
 
         return await self._patiently(first, "no block after a work proof's anchor is finalized")

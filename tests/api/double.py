@@ -5,6 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from node.errors import ControlError
+from node.gpu.ladder.record import (
+    Bandwidth,
+    Device,
+    Ladder,
+    ModelRun,
+    Product,
+    Variant,
+    kept_ladder,
+    not_measured,
+)
 from node.records import (
     Address,
     AgentStatus,
@@ -23,7 +33,9 @@ from node.records import (
     Stage,
     StageTime,
     SubjectHealth,
+    WorkReference,
 )
+from node.records_proofs import KeptLadder, KeptProof, ProofsKnown, WorkOutlook
 
 NODE = Address("9B5XszUGdMaxCZ7uSQhPzdks5ZQSmWxrmzCSvtJ6Ns6g")
 MARKET = Address("7nxXoihx65yRGZiGzWZsFMz8D7qwxFePNKvDBWZnxc41")
@@ -31,6 +43,34 @@ JOB = Address("4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T")
 RUN = Address("8qbHbw2BbbTHBW1sbeqakYXVKRQM8Ne7pLK7m6CVfeR")
 CID = Cid("QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG")
 GPU = Gpu("simulated", 0, "GPU-1", "Simulated GPU", 24 << 30, "sim", "12.4", "8.9")
+LADDER = Ladder(
+    device=Device("cuda", "Some GPU", "GPU-1", "compute capability 8.9"),
+    measured_ms=1_700_000_000_000,
+    agent="gpunode/0.1.0",
+    products=(Product("fp32", "our kernel", 4096, 40 * 10**12), not_measured("fp8", "the device has none")),
+    bandwidth=Bandwidth(900 * 10**9, "a copy of 1 GiB"),
+    model=ModelRun("mlp", 20_000_000, 64, "our kernel", Variant("fp32", 80, 3000), Variant("int8", 20, 1000), 995, 0),
+).body()
+PROOF = KeptProof(
+    lane="main",
+    reference=WorkReference("ab" * 32, CID, "cd" * 32, Signature("5" * 88), "cuda", "GPU-1", 1_700_000_000_000),
+    size=8192,
+    rounds=100,
+    document_bytes=2_200_000,
+    milliseconds=15_000,
+    joules=4200.0,
+    metered=True,
+    seed_slot=10,
+    seed_time=1_700_000_000,
+    anchor_slot=60,
+    anchor_time=1_700_000_020,
+)
+PROOFS = ProofsKnown(
+    work=(WorkOutlook("main", "cuda", "there is an NVIDIA GPU", False, 1_700_021_600.0, PROOF),),
+    ladders=(kept_ladder(LADDER),),
+    joules_today=8400.0,
+    daily_joules=40_000.0,
+)
 
 
 def lane(phase: LanePhase = LanePhase.WORKING, reason: str = "running a job", name: str = "main") -> LaneStatus:
@@ -81,6 +121,18 @@ class DoublePort:
 
     async def gpus(self) -> tuple[Gpu, ...]:
         return (GPU,)
+
+    async def proofs(self) -> ProofsKnown:
+        return PROOFS
+
+    async def require_rest(self) -> None:
+        if self.lane.phase is not LanePhase.PAUSED:
+            raise ControlError(f"lane main is {self.lane.phase.value}", hint="gpunode pause")
+
+    async def keep_ladder(self, body: bytes) -> KeptLadder:
+        await self.require_rest()
+        self.told.append(("keep_ladder", body))
+        return kept_ladder(body)
 
     async def drain(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
         return self._do("drain", lane)

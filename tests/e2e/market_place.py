@@ -59,6 +59,8 @@ def settings_tree(net: Chain, folder: Path) -> dict[str, Any]:
         # The machine's own packet filter is not a test's to change; tests/container/test_egress.py has one of its own.
         "network": {"filter": "off"},
         "engine": {"stop_grace": 1},
+        # It would keep a processor busy beside every test; tests/e2e/test_work_proof.py turns it on.
+        "work_proof": {"engine": "off"},
         "limits": {"disk_free": "100 MiB", "memory": "256 MiB", "shm": "64 MiB"},
         "paths": {"data": str(folder / "data"), "control_socket": str(folder / "control.sock")},
         "lanes": [{"name": "main", "wallet": str(folder / "node.json"), "market": net.market}],

@@ -41,7 +41,7 @@ class Agent:
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GPUNODE_")}
     # The machine's own packet filter is not a test's to change.
-    return kept | {"GPUNODE_NETWORK__FILTER": "off"}
+    return kept | {"GPUNODE_NETWORK__FILTER": "off", "GPUNODE_WORK_PROOF__ENGINE": "off"}
 
 
 async def gpunode(*arguments: str) -> dict[str, Any]:

@@ -127,6 +127,8 @@ async def _made(assignment: Assignment, plan: Plan | None, outcome: Outcome, ser
         reveal = await services.reveal(outcome)
     result_cid = await services.drawer.add_file("result", result)
     link = await link_of(assignment, services.journal, services.newest_receipt)
+    proof = await services.journal.work.newest(assignment.lane)
+    ladder = await services.journal.work.ladder_for([gpu.uuid for gpu in plan.gpus] if plan is not None else [])
     facts = ReceiptFacts(
         assignment=assignment,
         plan=plan,
@@ -137,10 +139,16 @@ async def _made(assignment: Assignment, plan: Plan | None, outcome: Outcome, ser
         previous_reason=link.reason,
         seen=link.seen,
         reveal=reveal,
+        work=None if proof is None else proof.reference,
+        ladder=ladder,
     )
     receipt = await asyncio.to_thread(services.desk.receipt, facts)
     receipt_cid = await services.drawer.add_file("receipt", receipt)
-    await services.journal.link_receipt(assignment.run.address, assignment.lane, result_cid, receipt_cid)
+    await services.journal.link_receipt(
+        *(assignment.run.address, assignment.lane, result_cid, receipt_cid),
+        work=None if proof is None else proof.reference.sha256,
+        ladder=ladder,
+    )
     return _Papers(result_cid, result, receipt_cid, receipt)
 
 

@@ -20,6 +20,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from node.bounded_json import JsonRefused, read_json
+from node.errors import GpuError
+from node.records_proofs import KeptLadder
+
 DOCUMENT_TYPE = "urn:gpunode:ladder:1"
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "fp8", "int8")
 
@@ -150,6 +154,25 @@ class Ladder:
     def digest(self) -> str:
         """SHA-256 of the canonical document, hex."""
         return hashlib.sha256(self.body()).hexdigest()
+
+
+MOST_BYTES = 12_000
+"""Of a document that is kept; one has some 2,500."""
+
+
+def kept_ladder(body: bytes) -> KeptLadder:
+    """The document as the journal keeps it. Raises GpuError where it is none, or not in its canonical form."""
+    try:
+        document = read_json(body, limit=MOST_BYTES, depth=8)
+        canonical = json.dumps(document, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()
+        device, measured = document["device"], document["measuredMs"]
+        gpu = device["gpu"] if device["kind"] == "cuda" else "cpu"
+        named = isinstance(gpu, str) and all(each["precision"] in PRECISIONS for each in document["products"])
+        if canonical != body or document["_type"] != DOCUMENT_TYPE or not named or type(measured) is not int:
+            raise ValueError("another form")
+    except (JsonRefused, ValueError, LookupError, TypeError):
+        raise GpuError("this is no precision ladder", hint="gpunode bench gpu measures one") from None
+    return KeptLadder(hashlib.sha256(body).hexdigest(), body, gpu, measured)
 
 
 def not_measured(precision: str, why: str) -> Product:

@@ -24,6 +24,8 @@ class WorkRun:
     """That it used: metered, or the most it can have used."""
     done: bool
     """Whether it was anchored; what was cut off or failed used energy all the same."""
+    gpu: str = ""
+    """Whose turn it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,10 @@ class WorkKeeper:
         self._budget = daily_joules
         self._watts = power_limit_watts or ASSUMED_WATTS
         self._runs = list(history)
-        self._failures = 0
-        self._not_before = 0.0
+        self._failures: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
         self._began: float | None = None
+        self._gpu = ""
 
     @property
     def running(self) -> bool:
@@ -69,14 +72,24 @@ class WorkKeeper:
         """Joules of the last 24 h."""
         return sum(run.joules for run in self._runs if now - DAY < run.at <= now)
 
-    def estimate(self) -> float:
-        """Joules that the next one will take: as the dearest of those remembered that were metered to their end."""
-        known = [run.joules for run in self._runs if run.done]
+    def last(self, gpu: str = "") -> float | None:
+        """Unix seconds at which this GPU's newest proof was begun; None: none is remembered."""
+        return max((run.at for run in self._runs if run.done and run.gpu == gpu), default=None)
+
+    def estimate(self, gpu: str = "") -> float:
+        """Joules that this GPU's next one will take: as its dearest of those remembered that were metered to their
+        end."""
+        known = [run.joules for run in self._runs if run.done and run.gpu == gpu]
         return max(known) if known else self._watts * self._seconds
 
-    def verdict(self, now: float, *, queued: bool, idle: bool) -> Verdict:
+    def most(self, seconds: float | None = None) -> float:
+        """Joules that one can have used at most in so many seconds (None: in all it may take)."""
+        limit = 2 * self._seconds
+        return self._watts * (limit if seconds is None else min(max(seconds, 0.0), limit))
+
+    def verdict(self, now: float, *, queued: bool, idle: bool, gpu: str = "") -> Verdict:
         """Whether to begin at `now` (unix seconds). `queued`: the lane stands in its market's queue; `idle`: it has no
-        job, none is being settled on its GPU, and nobody else uses the GPU."""
+        job, none is being settled on its GPU, and nobody else uses the GPU; `gpu`: whose turn it would be."""
         if self._began is not None:
             return Verdict(False, "one is under way", self._seconds)
         if self._budget <= 0:
@@ -84,11 +97,11 @@ class WorkKeeper:
         if not (queued and idle):
             return Verdict(False, "the lane is not queued and idle", self._interval)
         # A clock that was set back must not stop proofs until it has caught up.
-        last = max((run.at for run in self._runs if run.done and run.at <= now), default=None)
-        wait = max(0.0 if last is None else last + self._interval - now, self._not_before - now)
+        last = max((run.at for run in self._runs if run.done and run.gpu == gpu and run.at <= now), default=None)
+        wait = max(0.0 if last is None else last + self._interval - now, self._not_before.get(gpu, 0.0) - now)
         if wait > 0:
             return Verdict(False, "the interval is not over", wait)
-        need, spent = self.estimate(), self.spent(now)
+        need, spent = self.estimate(gpu), self.spent(now)
         if spent + need > self._budget:
             if need > self._budget:
                 reason = f"one takes {need / 1000:.1f} kJ, the budget of a day is {self._budget / 1000:.1f} kJ"
@@ -96,32 +109,35 @@ class WorkKeeper:
             return Verdict(False, f"{spent / 1000:.1f} kJ of the day's budget are used", self._room(now, need))
         return Verdict(True, "queued, idle, and within the budget", 0.0)
 
-    def begin(self, now: float) -> None:
+    def begin(self, now: float, gpu: str = "") -> None:
         """One begins."""
         self._began = now
+        self._gpu = gpu
 
     def end(self, now: float, *, joules: float | None = None) -> WorkRun:
         """It was anchored. `joules`: as metered, None where nothing meters."""
-        self._failures = 0
+        self._failures.pop(self._gpu, None)
+        self._not_before.pop(self._gpu, None)
         return self._close(now, joules, done=True)
 
     def cut(self, now: float) -> WorkRun:
         """It was ended for a job, or with the agent."""
-        self._not_before = now + CUT_PAUSE
+        self._not_before[self._gpu] = now + CUT_PAUSE
         return self._close(now, None, done=False)
 
     def fail(self, now: float) -> WorkRun:
         """It failed by itself, or could not be anchored."""
-        self._not_before = now + min(self._interval, FIRST_PAUSE * 2**self._failures)
-        self._failures += 1
+        failures = self._failures.get(self._gpu, 0)
+        self._not_before[self._gpu] = now + min(self._interval, FIRST_PAUSE * 2 ** min(failures, 32))
+        self._failures[self._gpu] = failures + 1
         return self._close(now, None, done=False)
 
     def _close(self, now: float, joules: float | None, *, done: bool) -> WorkRun:
         assert self._began is not None, "nothing was begun"
         if joules is None:
             # At most what the GPU can use in the time that passed.
-            joules = self._watts * min(max(now - self._began, 0.0), 2 * self._seconds)
-        run = WorkRun(self._began, joules, done)
+            joules = self.most(now - self._began)
+        run = WorkRun(self._began, joules, done, self._gpu)
         self._began = None
         self._runs = [each for each in self._runs if now - each.at < max(DAY, self._interval)] + [run]
         return run

@@ -3,7 +3,7 @@ given to it by whoever has them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,8 @@ class Block:
     slot: int
     blockhash: str
     """Base58."""
+    time: int | None = None
+    """Unix seconds by the chain, where the endpoint knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Anchored:
 
     slot: int
     signature: str
+    time: int | None = None
+    """Unix seconds of its block, where the endpoint knows."""
 
 
 class WorkChain(Protocol):
@@ -67,19 +71,25 @@ class WorkMade:
     """A proof that is done; `opened.sha256` is what the next receipt names."""
 
     challenge: WorkChallenge
+    seed: Block
     done: WorkDone
     anchored: Anchored
     after: Block
     opened: WorkOpened
 
 
+async def not_noted(_root: str) -> None:
+    """For proofs of which nothing is kept."""
+
+
 async def make_proof(
-    order: WorkOrder, chain: WorkChain, path: Path, *, on_root: Callable[[str], None] = lambda _root: None
+    order: WorkOrder, chain: WorkChain, path: Path, *, on_root: Callable[[str], Awaitable[None]] = not_noted
 ) -> WorkMade:
     """Make one proof and write its document to `path`. Raises GpuError or ChainError; cancelled for a job, it leaves
     within the time that a kill takes, and the GPU's memory is free.
 
-    `on_root`: told the root before it is sent, because from then on the memo may land whatever becomes of this.
+    `on_root`: told the root before it is sent, because from then on the memo may land whatever becomes of this; what it
+    notes must be durable when it returns.
     """
     async with working() as helper:
         # The engine first: compiling takes seconds, which would count against the rate if the seed were known.
@@ -87,8 +97,8 @@ async def make_proof(
         seed = await chain.newest_block()
         challenge = WorkChallenge(seed.blockhash, seed.slot, order.node, order.gpu or "cpu", order.purpose)
         done = await helper.prove(challenge, seconds=order.seconds, size=order.size, openings=order.openings)
-        on_root(done.root)
+        await on_root(done.root)
         anchored = await chain.anchor(done.root)
         after = await chain.block_after(anchored.slot)
         opened = await helper.open(after.slot, after.blockhash, path)
-        return WorkMade(challenge, done, anchored, after, opened)
+        return WorkMade(challenge, seed, done, anchored, after, opened)

@@ -45,8 +45,13 @@ class Chain:
 
 
 async def test_a_proof_from_seed_to_document(tmp_path: Path) -> None:
-    chain, told = Chain(), []
-    made = await make_proof(ORDER, chain, tmp_path / "work.json", on_root=told.append)
+    chain, told = Chain(), list[str]()
+
+    async def note(root: str) -> None:
+        assert not chain.memos  # before it is sent
+        told.append(root)
+
+    made = await make_proof(ORDER, chain, tmp_path / "work.json", on_root=note)
     body = made.opened.path.read_bytes()
     assert hashlib.sha256(body).hexdigest() == made.opened.sha256
     assert [memo_root(memo) for memo in chain.memos] == [made.done.root] == told
