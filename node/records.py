@@ -395,6 +395,8 @@ class Plan:
     """What of the definition was left out, and why."""
     gpus: tuple[Gpu, ...] = ()
     """Those the containers are given, as their provider reported them when the job was admitted."""
+    relaxed: tuple[str, ...] | None = None
+    """Settings then in force that keep jobs less strictly than the agent does by itself; None: not known."""
 
     @property
     def containers(self) -> tuple[ContainerSpec, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node import __version__
 from node.agent.edges import ReceiptFacts
 from node.agent.host import HostFacts
+from node.agent.isolation import relaxations
 from node.chain.clusters import Cluster
 from node.chain.wallet import Signer
 from node.container.log import read_entries
@@ -64,7 +65,7 @@ class Papers:
             )
         plan = keep(plan, assignment.job.project, self.settings.policy.isolation)
         admit(plan, assignment.job, self.settings.policy)
-        return plan
+        return replace(plan, relaxed=tuple(each.setting for each in relaxations(self.settings)))
 
     def store(self, assignment: Assignment, plan: Plan, body: bytes) -> Store:
         """What literals stand for before anything has run."""

@@ -246,8 +246,8 @@ class Journal(JournalReader):
             _put_record(db, run, Stage.SETTLE.value, text, now)
             db.execute(
                 "INSERT OR REPLACE INTO settlements "
-                "(run, kind, signature, slot, pay, payout, reason, fee, source, returned, settled) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "(run, kind, signature, slot, pay, payout, reason, fee, source, returned, settled, wire) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, (SELECT wire FROM outbox WHERE signature = ?3))",
                 (
                     run,
                     settlement.kind.value,

@@ -144,6 +144,15 @@ class JournalReader:
 
         return await self._database.read(work)
 
+    async def settle_wire(self, run: str) -> bytes | None:
+        """The signed transaction that settled a run; None where it was not this journal's own, or it is not settled."""
+
+        def work(db: sqlite3.Connection) -> bytes | None:
+            row = db.execute("SELECT wire FROM settlements WHERE run = ?", (run,)).fetchone()
+            return None if row is None or row[0] is None else bytes(row[0])
+
+        return await self._database.read(work)
+
     async def previous_receipt(self, run: str, lane: str) -> tuple[Cid, Signature] | None:
         """What `prev` of this run's receipt names: the last settled receipt of its key before it (a lost job's receipt
         is on no chain and is passed over), and the signature that settled its job. The lane's own come first; another

@@ -297,7 +297,23 @@ ALTER TABLE receipts ADD COLUMN work TEXT;
 ALTER TABLE receipts ADD COLUMN ladder TEXT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _LIVES, _IMAGES, _UPLOADS, _GPU_STATES, _PRIVATE_IMAGES, _REVEALS, _MONEY, _WORK)
+_SETTLE_WIRE = """
+-- The signed transaction that settled the run, for bundles: the outbox forgets it once it is final. NULL: not ours.
+ALTER TABLE settlements ADD COLUMN wire BLOB;
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST,
+    _LIVES,
+    _IMAGES,
+    _UPLOADS,
+    _GPU_STATES,
+    _PRIVATE_IMAGES,
+    _REVEALS,
+    _MONEY,
+    _WORK,
+    _SETTLE_WIRE,
+)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
