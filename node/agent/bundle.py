@@ -7,64 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from node import __version__
-from node.agent import bundle_account as said
-from node.agent.isolation import relaxations
-from node.bounded_json import JsonRefused, read_json
-from node.chain.clusters import cluster_named
-from node.content.folder import LocalStore
-from node.errors import ContentError, ContentMismatch, ControlError, GpunodeError, JournalError, ProofError
+from node.agent.bundle_parts import BundleWish, PartsDesk, WireOf, no_chain, records_of
+from node.errors import ControlError, WalletError
 from node.journal.reader import JournalReader
-from node.proof.bundle import MAX_PARTS_BYTES, build_bundle, encoded_size
-from node.proof.bundle_document import Account, BundleChain, BundleEarlier, BundleMissing, BundleRelaxations
+from node.proof.bundle import build_bundle
 from node.proof.envelope import Sign
-from node.proof.receipt import NAME, Receipt, parse_receipt
 from node.records import (
     Address,
-    Assignment,
-    Cid,
     JobSummary,
-    OperationState,
-    Outcome,
-    Plan,
-    Refusal,
-    SettleKind,
-    Signature,
-    Stage,
 )
 from node.settings import Settings
 
-EARLIER = 8
-"""Earlier receipts unless another number is asked for."""
-MOST_EARLIER = 1000
-SAMPLES_LIMIT = 4 << 20
-"""Bytes of meter samples in a redacted bundle; a full one holds them whole."""
-LEFT_OUT = ("definition", "result", "log", "words")
-"""What only a full bundle holds."""
-
 SignerOf = Callable[[JobSummary], Sign]
 """The signature of the key that the run was made with. Raises a GpunodeError where it is not at hand."""
-WireOf = Callable[[Signature], Awaitable[bytes | None]]
-"""A landed transaction as it was signed, from a chain; None where that does not have it. Raises a ChainError."""
 
 
-async def no_chain(_: Signature) -> bytes | None:
-    """For who has no chain to ask."""
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class BundleWish:
-    """What a bundle is to hold."""
-
-    full: bool = False
-    """Also what came from the job's poster, and its output."""
-    earlier: int = EARLIER
-    """Earlier receipts at most."""
+def sign_with(run: JobSummary, keys: Mapping[Address, Sign]) -> Sign:
+    """The signature of the run's node, of the keys at hand. Raises WalletError where it is not among them."""
+    sign = keys.get(run.node)
+    if sign is None:
+        raise WalletError(
+            f"the run was made by node {run.node}; its key is not at hand",
+            hint="name the key file that the lane had then with --wallet",
+        )
+    return sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,227 +56,7 @@ class BundleMaker:
             raise ControlError(f"{address}: this host has run no such job", hint="see `gpunode jobs`")
         run = runs[0]
         sign = self.signer(run)
-        made = _Making(self, run, wish, await _records(self.journal, run.run))
-        await made.collect()
-        account = made.account(await self.journal.meta("genesis_hash"))
-        return await asyncio.to_thread(build_bundle, account, made.parts, sign)
-
-
-@dataclass(frozen=True, slots=True)
-class _Records:
-    """What the journal has of a run; pruned runs have no records."""
-
-    assignment: Assignment | None
-    plan: Plan | None
-    outcome: Outcome | None
-    refused: Stage | None
-    states: tuple[OperationState, ...]
-
-
-async def _records(journal: JournalReader, run: Address) -> _Records:
-    made = {stage: await journal.stage_record(run, stage) for stage in (Stage.FETCH, Stage.ADMIT, Stage.RUN)}
-    plan = made[Stage.ADMIT]
-    outcome = next((record for record in made.values() if isinstance(record, Outcome)), None)
-    refused = next((stage for stage, record in made.items() if isinstance(record, Refusal)), None)
-    try:
-        assignment = await journal.assignment(run)
-    except JournalError:
-        assignment = None
-    states = await journal.operations(run) if outcome is None else outcome.operations
-    return _Records(assignment, plan if isinstance(plan, Plan) else None, outcome, refused, states)
-
-
-@dataclass(slots=True)
-class _Making:
-    """One bundle on its way."""
-
-    maker: BundleMaker
-    run: JobSummary
-    wish: BundleWish
-    records: _Records
-    parts: dict[str, bytes] = field(default_factory=dict)
-    cids: dict[str, str] = field(default_factory=dict)
-    earlier: list[BundleEarlier] = field(default_factory=list)
-    missing: list[BundleMissing] = field(default_factory=list)
-    room: int = MAX_PARTS_BYTES
-
-    async def collect(self) -> None:
-        """Gather the parts: what proves most comes first, in case there is not room for all."""
-        receipt = await self._receipt()
-        await self._settle()
-        await self._card()
-        await self._work(receipt)
-        await self._earlier(receipt)
-        await self._samples()
-        if self.wish.full:
-            await self._salts(receipt)
-            await self._file("definition", self._data / "definitions" / f"{self.run.run}.json", _NOT_KEPT)
-            if self.run.result_cid is not None:
-                await self._kept("result", self.run.result_cid)
-            await self._logs()
-
-    def account(self, genesis: str | None) -> Account:
-        """What the bundle says."""
-        settings, records = self.maker.settings, self.records
-        cluster = cluster_named(settings.cluster, settings.ids)
-        plan = records.plan
-        return Account(
-            agent=f"{NAME}/{__version__}",
-            made_ms=round(self.maker.now() * 1000),
-            full=self.wish.full,
-            chain=BundleChain(name=cluster.name, genesis=cluster.genesis_hash or genesis, program=cluster.jobs),
-            job=said.job_of(self.run, records.assignment),
-            end=said.end_of(self.run, records.refused),
-            settlement=said.settlement_of(self.run.settlement),
-            stages=said.stages_of(self.run),
-            operations=said.operations_of(records.states, plan),
-            gpus=said.gpus_of(() if plan is None else plan.gpus, records.outcome),
-            relaxations=BundleRelaxations(
-                admitted=None if plan is None else plan.relaxed,
-                made=tuple(each.setting for each in relaxations(settings)),
-            ),
-            words=said.words_of(self.run, records.states, records.outcome) if self.wish.full else None,
-            earlier=tuple(self.earlier),
-            cids=self.cids,
-            missing=tuple(self.missing),
-            left_out=() if self.wish.full else LEFT_OUT,
-        )
-
-    # --- parts ---
-
-    async def _receipt(self) -> Receipt | None:
-        if self.run.receipt_cid is None:
-            why = "the run was given back" if self.records.refused is not None else "it is not made yet"
-            self._lack("receipt", why)
-            return None
-        body = await self._kept("receipt", self.run.receipt_cid)
-        try:
-            return None if body is None else parse_receipt(body)
-        except ProofError:
-            return None  # who checks the bundle is told
-
-    async def _settle(self) -> None:
-        settlement = self.run.settlement
-        if settlement is None:
-            return self._lack("settle", "the run is not settled yet")
-        if settlement.kind is SettleKind.LOST or settlement.signature is None:
-            return self._lack("settle", f"no transaction of this node's settled it ({settlement.kind.value})")
-        wire, why = await self.maker.journal.settle_wire(self.run.run), "neither journal nor endpoint has it any more"
-        if wire is None:
-            try:
-                wire = await self.maker.wire(settlement.signature)
-            except GpunodeError:
-                why = (
-                    "the journal does not have it, and no endpoint could be asked"  # whose address is nobody's business
-                )
-        if wire is None:
-            return self._lack("settle", why)
-        self._put("settle", wire)
-        return None
-
-    async def _card(self) -> None:
-        cid = _card_cid(await self.maker.journal.meta(f"host_card:{self.run.node}"))
-        if cid is None:
-            return self._lack("card", "this host has made none")
-        await self._kept("card", cid)
-        return None
-
-    async def _work(self, receipt: Receipt | None) -> None:
-        if receipt is not None and receipt.work is not None:
-            await self._kept("work", Cid(receipt.work.cid))
-
-    async def _earlier(self, receipt: Receipt | None) -> None:
-        """Receipts before this one, by what each says of the one before it."""
-        for number in range(1, min(self.wish.earlier, MOST_EARLIER) + 1):
-            if receipt is None or receipt.prev is None:
-                return
-            name, link = f"earlier/{number}", receipt.prev
-            body = await self._kept(name, Cid(link.receipt))
-            if body is None:
-                return
-            self.earlier.append(BundleEarlier(part=name, receipt=link.receipt, settle=link.settle))
-            try:
-                receipt = parse_receipt(body)
-            except ProofError:
-                return
-
-    async def _samples(self) -> None:
-        outcome = self.records.outcome
-        if outcome is None or outcome.energy is None or not outcome.energy.samples:
-            return
-        path = self._data / "samples" / f"{self.run.run}.jsonl"
-        most = self.room if self.wish.full else SAMPLES_LIMIT
-        await self._file("samples", path, "the meters' file is gone", most)
-
-    async def _salts(self, receipt: Receipt | None) -> None:
-        if receipt is not None and receipt.commitments:
-            self._lack("salts", "they are not kept")
-
-    async def _logs(self) -> None:
-        for state in self.records.states:
-            if state.log is not None and state.log.path:
-                await self._file(f"log/{state.index}", self._data / state.log.path, "the file is gone")
-
-    # --- how a part comes in ---
-
-    @property
-    def _data(self) -> Path:
-        return self.maker.settings.locations.data
-
-    async def _kept(self, name: str, cid: Cid) -> bytes | None:
-        try:
-            body = await LocalStore(self.maker.settings.locations.content).fetch(cid, self.room)
-        except ContentMismatch:
-            self._lack(name, "this host's copy was changed")
-            return None
-        except ContentError:
-            self._lack(name, "this host does not have it any more, or it is too large")
-            return None
-        if not self._put(name, body):
-            return None
-        self.cids[name] = cid
-        return body
-
-    async def _file(self, name: str, path: Path, absent: str, most: int | None = None) -> None:
-        limit = self.room if most is None else min(most, self.room)
-        try:
-            body = await asyncio.to_thread(_read, path, limit)
-        except FileNotFoundError:
-            return self._lack(name, absent)
-        except OSError as error:
-            return self._lack(name, f"it cannot be read: {error.strerror or error}")
-        if body is None:
-            return self._lack(name, f"it has more than {limit:,} bytes")
-        self._put(name, body)
-        return None
-
-    def _put(self, name: str, body: bytes) -> bool:
-        size = encoded_size(body)
-        if size > self.room:
-            self._lack(name, f"with its {len(body):,} bytes the bundle would be too large")
-            return False
-        self.room -= size
-        self.parts[name] = body
-        return True
-
-    def _lack(self, name: str, why: str) -> None:
-        self.missing.append(BundleMissing(part=name, why=why))
-
-
-_NOT_KEPT = "it is removed once the job is settled; whoever asks has it by its CID"
-
-
-def _read(path: Path, limit: int) -> bytes | None:
-    with path.open("rb") as file:
-        body = file.read(limit + 1)
-    return body if len(body) <= limit else None
-
-
-def _card_cid(text: str | None) -> Cid | None:
-    """Of the host card last made, by the journal's note of it (node/agent/registrar.py)."""
-    try:
-        kept = read_json(text or "{}", limit=1 << 16)
-    except JsonRefused:
-        return None
-    cid = kept.get("cid") if isinstance(kept, dict) else None
-    return Cid(cid) if isinstance(cid, str) else None
+        desk = PartsDesk(self.settings, self.journal, self.wire, run, wish, await records_of(self.journal, run.run))
+        await desk.collect()
+        account = desk.account(await self.journal.meta("genesis_hash"), self.now())
+        return await asyncio.to_thread(build_bundle, account, desk.parts, sign)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 from node import __version__
+from node.agent.bundle import BundleMaker, sign_with
 from node.agent.counter import MarketCounter
 from node.agent.health.board import LaneHealth
 from node.agent.isolation import GpuRuntimes
@@ -32,7 +34,7 @@ from node.market.context import MarketContext
 from node.market.effects import effect_of_row
 from node.market.work_anchor import WorkAnchorage
 from node.proof.memo import work_memo
-from node.records import Address
+from node.records import Address, Signature
 from node.settings import LaneSettings
 
 DAY = 86_400.0
@@ -133,6 +135,18 @@ def lane_signer(host: Host, lane: LaneSettings, wallet: Wallet) -> Signer:
     daily = round(host.settings.fees.daily_sol * 1_000_000_000)
     payout = None if lane.payout is None else Address(lane.payout)
     return wallet.signer(SpendingPolicy(host.cluster, NODE_KINDS, daily, spent, payout))
+
+
+def lane_bundles(host: Host, wallets: Mapping[str, Wallet]) -> BundleMaker:
+    """What makes bundles, signed with the lanes' keys."""
+    signers = {each.address: each.signer(SpendingPolicy(host.cluster, {})) for each in wallets.values()}
+
+    async def wire(signature: Signature) -> bytes | None:
+        landed = await host.rpc.get_transaction(signature)
+        return None if landed is None else landed.wire or None
+
+    keys = {address: signer.sign_document for address, signer in signers.items()}
+    return BundleMaker(host.settings, host.journal, lambda run: sign_with(run, keys), wire, host.clock.time)
 
 
 def _outbox(host: Host, signer: Signer, undone: Undone) -> Outbox:

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.agent.bundle import BundleMaker
+from node.agent.bundle_parts import EARLIER, BundleWish
 from node.agent.lane import DRAINED, Lane
 from node.agent.readiness import Inventory
 from node.agent.work_room import WorkRoom
@@ -58,6 +60,8 @@ class RunningAgent:
     """What jobs expose now."""
     work: WorkRoom | None = None
     """Where work proofs are made."""
+    bundles: BundleMaker | None = None
+    """Makes bundles, signed by the lanes' keys."""
 
     async def status(self) -> AgentStatus:
         """The agent at a glance."""
@@ -101,6 +105,12 @@ class RunningAgent:
         return tuple(
             self.data / self.log_name(operation) for operation in plan.operations if operation.container is not None
         )
+
+    async def bundle(self, address: str, *, full: bool, earlier: int | None) -> bytes:
+        """The signed bundle of a job's newest run."""
+        if self.bundles is None:
+            raise ControlError("this agent makes no bundles")
+        return await self.bundles.make(address, BundleWish(full, EARLIER if earlier is None else earlier))
 
     async def gpus(self) -> tuple[Gpu, ...]:
         """The host's GPUs now."""

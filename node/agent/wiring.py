@@ -12,7 +12,7 @@ from node.agent.health.tunnel import watched_tunnel
 from node.agent.heartbeat import Heartbeat
 from node.agent.housekeeping import sweeping, tidying
 from node.agent.isolation import relaxations
-from node.agent.lane_fitting import lane_context, lane_registrar, lane_signer, make_lane, open_wallet
+from node.agent.lane_fitting import lane_bundles, lane_context, lane_registrar, lane_signer, make_lane, open_wallet
 from node.agent.notify import ServiceManager
 from node.agent.port import RunningAgent
 from node.agent.premises import Host, open_host
@@ -85,6 +85,7 @@ async def run_agent(settings: Settings) -> None:
             relaxations=relaxations(settings),
             services=workshop.live.services,
             work=work,
+            bundles=lane_bundles(host, wallets),
         )
         await stack.enter_async_context(
             ControlServer(port, settings.locations.control_socket, group=settings.paths.control_group)

@@ -16,6 +16,8 @@ from node.errors import ControlError
 
 TIMEOUT = 15.0
 """Seconds for an answer; the agent answers from memory and journal, so it is far less."""
+BUNDLE_TIMEOUT = 60.0
+"""Seconds for a bundle: large parts are read from the disk."""
 _ANSWER_LIMIT = 64 << 20
 _NOT_RUNNING = "start it with `gpunode run`, or `systemctl start gpunode` where it is a service"
 
@@ -68,6 +70,11 @@ class ControlClient:
     async def events(self, after: int = 0) -> Document:
         """Journal events after an id."""
         return await self._json("GET", "/v1/events", query={"after": after})
+
+    async def bundle(self, address: str, *, full: bool, earlier: int) -> bytes:
+        """The signed bundle of a job's newest run."""
+        body = {"job": address, "full": full, "earlier": earlier}
+        return (await self._request("POST", "/v1/bundle", body=body, timeout=BUNDLE_TIMEOUT)).content
 
     async def gpus(self) -> Document:
         """The host's GPUs."""
@@ -122,11 +129,17 @@ class ControlClient:
         return answer
 
     async def _request(
-        self, method: str, route: str, *, query: Mapping[str, Any] | None = None, body: object | None = None
+        self,
+        method: str,
+        route: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: object | None = None,
+        timeout: float = TIMEOUT,
     ) -> httpx.Response:
         content = None if body is None else json.dumps(body)
         try:
-            response = await self._http.request(method, route, params=query, content=content)
+            response = await self._http.request(method, route, params=query, content=content, timeout=timeout)
         except httpx.ConnectError as error:
             raise self._unreachable(error) from None
         except httpx.HTTPError as error:

@@ -8,6 +8,7 @@ Routes (documents are described in node/api/documents.py):
 - GET  /v1/logs/{address}        → `{"files": [{"operation": 0, "path": ...}]}`; with `?operation=I&offset=B` the bytes
   of that operation's log file from byte B, as far as it is written; the length read so far is the next offset
 - GET  /v1/events?after=ID       → `{"events": [event]}`, oldest first
+- POST /v1/bundle `{"job", "full"?, "earlier"?}` → the signed bundle's bytes (node/proof/bundle.py)
 - GET  /v1/gpus                  → `{"provider": ..., "gpus": [gpu]}`
 - GET  /v1/proofs               → proofs
 - POST /v1/ladders `{"document"?}` → `{"digest": ...}`: keeps a precision ladder that was measured; without a document
@@ -180,6 +181,7 @@ def _application(port: ControlPort, guard: Guard) -> web.Application:
             web.get("/v1/jobs/{address}", routes.job),
             web.get("/v1/logs/{address}", routes.logs),
             web.get("/v1/events", routes.events),
+            web.post("/v1/bundle", routes.bundle),
             web.get("/v1/gpus", routes.gpus),
             web.get("/v1/proofs", routes.proofs),
             web.post("/v1/ladders", routes.ladders),
@@ -269,6 +271,16 @@ class _Routes:
         after = _number(request, "after", default=0, largest=2**62)
         events = await self._port.events(after=after)
         return web.json_response({"events": [documents.event_document(event) for event in events]})
+
+    async def bundle(self, request: web.Request) -> web.Response:
+        # A command and not a question, because it signs.
+        body = await _body(request, job=str, full=bool, earlier=int)
+        if "job" not in body:
+            raise _BadRequest("job: is missing")
+        if not 0 <= body.get("earlier", 0) <= JOBS_LIMIT:
+            raise _BadRequest(f"earlier: must be a whole number up to {JOBS_LIMIT}")
+        made = await self._port.bundle(body["job"], full=body.get("full", False), earlier=body.get("earlier"))
+        return web.Response(body=made, content_type="application/json")
 
     async def gpus(self, _request: web.Request) -> web.Response:
         gpus = await self._port.gpus()

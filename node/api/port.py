@@ -39,6 +39,12 @@ class ControlPort(Protocol):
         """Log files of a job's newest run (by job or run address), one per operation, in order."""
         ...
 
+    async def bundle(self, address: str, *, full: bool, earlier: int | None) -> bytes:
+        """The signed bundle of a job's newest run (by job or run address): made here, so that nothing that comes from
+        whoever asks is ever signed. `full`: with what came from the job's poster; `earlier`: receipts before it at
+        most, None: as usual. Raises a GpunodeError where there is none to be made."""
+        ...
+
     async def gpus(self) -> tuple[Gpu, ...]:
         """The host's GPUs as the provider reports them now."""
         ...

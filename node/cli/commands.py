@@ -6,6 +6,7 @@ import typer
 
 from node.cli import (
     bench,
+    bundle,
     completion,
     demo,
     doctor,
@@ -40,6 +41,7 @@ def attach(app: typer.Typer) -> None:
     app.command(rich_help_panel=RUNNING)(status.status)
     app.add_typer(jobs.group, name="jobs", rich_help_panel=RUNNING)
     app.command(rich_help_panel=RUNNING)(logs.logs)
+    app.command(rich_help_panel=RUNNING)(bundle.bundle)
     app.command(rich_help_panel=RUNNING)(gpus.gpus)
     app.add_typer(bench.group, name="bench", rich_help_panel=RUNNING)
     app.command(rich_help_panel=RUNNING)(drain.drain)

@@ -119,6 +119,12 @@ class DoublePort:
     async def log_paths(self, address: str) -> tuple[Path, ...]:
         return self.logs if address in (JOB, RUN) else ()
 
+    async def bundle(self, address: str, *, full: bool, earlier: int | None) -> bytes:
+        self.told.append(("bundle", address, full, earlier))
+        if address not in (JOB, RUN):
+            raise ControlError(f"{address}: this host has run no such job", hint="see `gpunode jobs`")
+        return b'{"payload":"..."}'
+
     async def gpus(self) -> tuple[Gpu, ...]:
         return (GPU,)
 
