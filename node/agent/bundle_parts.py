@@ -109,7 +109,7 @@ class PartsDesk:
         await self._earlier(receipt)
         await self._samples()
         if self.wish.full:
-            await self._salts(receipt)
+            await self._openings(receipt)
             await self._file("definition", self._data / "definitions" / f"{self.run.run}.json", _NOT_KEPT)
             if self.run.result_cid is not None:
                 await self._kept("result", self.run.result_cid)
@@ -208,9 +208,15 @@ class PartsDesk:
         most = self.room if self.wish.full else SAMPLES_LIMIT
         await self._file("samples", path, "the meters' file is gone", most)
 
-    async def _salts(self, receipt: Receipt | None) -> None:
-        if receipt is not None and receipt.commitments:
-            self._lack("salts", "they are not kept")
+    async def _openings(self, receipt: Receipt | None) -> None:
+        """What a confidential job's receipt does not tell."""
+        if receipt is None or not receipt.commitments:
+            return
+        text = await self.journal.openings(self.run.run)
+        if text is None:
+            self._lack("openings", "the journal has them no more")
+        else:
+            self._put("openings", text.encode())
 
     async def _logs(self) -> None:
         for state in self.records.states:

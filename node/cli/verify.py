@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,13 +18,25 @@ from node.cli.options import (
     RpcOption,
     SettingsOption,
 )
+from node.errors import UsageError
 
 if TYPE_CHECKING:
     from node.proof.checks import Verification
 
 
 def verify(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Address of the job.")],
+    job: Annotated[
+        str | None, typer.Argument(metavar="JOB", help="Address of the job; with --bundle: that it must be of.")
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="FILE",
+            help="Check this file (-: standard input), without a network.",
+            show_default=False,
+        ),
+    ] = None,
     settings: SettingsOption = None,
     cluster: ClusterOption = None,
     ids: IdsOption = None,
@@ -34,7 +47,8 @@ def verify(
 ) -> None:
     """Check a settled job from outside: pay, receipt and result.
 
-    Nothing but a Solana endpoint and a gateway is needed.
+    Nothing but a Solana endpoint and a gateway is needed. With --bundle not even these: a file that `gpunode bundle`
+    made is checked by itself, and against a chain as well where --cluster or --rpc names one.
 
     JSON: `job`, `ok`, `verified` (check -> true, false or null), `checks` (`name`, `label`: proven, consistent, stated
     or not_checked, `ok`, `detail`). Exit status 1 when a check failed.
@@ -47,6 +61,15 @@ def verify(
     from node.cli.reach import reach, target
     from node.proof.verify import verify_job
 
+    if bundle is not None:
+        from node.cli import verify_bundle
+
+        question = verify_bundle.BundleQuestion(bundle, parse_address(job) if job else None, cluster, ids, rpc)
+        known = verify_bundle.check(question).document()
+        _end(known, as_json, verify_bundle.closing(known))
+        return
+    if job is None:
+        raise UsageError("which job?", hint="give its address, or a bundle: --bundle FILE")
     address = parse_address(job)
     loaded = place.load_if_any(settings)
 
@@ -58,20 +81,29 @@ def verify(
             return await verify_job(address, cluster=chain, chain=endpoint, content=source)
 
     known = place.run(check()).document()
-    output.emit(known, as_json, lambda: show(known))
+    _end(known, as_json, _closing(known))
+
+
+def _end(known: dict[str, Any], as_json: bool, closing: str) -> None:
+    output.emit(known, as_json, lambda: show(known, closing))
     if not known["ok"]:
         raise typer.Exit(FAILED)
 
 
-def show(known: dict[str, Any]) -> None:
+def show(known: dict[str, Any], closing: str) -> None:
     """One line a check: outcome, what it is worth, what was seen."""
     for check in known["checks"]:
         label = check["label"].replace("_", " ")
         output.wrapped(f"{output.mark(check['ok'])} {label:<11} ", f"{check['name']}: {check['detail']}", 14)
     output.line()
+    for text in closing.split("\n"):
+        output.line(text)
+
+
+def _closing(known: dict[str, Any]) -> str:
     if known["ok"]:
-        output.line("Nothing failed. This does not show that a model's answer is right, nor which physical GPU worked.")
-    else:
-        output.line("This job does not verify.")
-        if known["verified"].get("settled") is False:
-            output.line("Only a settled job can; gpunode job get says where it is.")
+        return "Nothing failed. This does not show that a model's answer is right, nor which physical GPU worked."
+    unsettled = known["verified"].get("settled") is False
+    return "This job does not verify." + (
+        "\nOnly a settled job can; gpunode job get says where it is." if unsettled else ""
+    )

@@ -10,7 +10,7 @@ elsewhere: as `text` where they are UTF-8, else as `base64`:
     earlier/1, earlier/2, …        receipts before this one, newest first
     samples                        the sample lines of the GPU meters
     definition, log/0, log/1, …    full bundles only
-    salts                          what opens the commitments of a confidential job's receipt; full bundles only
+    openings                       what opens the commitments of a confidential job's receipt; full bundles only
 
 `digests` has a hash of each part and of each other member, so that damage can be told by its place. It is signed like
 the rest and proves nothing beside it.

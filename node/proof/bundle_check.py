@@ -5,9 +5,13 @@ Offline, what a chain would say is not checked; what is proven then follows from
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
+from pydantic import ValidationError
+
+from node.bounded_json import JsonRefused, read_json
 from node.chain.clusters import Cluster, IdSet, cluster_named
 from node.content.cid import file_cid
 from node.content.merkle import MerkleHasher
@@ -15,10 +19,12 @@ from node.errors import ContentMismatch, ContentUnavailable, ProofError, UsageEr
 from node.proof.bundle import Bundle, BundleRefused, parse_bundle
 from node.proof.bundle_document import Account
 from node.proof.checks import Ledger, Verification
+from node.proof.commitments import Reveal, read_reveal
 from node.proof.evidence import Document, Evidence, SettleWire
 from node.proof.examine import examine
 from node.proof.gather import Sources, gather
 from node.proof.receipt import Receipt, parse_receipt
+from node.proof.receipt_model import LogCommitment
 from node.proof.settled import ChainReader
 from node.records import Address, Cid, FetchedDefinition
 
@@ -178,24 +184,50 @@ def _agreement(ledger: Ledger, said: Account, receipt: Receipt) -> None:
     ledger.consistent("bundle_agrees", not wrong, "; ".join(wrong)[:500] or ", ".join(pairs) + " as in the receipt")
 
 
+def _openings(ledger: Ledger, bundle: Bundle, receipt: Receipt) -> Reveal | None:
+    """What opens the commitments of a confidential job's receipt, if it does."""
+    body = bundle.part("openings")
+    if body is None:
+        return None
+    try:
+        reveal = read_reveal(read_json(body, limit=len(body)))
+    except (JsonRefused, ProofError) as error:
+        ledger.proven("openings", False, str(error))
+        return None
+    wrong = reveal.wrong(receipt.commitments)
+    told = f"{len(reveal.openings)} of the receipt's {len(receipt.commitments)} commitments are opened"
+    holds = ledger.proven("openings", not wrong, f"not the receipt's: {', '.join(wrong)[:300]}" if wrong else told)
+    return reveal if holds else None
+
+
+def _log_claims(receipt: Receipt, reveal: Reveal | None) -> dict[int, LogCommitment]:
+    """The logs that the receipt commits to, by operation."""
+    claims = {claim.index: claim.log for claim in receipt.operations if claim.log is not None}
+    for opening in () if reveal is None else reveal.openings:
+        match opening.name.split("."):
+            case ["operations", index, "log"] if index.isdecimal() and opening.value is not None:
+                with suppress(ValidationError):
+                    claims[int(index)] = LogCommitment.model_validate(opening.value)
+    return claims
+
+
 def _full_parts(ledger: Ledger, bundle: Bundle, receipt: Receipt) -> None:
     definition = bundle.part("definition")
     if definition is not None:
         cid = file_cid(definition)
         ledger.proven("definition_cid", cid == receipt.definition, f"{len(definition):,} bytes have CID {cid}")
-    held = [(claim, log) for claim in receipt.operations if (log := bundle.part(f"log/{claim.index}")) is not None]
+    claims = _log_claims(receipt, _openings(ledger, bundle, receipt))
+    held = [(index, claim, log) for index, claim in claims.items() if (log := bundle.part(f"log/{index}")) is not None]
     wrong = []
-    for claim, log in held:
-        if claim.log is None:
-            continue
+    for index, claim, log in held:
         # Smaller chunks than anybody makes would only cost whoever checks them.
-        hasher = MerkleHasher(max(LEAST_CHUNK, claim.log.chunk))
+        hasher = MerkleHasher(max(LEAST_CHUNK, claim.chunk))
         hasher.update(log)
-        if (hasher.length, hasher.root()) != (claim.log.length, claim.log.root):
-            wrong.append(claim.id)
+        if (hasher.length, hasher.root()) != (claim.length, claim.root):
+            wrong.append(str(index))
     if held:
         told = f"{len(held)} whole logs hash to the receipt's roots"
-        ledger.proven("whole_logs", not wrong, f"other logs than the receipt's: {', '.join(wrong)}" if wrong else told)
+        ledger.proven("whole_logs", not wrong, f"not the receipt's: of operation {', '.join(wrong)}" if wrong else told)
 
 
 def _statements(ledger: Ledger, said: Account) -> None:
