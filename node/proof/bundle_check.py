@@ -53,7 +53,7 @@ def verify_bundle(body: bytes, job: Address | None = None) -> BundleVerification
         evidence = evidence_of(bundle)
     except ProofError as error:
         return refused(error, job)
-    return _lines(body, bundle, job, examine(evidence))
+    return _lines(body, bundle, job, evidence)
 
 
 async def verify_bundle_online(body: bytes, job: Address | None, cluster: Cluster, chain: ChainReader) -> Verification:
@@ -66,23 +66,24 @@ async def verify_bundle_online(body: bytes, job: Address | None, cluster: Cluste
     if cluster.jobs != own.cluster.jobs or cluster.name != own.cluster.name:
         told = f"it is of {own.cluster.name} with program {own.cluster.jobs}, the endpoint serves {cluster.name}"
         return refused(BundleRefused(f"chain: {told}", "chain"), job)
-    asked = await gather(own.job, Sources(cluster, chain, _Shelf(bundle)))
+    asked = await gather(own.job, Sources(cluster, chain, _Shelf(bundle)), own.chain_length)
     # What the chain names is looked for among the bundle's parts; what it cannot name is the bundle's own.
     evidence = replace(
-        own,
-        cluster=cluster,
-        chain=asked.chain,
+        asked,
         receipt=asked.receipt or own.receipt,
         card=asked.card or own.card,
         result=asked.result or own.result,
+        work=asked.work or own.work,
         settle=own.settle or asked.settle,
+        reveal=own.reveal,
+        samples=own.samples,
     )
-    return _lines(body, bundle, job, examine(evidence))
+    return _lines(body, bundle, job, evidence)
 
 
 def refused(error: ProofError, job: Address | None) -> BundleVerification:
     """The verification of a file that is no bundle."""
-    ledger = Ledger()
+    ledger = Ledger(part=LINE)
     ledger.proven(LINE, False, error.message)
     return BundleVerification(job or Address(""), tuple(ledger.checks), offline=True)
 
@@ -101,8 +102,17 @@ def evidence_of(bundle: Bundle) -> Evidence:
         settle=None if settle is None else SettleWire(settle, slot),
         earlier=tuple(Document(Cid(each.receipt), bundle.part(each.part), "in the bundle") for each in said.earlier),
         chain_length=len(said.earlier),
+        reveal=_reveal(bundle.part("openings")),
         samples=None if samples is None else tuple(samples.splitlines(keepends=True)),
     )
+
+
+def _reveal(body: bytes | None) -> Reveal | None:
+    """What opens the commitments of a confidential job's receipt."""
+    try:
+        return None if body is None else read_reveal(read_json(body, limit=len(body)))
+    except (JsonRefused, ProofError) as error:
+        raise BundleRefused(f"parts/openings: {error}", "parts/openings") from None
 
 
 class _Shelf:
@@ -140,8 +150,8 @@ def _cluster(said: Account) -> Cluster:
 # --- lines of its own ---------------------------------------------------------------------------------------
 
 
-def _lines(body: bytes, bundle: Bundle, job: Address | None, examined: Verification) -> BundleVerification:
-    ledger, said = Ledger(), bundle.account
+def _lines(body: bytes, bundle: Bundle, job: Address | None, evidence: Evidence) -> BundleVerification:
+    ledger, said, examined = Ledger(part=LINE), bundle.account, examine(evidence)
     kind = "full" if said.full else "redacted"
     ledger.proven(LINE, True, f"{len(body):,} bytes, {kind}, canonical and signed as a whole by {bundle.signer}")
     if job is not None:
@@ -150,7 +160,7 @@ def _lines(body: bytes, bundle: Bundle, job: Address | None, examined: Verificat
     receipt = _receipt(bundle)
     if receipt is not None:
         _agreement(ledger, said, receipt)
-        _full_parts(ledger, bundle, receipt)
+        _full_parts(ledger, bundle, receipt, evidence.reveal)
     _statements(ledger, said)
     needed = {LINE} if bundle.part("receipt") is None else {LINE, "receipt_signature"}
     if not examined.offline:
@@ -184,22 +194,6 @@ def _agreement(ledger: Ledger, said: Account, receipt: Receipt) -> None:
     ledger.consistent("bundle_agrees", not wrong, "; ".join(wrong)[:500] or ", ".join(pairs) + " as in the receipt")
 
 
-def _openings(ledger: Ledger, bundle: Bundle, receipt: Receipt) -> Reveal | None:
-    """What opens the commitments of a confidential job's receipt, if it does."""
-    body = bundle.part("openings")
-    if body is None:
-        return None
-    try:
-        reveal = read_reveal(read_json(body, limit=len(body)))
-    except (JsonRefused, ProofError) as error:
-        ledger.proven("openings", False, str(error))
-        return None
-    wrong = reveal.wrong(receipt.commitments)
-    told = f"{len(reveal.openings)} of the receipt's {len(receipt.commitments)} commitments are opened"
-    holds = ledger.proven("openings", not wrong, f"not the receipt's: {', '.join(wrong)[:300]}" if wrong else told)
-    return reveal if holds else None
-
-
 def _log_claims(receipt: Receipt, reveal: Reveal | None) -> dict[int, LogCommitment]:
     """The logs that the receipt commits to, by operation."""
     claims = {claim.index: claim.log for claim in receipt.operations if claim.log is not None}
@@ -211,12 +205,12 @@ def _log_claims(receipt: Receipt, reveal: Reveal | None) -> dict[int, LogCommitm
     return claims
 
 
-def _full_parts(ledger: Ledger, bundle: Bundle, receipt: Receipt) -> None:
+def _full_parts(ledger: Ledger, bundle: Bundle, receipt: Receipt, reveal: Reveal | None) -> None:
     definition = bundle.part("definition")
     if definition is not None:
         cid = file_cid(definition)
         ledger.proven("definition_cid", cid == receipt.definition, f"{len(definition):,} bytes have CID {cid}")
-    claims = _log_claims(receipt, _openings(ledger, bundle, receipt))
+    claims = _log_claims(receipt, reveal)
     held = [(index, claim, log) for index, claim in claims.items() if (log := bundle.part(f"log/{index}")) is not None]
     wrong = []
     for index, claim, log in held:
