@@ -110,6 +110,14 @@ def test_a_record_may_have_gained_fields_since_it_was_written() -> None:
     assert decode(text, Outcome).energy is None
 
 
+def test_an_energy_reading_from_before_telemetry_is_read() -> None:
+    energy = {"joules": 1.5, "source": "counter", "utilisation_mean": 0.5, "samples": 2, "samples_root": "ab"}
+    value = {"job": "j", "cause": "completed", "started_ms": 1, "ended_ms": 2, "operations": [], "energy": energy}
+    read = decode(json.dumps({"record": "Outcome", "version": 1, "value": value}), Outcome).energy
+    assert read is not None
+    assert (read.samples, read.gpus) == (2, ())
+
+
 def test_another_record_than_asked_for_is_refused() -> None:
     text = encode(assignment())
     assert decode_any(text) == assignment()

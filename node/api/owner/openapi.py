@@ -30,6 +30,12 @@ def _ref(name: str) -> _Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _openings() -> _Json:
+    opening = _object({"salt": {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "value": {}})
+    openings = {"type": "object", "additionalProperties": opening}
+    return _object({"openings": {**openings, "description": "What the commitments in the receipt were made of."}})
+
+
 def _or_null(schema: _Json) -> _Json:
     return {"oneOf": [schema, {"type": "null"}]}
 
@@ -222,7 +228,9 @@ def _schemas() -> dict[str, _Json]:
             "type": "object",
             "description": "As the network defines it. Its rules are checked once it has been received.",
         },
-        "FlowState": _object({**flow, "opStates": states}, {"errors": {"type": "array"}}, closed=False),
+        "FlowState": _object(
+            {**flow, "opStates": states}, {"errors": {"type": "array"}, "gpunode": _openings()}, closed=False
+        ),
         "JobInfo": _object(
             {**flow, "errors": {"type": "array"}, "opStates": states, "operations": _or_null(operations)}, closed=False
         ),
