@@ -167,6 +167,26 @@ class Gpu:
     cuda: str | None
     compute_capability: str | None
     power_limit_watts: float | None = None
+    power_default_watts: float | None = None
+    power_most_watts: float | None = None
+    """Which its owner could set."""
+    pcie_width_most: int | None = None
+    """Lanes, of card and slot together."""
+    pcie_generation_most: int | None = None
+    slowdown_temperature: int | None = None
+    """Degrees Celsius at which it slows itself down."""
+    shutdown_temperature: int | None = None
+    bus_id: str | None = None
+    ecc: bool | None = None
+    persistence: bool | None = None
+    compute_mode: str | None = None
+    """`default`, `exclusive` or `prohibited`."""
+    mig: bool | None = None
+    """Whether it is divided, or ready to be."""
+    parent: str | None = None
+    """UUID of the GPU that this MIG device is a part of; None: it is a whole one."""
+    slices: int | None = None
+    """Of a MIG device: how many of the whole's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +212,9 @@ class GpuTelemetry:
     """Reason for lower clocks and seconds of it, by reason; idling is none."""
     errors: tuple[str, ...] = ()
     """What the GPU reported as failed within the span, for people: Xid, uncorrected memory errors, lost."""
+    gap_seconds: float = 0.0
+    """Of `seconds`, those between samples that are too far apart to say anything of what was between them, but by the
+    energy counter: a driver that did not answer, or an agent that was not running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +230,10 @@ class EnergyReading:
     samples_root: str | None = None
     """Merkle root (hex) over the samples' canonical lines."""
     gpus: tuple[GpuTelemetry, ...] = ()
+    first_ms: int | None = None
+    """Unix milliseconds from which on all of the GPUs were sampled."""
+    last_ms: int | None = None
+    """Unix milliseconds up to which all of them were."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ class DriverRefused(GpuError):
         self.code = code
 
 
+class DriverSilent(GpuError):
+    """The driver did not answer in time."""
+
+
 class Helper:
     """One helper process, started when first needed and again after it died or missed a deadline."""
 
@@ -40,7 +44,7 @@ class Helper:
         self._last_id = 0
 
     async def call(self, name: str, **parameters: Any) -> Any:
-        """The answer to one request; raises DriverRefused, or GpuError when there is none in time."""
+        """The answer to one request; raises DriverRefused, DriverSilent when there is none in time, or GpuError."""
         async with self._lock:
             deadline = self._deadline if self._is_warm() else self._start_deadline
             try:
@@ -50,7 +54,7 @@ class Helper:
                 return result
             except TimeoutError as error:
                 self._abandon()
-                raise GpuError(
+                raise DriverSilent(
                     f"the GPU driver did not answer within {deadline:g} s",
                     hint="a GPU may have fallen off the bus: see `dmesg | grep -i nvrm`; a reboot usually helps",
                 ) from error

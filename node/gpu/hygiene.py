@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from node.gpu.state import GpuProcess, GpuState
+from node.gpu.xids import BROKEN, describe
 
 GIB = 1024**3
 
@@ -50,18 +51,6 @@ FAULTS = {
     "remap_failure": "memory rows could not be remapped",
     "recovery_action": "the driver asks for a reset or a reboot",
 }
-BROKEN_XIDS = {
-    48: "double-bit memory error",
-    62: "internal microcontroller halted",
-    64: "memory row could not be remapped",
-    74: "NVLink error",
-    79: "fell off the bus",
-    95: "uncontained memory error",
-    119: "GSP does not answer",
-    120: "GSP error",
-    140: "unrecovered memory error",
-}
-"""NVIDIA's Xid errors that are the GPU's and not the program's (13, 31, 43 and 45, say, are the program's)."""
 RESET_HINT = "see nvidia-smi -q; reset the GPU (nvidia-smi -r) or reboot, then gpunode resume"
 
 
@@ -168,6 +157,6 @@ def _failures(before: GpuState, after: GpuState) -> Iterator[Defect]:
         if after.faults.get(name, 0) and not before.faults.get(name, 0):
             yield Defect(f"{after.uuid}: {title}", RESET_HINT, lasting=True)
     known = before.xids if before.epoch == after.epoch else {}
-    for number, title in BROKEN_XIDS.items():
+    for number in BROKEN:
         if after.xids.get(str(number), 0) > known.get(str(number), 0):
-            yield Defect(f"{after.uuid} reported Xid {number} ({title})", RESET_HINT, lasting=True)
+            yield Defect(f"{after.uuid} reported {describe(number)}", RESET_HINT, lasting=True)

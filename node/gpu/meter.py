@@ -1,31 +1,26 @@
-"""Energy and utilisation over a span, from samples once a second.
+"""Energy and telemetry over a span, from the sampler's samples, which are kept and hashed line by line.
 
-Energy is the difference of the GPUs' own counters; where one has none, power samples are integrated; where those are
-missing or have gaps, it is "not available". It is never estimated from anything else.
+A meter that finds the samples of an earlier life of the agent goes on with them, so that a restart in the middle of a
+job leaves nothing out: a counter counts on meanwhile, and what it lacks is told (`first_ms`, `gap_seconds`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from node.errors import GpuError
-from node.gpu.samples import Sample, is_number
+from node.gpu.sampler import Sampler
+from node.gpu.samples import Failure, Round, Sample, parse_line
+from node.gpu.telemetry import GpuSpan
 from node.records import EnergyReading
-from node.retry import Clock
 
-SAMPLE_SECONDS = 1.0
-LONGEST_GAP_SECONDS = 5.0
-"""Between two power samples; beyond it an integral would be a guess."""
+LONGEST_LINE = 16 * 1024
 
 log = logging.getLogger(__name__)
-
-TakeSamples = Callable[[], Awaitable[tuple[Sample, ...]]]
 
 
 class RootHasher(Protocol):
@@ -43,138 +38,122 @@ class RootHasher(Protocol):
 NewHasher = Callable[[], RootHasher]
 
 
-@dataclass(slots=True)
-class _Span:
-    """One GPU since the meter was started."""
-
-    first: Sample
-    last: Sample
-    counted: bool
-    """All samples had a counter and it never went back."""
-    powered: bool
-    """All samples had a power and no gap was too long."""
-    power_joules: float = 0.0
-
-    def add(self, sample: Sample) -> None:
-        before, now = self.last.energy_mj, sample.energy_mj
-        self.counted = self.counted and is_number(before) and is_number(now) and now >= before
-        seconds = sample.at - self.last.at
-        earlier, later = self.last.power_mw, sample.power_mw
-        if is_number(earlier) and is_number(later) and seconds <= LONGEST_GAP_SECONDS:
-            self.power_joules += (earlier + later) / 2 / 1000 * seconds
-        else:
-            self.powered = False
-        self.last = sample
-
-    def counter_joules(self) -> float:
-        begin, end = self.first.energy_mj, self.last.energy_mj
-        return (end - begin) / 1000 if is_number(begin) and is_number(end) else 0.0
-
-
 class SamplingMeter:
     """Adds samples up; holds a few numbers per GPU, however long it runs."""
 
-    def __init__(
-        self, take: TakeSamples, uuids: tuple[str, ...], samples: IO[bytes] | None, hasher: RootHasher | None
-    ) -> None:
-        self._take = take
+    def __init__(self, sampler: Sampler, uuids: tuple[str, ...], hasher: RootHasher | None) -> None:
+        self._sampler = sampler
         self._uuids = uuids
-        self._file = samples
         self._hasher = hasher
-        self._spans: dict[str, _Span] = {}
+        self._spans = {uuid: GpuSpan(uuid) for uuid in uuids}
         self._count = 0
-        self._utilisation_sum = 0
-        self._utilisation_count = 0
-        self._lock = asyncio.Lock()
+        self._file: IO[bytes] | None = None
 
-    async def sample(self) -> None:
-        """Take and add one round of samples; a driver that does not answer leaves a gap."""
-        async with self._lock:
-            try:
-                samples = await self._take()
-            except GpuError:
-                return
-            for sample in samples:
-                self.add(sample)
+    def keep(self, file: IO[bytes]) -> None:
+        """Write what is added from now on into a file."""
+        self._file = file
 
     async def reading(self) -> EnergyReading:
         """What was used since the meter was started, up to a sample taken now."""
-        await self.sample()
+        await self._sampler.sample(self._uuids)
+        spans = tuple(self._spans.values())
         joules, source = self._energy()
-        mean = self._utilisation_sum / self._utilisation_count / 100 if self._utilisation_count else None
+        total, count = (sum(each.utilisation[part] for each in spans) for part in (0, 1))
         return EnergyReading(
             joules=joules,
             source=source,
-            utilisation_mean=mean,
+            utilisation_mean=total / count / 100 if count else None,
             samples=self._count,
             samples_root=self._hasher.root() if self._hasher is not None and self._count else None,
+            gpus=tuple(each.telemetry() for each in spans),
+            first_ms=_all_known(max, [each.first_ms for each in spans]),
+            last_ms=_all_known(min, [each.last_ms for each in spans]),
         )
 
-    def add(self, sample: Sample) -> None:
-        """Add one sample."""
-        line = sample.line()
+    def add(self, seen: Round) -> None:
+        """Add what a round saw."""
+        everything: tuple[Sample | Failure, ...] = (*seen.samples, *seen.failures)
+        for each in everything:
+            line = each.line()
+            if self.account(each, line):
+                self._write(line)
+
+    def account(self, each: Sample | Failure, line: bytes) -> bool:
+        """Add one, with its line, without writing that down; False: it says nothing new."""
+        span = self._spans.get(each.uuid)
+        if span is None:
+            return False
+        if isinstance(each, Failure):
+            if not span.fail(each):
+                return False
+        else:
+            span.add(each)
+            self._count += 1
         if self._hasher is not None:
             self._hasher.update(line)
-        if self._file is not None:
-            try:
-                self._file.write(line)
-            except OSError as error:
-                # A full disk must not end the job that is metered; the reading goes on without the file.
-                log.warning("samples are not kept any more: %s", error.strerror or error)
-                self._file = None
-        self._count += 1
-        if is_number(sample.utilisation):
-            self._utilisation_sum += sample.utilisation
-            self._utilisation_count += 1
-        span = self._spans.get(sample.uuid)
-        if span is None:
-            counted, powered = is_number(sample.energy_mj), is_number(sample.power_mw)
-            self._spans[sample.uuid] = _Span(sample, sample, counted, powered)
-        else:
-            span.add(sample)
+        return True
+
+    def _write(self, line: bytes) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(line)
+        except OSError as error:
+            # A full disk must not end the job that is metered; the reading goes on without the file.
+            log.warning("samples are not kept any more: %s", error.strerror or error)
+            self._file = None
 
     def _energy(self) -> tuple[float | None, str]:
-        spans = [self._spans.get(uuid) for uuid in self._uuids]
-        known = [span for span in spans if span is not None and span.last is not span.first]
-        if not known or len(known) < len(spans):
+        """Of all GPUs together: the counter's where all have it."""
+        energies = [each.energy() for each in self._spans.values()]
+        known = [joules for joules, _ in energies if joules is not None]
+        if not energies or len(known) < len(energies):
             return None, "none"
-        if all(span.counted for span in known):
-            return sum(span.counter_joules() for span in known), "counter"
-        if all(span.powered for span in known):
-            return sum(span.power_joules for span in known), "power"
-        return None, "none"
+        return sum(known), "power" if any(source == "power" for _, source in energies) else "counter"
 
 
 @asynccontextmanager
 async def metering(
-    take: TakeSamples, uuids: tuple[str, ...], clock: Clock, samples: Path | None, hasher: RootHasher | None
+    sampler: Sampler, uuids: tuple[str, ...], samples: Path | None, hasher: RootHasher | None
 ) -> AsyncIterator[SamplingMeter]:
-    """A meter that samples by itself while open; `samples` takes the sample lines, `hasher` hashes them."""
-    file = _opened(samples) if samples is not None else None
+    """A meter that samples by itself while open; `samples` keeps the sample lines, and is gone on with where there are
+    some already; `hasher` hashes them."""
+    meter = SamplingMeter(sampler, uuids, hasher)
+    clock = sampler.clock
+    offset = clock.monotonic() - clock.time()
+    file = None if samples is None else await asyncio.to_thread(_resume, samples, meter, offset)
     try:
-        meter = SamplingMeter(take, uuids, file, hasher)
-        await meter.sample()
-        async with asyncio.TaskGroup() as group:
-            ticking = group.create_task(_tick(meter, clock))
-            try:
-                yield meter
-            finally:
-                ticking.cancel()
+        if file is not None:
+            meter.keep(file)
+        async with sampler.following(uuids, meter.add):
+            await sampler.sample(uuids)
+            yield meter
     finally:
         if file is not None:
             file.close()
 
 
-def _opened(samples: Path) -> IO[bytes] | None:
+def _resume(samples: Path, meter: SamplingMeter, offset: float) -> IO[bytes] | None:
+    """Have the meter take what is there, up to the first line that is none (a crash may have cut the last)."""
     try:
         samples.parent.mkdir(parents=True, exist_ok=True)
-        return samples.open("wb", buffering=0)
+        good = 0
+        if samples.exists():
+            with samples.open("rb") as earlier:
+                while (line := earlier.readline(LONGEST_LINE)).endswith(b"\n"):
+                    try:
+                        meter.account(parse_line(line, offset), line)
+                    except (ValueError, RecursionError):
+                        break
+                    good += len(line)
+        file: IO[bytes] = samples.open("ab", buffering=0)
+        file.truncate(good)
+        return file
     except OSError as error:
         log.warning("samples are not kept: %s cannot be written: %s", samples, error.strerror or error)
         return None
 
 
-async def _tick(meter: SamplingMeter, clock: Clock) -> None:
-    while True:
-        await clock.sleep(SAMPLE_SECONDS)
-        await meter.sample()
+def _all_known(choose: Callable[[list[int]], int], values: list[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return choose(known) if known and len(known) == len(values) else None

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from node.errors import GpuError
 from node.gpu.meter import NewHasher
 from node.gpu.nvidia import NvidiaProvider
+from node.gpu.sampler import Sampler
 from node.gpu.simulated import SimulatedProvider
 from node.gpu.state import GpuState
 from node.records import EnergyReading, Gpu
@@ -40,8 +41,18 @@ class GpuProvider(Protocol):
         """What these GPUs are left with now: who uses them, what is set, what has failed. Raises GpuError."""
         ...
 
+    async def looks(self, uuids: tuple[str, ...]) -> tuple[GpuState, ...]:
+        """As `states`, less those that cannot be read; raises GpuError where none can."""
+        ...
+
+    @property
+    def sampler(self) -> Sampler:
+        """What looks at GPUs once a second while anybody follows them; the only one."""
+        ...
+
     def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AbstractAsyncContextManager[Meter]:
-        """Meter these GPUs while the context is open; `samples` is a file that takes the sample lines."""
+        """Meter these GPUs while the context is open; `samples` is a file that keeps the sample lines, and is gone on
+        with where there are some of an earlier life."""
         ...
 
     async def aclose(self) -> None:

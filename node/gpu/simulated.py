@@ -10,8 +10,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from node.errors import GpuError
+from node.gpu.sampler import Sampler
+from node.gpu.samples import Round, Sample
 from node.gpu.state import GpuState
 from node.records import EnergyReading, Gpu
+from node.retry import Clock, SystemClock
 
 SIMULATED_UUID_PREFIX = "GPU-simulated-"
 """No real UUID looks like this, so a simulated device can never be taken for one or asked of an engine."""
@@ -27,12 +30,17 @@ class SimulatedProvider:
 
     name = "simulated"
 
-    def __init__(self, count: int = 1, machine_id: Path = _MACHINE_ID, lost: Path | None = None) -> None:
+    def __init__(
+        self, count: int = 1, machine_id: Path = _MACHINE_ID, lost: Path | None = None, clock: Clock | None = None
+    ) -> None:
         """`lost`: a file; as long as it names the index of a GPU, that GPU has fallen off the bus, and the word
         `hang` in it makes the driver one that does not answer."""
         self._count = count
         self._machine_id = machine_id
         self._lost = lost
+        self._clock = clock or SystemClock()
+        self.sampler = Sampler(self._sample, self._clock)
+        """The one look a second at all GPUs that are followed."""
 
     async def inventory(self) -> tuple[Gpu, ...]:
         """The simulated GPUs; everything a real one would measure is "not available"."""
@@ -64,6 +72,14 @@ class SimulatedProvider:
     async def states(self, uuids: tuple[str, ...]) -> tuple[GpuState, ...]:
         """Nothing is known of what is not there."""
         return tuple(GpuState(uuid) for uuid in uuids)
+
+    async def looks(self, uuids: tuple[str, ...]) -> tuple[GpuState, ...]:
+        """As `states`."""
+        return await self.states(uuids)
+
+    async def _sample(self, uuids: tuple[str, ...]) -> Round:
+        at, time_ms = self._clock.monotonic(), round(self._clock.time() * 1000)
+        return Round(tuple(Sample(uuid, at, time_ms) for uuid in uuids))
 
     @asynccontextmanager
     async def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AsyncIterator[SimulatedMeter]:  # noqa: ARG002

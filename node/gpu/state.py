@@ -18,6 +18,8 @@ class GpuProcess:
     """As the host counts."""
     used_bytes: int | None
     """Of the GPU's memory; None where the driver does not say."""
+    names: tuple[str, ...] = field(default=(), compare=False)
+    """What it is called, the most telling first; not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class GpuState:
     """Names the life of the helper process that `xids` were seen in."""
     xids: Mapping[str, int] = field(default_factory=dict)
     """How often the driver has reported which error in that life, by the error's number."""
+    link: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """Of PCIe, now: `width` in lanes, `generation`; both fall while a GPU idles. Not kept."""
 
     @property
     def is_blank(self) -> bool:
@@ -87,7 +91,9 @@ def parse_row(row: Mapping[str, Any]) -> GpuState:
         return GpuState(
             uuid=str(row["uuid"]),
             # A dictionary in a list's place is "unavailable".
-            processes=tuple(GpuProcess(int(each["pid"]), each["used"]) for each in processes)
+            processes=tuple(
+                GpuProcess(int(each["pid"]), each["used"], tuple(map(str, each.get("names", ())))) for each in processes
+            )
             if isinstance(processes, list)
             else None,
             vram_used_bytes=used if isinstance(used, int) else None,
@@ -96,6 +102,7 @@ def parse_row(row: Mapping[str, Any]) -> GpuState:
             faults=_numbers(row["faults"]),
             epoch=str(row["epoch"]),
             xids=_numbers(row["xids"]),
+            link=_numbers(row.get("link", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GpuError(f"the GPU driver's answer makes no sense: {error}", hint="update nvidia-ml-py") from error

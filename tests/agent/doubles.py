@@ -566,15 +566,24 @@ class FakeNetwork:
 
 
 class FakeMeters:
-    """Meters that read one joule."""
+    """Meters that read one joule, and keep when they began where a meter keeps its samples."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.started = 0
+        self._first_ms = 0
 
     @asynccontextmanager
     async def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AsyncIterator[FakeMeters]:
         self.started += 1
+        self._first_ms = round(self._clock.time() * 1000)
+        if samples is not None:
+            samples.parent.mkdir(exist_ok=True)
+            if samples.exists():
+                self._first_ms = int(samples.read_text())
+            else:
+                samples.write_text(str(self._first_ms))
         yield self
 
     async def reading(self) -> EnergyReading:
-        return EnergyReading(joules=1.0, source="simulated")
+        return EnergyReading(joules=1.0, source="simulated", first_ms=self._first_ms)

@@ -539,11 +539,17 @@ async def test_a_death_between_landing_and_writing_is_found_on_chain(world: Worl
     assert summary.result_cid == world.chain.jobs[a.job.address].result_cid
 
 
-async def test_a_restart_adopts_what_runs_and_states_no_energy(world: World) -> None:
+@pytest.mark.parametrize(("samples_kept", "joules"), [(True, 1.0), (False, None)])
+async def test_a_restart_adopts_what_runs_and_states_no_less_energy_than_was_used(
+    world: World, samples_kept: bool, joules: float | None
+) -> None:
     a = job(world)
     async with working(world, a):
         await running(world)
     assert world.engine.running, "detaching must not stop a container"
+    await world.clock.advance(60)
+    if not samples_kept:
+        (world.folder / "samples" / f"{a.run.address}.jsonl").unlink()
     async with working(world, a) as task:
         await world.clock.settle()
         assert world.operations.adopted == 1
@@ -551,7 +557,8 @@ async def test_a_restart_adopts_what_runs_and_states_no_energy(world: World) -> 
         await world.clock.until(task.done)
         outcome = await world.journal.stage_record(a.run.address, Stage.RUN)
         assert isinstance(outcome, Outcome)
-        assert outcome.energy is None
+        assert outcome.energy is not None
+        assert outcome.energy.joules == joules
     assert world.engine.starts == 1
 
 

@@ -53,7 +53,7 @@ class World:
         self.content = FakeContent()
         self.market = FakeMarket(self.chain)
         self.desk = FakeDesk()
-        self.meters = FakeMeters()
+        self.meters = FakeMeters(self.clock)
         self.operations = FakeOperations(self.engine, self.clock)
         self.newest_receipt: NewestReceipt = nothing_settled
         self.service_desk: Services = NoServices()

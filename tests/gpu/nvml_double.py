@@ -68,12 +68,34 @@ def _play(value: Any) -> Any:
 
 def _read(device: int, name: str) -> Any:
     _load()
-    values = _script["devices"][device].get(name, {"error": 3})
+    values = _device(device).get(name, {"error": 3})
     if name == "mig_devices" or not isinstance(values, list):
         return _play(values)
     position = _reads.get((device, name), 0)
     _reads[(device, name)] = position + 1
     return _play(values[min(position, len(values) - 1)])
+
+
+def _device(device: int) -> dict[str, Any]:
+    """A GPU's script, or that of one of its partitions (numbers from 1000 on); a partition that is only a UUID offers
+    nothing else."""
+    if device < 1000:
+        whole: dict[str, Any] = _script["devices"][device]
+        return whole
+    part = _script["devices"][device % 1000]["mig_devices"][device // 1000 - 1]
+    return part if isinstance(part, dict) else {"uuid": part}
+
+
+def nvmlDeviceIsMigDeviceHandle(device: int) -> bool:  # noqa: N802
+    return device >= 1000
+
+
+def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(device: int) -> int:  # noqa: N802
+    return device % 1000
+
+
+def nvmlDeviceGetAttributes_v2(device: int) -> SimpleNamespace:  # noqa: N802
+    return SimpleNamespace(gpuInstanceSliceCount=_read(device, "slices"))
 
 
 def nvmlSystemGetDriverVersion() -> bytes:  # noqa: N802 (older bindings answer bytes)
@@ -93,15 +115,16 @@ def nvmlDeviceGetHandleByIndex(index: int) -> int:  # noqa: N802
 
 
 def nvmlDeviceGetHandleByUUID(uuid: str) -> int:  # noqa: N802
+    _load()
     for index, device in enumerate(_script["devices"]):
-        if device["uuid"] == uuid:
-            return index
+        parts = device.get("mig_devices", [])
+        for number in (index, *(index + 1000 * (part + 1) for part in range(len(parts)))):
+            if _device(number)["uuid"] == uuid:
+                return number
     raise NVMLError(6)
 
 
 def nvmlDeviceGetUUID(device: int) -> str:  # noqa: N802
-    if device >= 1000:
-        return str(_script["devices"][device % 1000]["mig_devices"][device // 1000 - 1])
     return str(_read(device, "uuid"))
 
 
@@ -111,12 +134,13 @@ def nvmlDeviceGetName(device: int) -> str:  # noqa: N802
 
 def nvmlDeviceGetMemoryInfo(device: int) -> SimpleNamespace:  # noqa: N802
     total = _read(device, "vram")
-    used = _script["devices"][device].get("vram_used", 0)
+    used = _device(device).get("vram_used", 0)
     return SimpleNamespace(total=total, used=_play(used))
 
 
 def nvmlDeviceGetCudaComputeCapability(device: int) -> tuple[int, int]:  # noqa: N802
-    major, minor = _script["devices"][device]["cc"]
+    _load()
+    major, minor = _play(_device(device).get("cc", {"error": 3}))
     return major, minor
 
 
@@ -136,13 +160,72 @@ def nvmlDeviceGetUtilizationRates(device: int) -> SimpleNamespace:  # noqa: N802
     return SimpleNamespace(gpu=_read(device, "utilisation"))
 
 
+def nvmlDeviceGetTemperature(device: int, sensor: int) -> int:  # noqa: N802
+    assert sensor == 0
+    return int(_read(device, "temperature"))
+
+
+def nvmlDeviceGetClockInfo(device: int, kind: int) -> int:  # noqa: N802
+    assert kind == 1
+    return int(_read(device, "sm_clock"))
+
+
+def nvmlDeviceGetCurrentClocksThrottleReasons(device: int) -> int:  # noqa: N802
+    return int(_read(device, "throttle"))
+
+
+def nvmlDeviceGetTemperatureThreshold(device: int, kind: int) -> int:  # noqa: N802
+    return int(_read(device, {0: "shutdown_temperature", 1: "slowdown_temperature"}[kind]))
+
+
+def nvmlDeviceGetPowerManagementDefaultLimit(device: int) -> int:  # noqa: N802
+    return int(_read(device, "power_default"))
+
+
+def nvmlDeviceGetPowerManagementLimitConstraints(device: int) -> list[int]:  # noqa: N802
+    return [int(each) for each in _pairs_or_refusal(device, "power_limits")]
+
+
+def nvmlDeviceGetMaxPcieLinkWidth(device: int) -> int:  # noqa: N802
+    return int(_read(device, "pcie_width_most"))
+
+
+def nvmlDeviceGetMaxPcieLinkGeneration(device: int) -> int:  # noqa: N802
+    return int(_read(device, "pcie_generation_most"))
+
+
+def nvmlDeviceGetCurrPcieLinkWidth(device: int) -> int:  # noqa: N802
+    return int(_read(device, "pcie_width"))
+
+
+def nvmlDeviceGetCurrPcieLinkGeneration(device: int) -> int:  # noqa: N802
+    return int(_read(device, "pcie_generation"))
+
+
+def nvmlDeviceGetPciInfo(device: int) -> SimpleNamespace:  # noqa: N802
+    return SimpleNamespace(busId=_read(device, "bus_id"))
+
+
+def nvmlSystemGetProcessName(pid: int) -> str:  # noqa: N802
+    _load()
+    names = _script.get("process_names", {})
+    if str(pid) not in names:
+        raise NVMLError(6)
+    return str(_play(names[str(pid)]))
+
+
+def _pairs_or_refusal(device: int, name: str) -> Any:
+    _load()
+    return _play(_script["devices"][device].get(name, {"error": 3}))
+
+
 def _processes(device: int, name: str) -> list[SimpleNamespace]:
     return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in _pairs(device, name)]
 
 
 def _pairs(device: int, name: str) -> Any:
     _load()
-    return _play(_script["devices"][device].get(name, []))
+    return _play(_device(device).get(name, []))
 
 
 def nvmlDeviceGetComputeRunningProcesses(device: int) -> list[SimpleNamespace]:  # noqa: N802
@@ -188,7 +271,8 @@ def nvmlDeviceGetMigDeviceHandleByIndex(device: int, index: int) -> int:  # noqa
 
 
 def nvmlDeviceGetTotalEccErrors(device: int, kind: int, counter: int) -> int:  # noqa: N802
-    assert kind == 1
+    if kind == 0:
+        return int(_read(device, "ecc_corrected"))
     return int(_read(device, ("ecc_volatile", "ecc_aggregate")[counter]))
 
 

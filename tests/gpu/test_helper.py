@@ -17,7 +17,8 @@ from node.errors import GpuError
 from node.gpu.helper import DriverRefused, Helper
 from node.gpu.meter import metering
 from node.gpu.nvidia import NvidiaProvider
-from node.gpu.samples import Sample
+from node.gpu.sampler import Sampler
+from node.gpu.samples import Round, Sample
 from node.retry import SystemClock
 from tests.gpu.test_nvidia import DOUBLE, A, Make, device, make
 
@@ -160,15 +161,17 @@ class _Full:
 async def test_samples_that_cannot_be_kept_do_not_end_the_job(tmp_path: Path) -> None:
     at = 0.0
 
-    async def take() -> tuple[Sample, ...]:
+    async def take(_uuids: tuple[str, ...]) -> Round:
         nonlocal at
         at += 1.0
-        return (Sample(A, at, 0, round(at * 1000), 1, 1),)
+        return Round((Sample(A, at, 0, round(at * 1000), 1, 1),))
+
+    sampler = Sampler(take, SystemClock())
 
     (tmp_path / "file").write_text("in the way")
-    async with metering(take, (A,), SystemClock(), tmp_path / "file" / "x.jsonl", None) as meter:
+    async with metering(sampler, (A,), tmp_path / "file" / "x.jsonl", None) as meter:
         assert (await meter.reading()).joules == 1.0
-    async with metering(take, (A,), SystemClock(), tmp_path / "x.jsonl", None) as meter:
+    async with metering(sampler, (A,), tmp_path / "x.jsonl", None) as meter:
         file, meter._file = meter._file, _Full()  # type: ignore[assignment]
         assert (await meter.reading()).joules == 1.0
         assert (await meter.reading()).joules == 2.0

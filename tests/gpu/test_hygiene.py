@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.gpu.hygiene import BROKEN_XIDS, COUNTERS, FAULTS, MIG_LAYOUT, SETTINGS, Defect, Owner, compare
+from node.gpu.hygiene import COUNTERS, FAULTS, MIG_LAYOUT, SETTINGS, Defect, Owner, compare
 from node.gpu.state import GpuProcess, GpuState
+from node.gpu.xids import BROKEN
 
 MIB = 1024**2
 SLACK = 256 * MIB
@@ -117,7 +118,7 @@ def test_errors_of_the_program_are_not_the_gpu_s() -> None:
     assert defects(CLEAN, replace(CLEAN, xids={"31": 900, "13": 1, "43": 1, "45": 4})) == ()
 
 
-@pytest.mark.parametrize("number", BROKEN_XIDS)
+@pytest.mark.parametrize("number", BROKEN)
 def test_errors_of_the_gpu_in_the_same_life_of_the_helper_and_in_another(number: int) -> None:
     broken = replace(CLEAN, xids={str(number): 1})
     (defect,) = defects(CLEAN, broken)

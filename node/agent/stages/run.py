@@ -6,10 +6,11 @@ journaled states, so that the first turn after a restart adopts what still runs,
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from node.agent.edges import JobDesk, Meter, MeterMaker
@@ -26,6 +27,9 @@ from node.records import EndCause, EnergyReading, OperationState, Outcome, Plan,
 from node.retry import Clock
 
 log = logging.getLogger(__name__)
+
+LATE_MS = 2000
+"""By which a meter's first sample may come after the start of the work: a driver takes a moment to wake up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,13 @@ async def run(monitor: JobMonitor, plan: Plan, services: RunServices) -> Outcome
     services.tools.operations.recall(plan.network, tuple(known.values()))
     uuids = tuple(sorted({uuid for container in plan.containers for uuid in container.gpu_uuids}))
     async with AsyncExitStack() as stack:
-        # A meter that starts in the middle would state less than was used; no reading is the honest one.
-        meter = await _start(stack, services.meters, uuids, services.samples) if uuids and not begun else None
+        if not begun:
+            await asyncio.to_thread(_discard, services.samples)
+        meter = await _start(stack, services.meters, uuids, services.samples) if uuids else None
         await _perform(monitor, plan, steps, services)
-        energy = await _read(meter)
+        finished = tuple(step.state for step in steps)
+        energy = _whole(await _read(meter), finished)
     await _clean(monitor, plan, services)
-    finished = tuple(step.state for step in steps)
     done = all(_ended_by_itself(state, monitor) for state in finished)
     if monitor.stop.cause is EndCause.HOST and monitor.quit_reason and not done:
         return Refusal(plan.job, monitor.quit_reason)
@@ -170,6 +175,23 @@ def _outcome(
         operations=finished,
         energy=energy,
     )
+
+
+def _discard(samples: Path) -> None:
+    """Of a life that ended before anything ran: they would count what came between as the job's."""
+    try:
+        samples.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("samples of an earlier life stay: %s", error.strerror or error)
+
+
+def _whole(reading: EnergyReading | None, finished: tuple[OperationState, ...]) -> EnergyReading | None:
+    """The reading; without energy where the meter began after the work, since less than was used would be stated.
+    What it saw of each GPU stays, with the span that it was seen in."""
+    began = min((each.began_ms or each.started_ms or 0 for each in finished if each.starts), default=None)
+    if reading is None or began is None or reading.first_ms is None or reading.first_ms <= began + LATE_MS:
+        return reading
+    return replace(reading, joules=None, source="none", utilisation_mean=None)
 
 
 async def _start(stack: AsyncExitStack, meters: MeterMaker, uuids: tuple[str, ...], samples: Path) -> Meter | None:
