@@ -227,6 +227,7 @@ class EnergyReading:
     utilisation_mean: float | None = None
     """0–1 over the span."""
     samples: int = 0
+    """Lines that the root is over: one for each sample of a GPU, and one for each new reason why one was not read."""
     samples_root: str | None = None
     """Merkle root (hex) over the samples' canonical lines."""
     gpus: tuple[GpuTelemetry, ...] = ()

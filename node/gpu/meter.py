@@ -88,7 +88,7 @@ class SamplingMeter:
                 return False
         else:
             span.add(each)
-            self._count += 1
+        self._count += 1
         if self._hasher is not None:
             self._hasher.update(line)
         return True
