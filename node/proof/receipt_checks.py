@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from node.chain.clusters import Cluster
-from node.content.merkle import merkle_root
+from node.content.merkle import MerkleHasher
 from node.proof.checks import Ledger
 from node.proof.commitments import Reveal
 from node.proof.receipt import Receipt
@@ -43,7 +43,10 @@ def check_samples(ledger: Ledger, receipt: Receipt, lines: Sequence[bytes] | Non
     telemetry = receipt.telemetry
     if lines is None or telemetry is None or telemetry.root is None:
         return
-    found = merkle_root(lines)
+    hasher = MerkleHasher()
+    for line in lines:
+        hasher.update(line.removesuffix(b"\n") + b"\n")
+    found = hasher.root()
     same = (found, len(lines)) == (telemetry.root, telemetry.samples)
     told = f"{len(lines)} lines hash to {found}"
     told += "" if same else f", the receipt has {telemetry.samples} with root {telemetry.root}"
