@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # The main job, end to end, on this machine: sets up what is missing, then runs `gpunode demo` with the arguments given
-# (--json prints one JSON object as the last line of stdout). Set-up speaks on stderr only.
+# (--json prints one JSON object as the last line of stdout; --bundle FILE leaves the job's bundle). Set-up speaks on
+# stderr only. Files named in arguments are where this was called, not here.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 status=0
-bash deploy/setup.sh || status=$?
+(cd "$root" && bash deploy/setup.sh) || status=$?
 if [ "$status" -ne 0 ]; then
     case " $* " in
         *" --json "*)
@@ -16,4 +17,4 @@ if [ "$status" -ne 0 ]; then
     esac
     exit "$status"
 fi
-exec .venv/bin/gpunode demo "$@"
+exec "$root/.venv/bin/gpunode" demo "$@"

@@ -26,6 +26,10 @@ def demo(
         Path | None,
         typer.Option("--keep", metavar="DIR", help="Keep keys, logs and journal here.", show_default=False),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="FILE", help="Leave the job's bundle here.", show_default=False),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the main job for real, from posting to pay and proof.
@@ -38,7 +42,8 @@ def demo(
     `source`; null where no meter was), `verified` (check -> true, false or null where nothing could be checked),
     `checks` (each line of the verification), `answers` (what the job found), `service` (of a job that serves: `url`,
     `ready_seconds`, `models`, `similarity`, `question`, `answer`, `tokens`, `finish_reason`, `first_byte_seconds`; else
-    null), `folder` (where logs were kept, or null).
+    null), `bundle` (`file`, `bytes`, `missing`, `ok`, `verified` as `gpunode verify --bundle` has it; null without
+    --bundle), `folder` (where logs were kept, or null).
     """
     from node.cli import place
     from node.localnet.demo import Demo, DemoPlan
@@ -48,7 +53,7 @@ def demo(
 
     async def run() -> dict[str, Any]:
         with interruptible(lambda: screen.step("Told to stop: putting away what was started")):
-            return await Demo(DemoPlan(job=job, folder=keep), screen).run()
+            return await Demo(DemoPlan(job=job, folder=keep, bundle=bundle), screen).run()
 
     try:
         summary = place.run(run())
@@ -115,6 +120,7 @@ def show(job: str, summary: dict[str, Any]) -> None:
             ("pay", f"{amounts.nos(pay['amount'])} (mint {pay['mint']})"),
             ("GPU", _gpu(summary["gpu"])),
             ("energy", _energy(summary["energy"])),
+            ("bundle", None if summary["bundle"] is None else summary["bundle"]["file"]),
             ("logs kept", summary["folder"]),
         ]
     )
@@ -157,6 +163,7 @@ def _short(text: str) -> str:
 
 def _trouble(summary: dict[str, Any]) -> str:
     failed = [check["name"] for check in summary["checks"] if check["ok"] is False]
+    failed += [name for name, held in (summary["bundle"] or {}).get("verified", {}).items() if held is False]
     if failed:
         return f"The job does not verify: {', '.join(failed)}."
     return f"The job was not done and paid for: {summary['refusal'] or summary['cause'] or 'no reason known'}."

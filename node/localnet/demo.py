@@ -25,6 +25,7 @@ import httpx
 from node.api.client import ControlClient
 from node.errors import GpunodeError, LocalnetError
 from node.localnet.command import Command, first_line
+from node.localnet.demo_bundle import leave_bundle, target_of
 from node.localnet.demo_summary import summary
 from node.localnet.images import ensure_image
 from node.localnet.leftovers import remove_leftovers
@@ -67,6 +68,8 @@ class DemoPlan:
     job: str = "spam"
     country: str = "NL"
     folder: Path | None = None
+    bundle: Path | None = None
+    """Where the job's bundle goes; None: none is made."""
 
 
 @dataclass(slots=True)
@@ -79,13 +82,14 @@ class Demo:
 
     async def run(self) -> dict[str, Any]:
         """Run it all and return the summary document. Raises GpunodeError when a step fails."""
+        target = target_of(self.plan.bundle)
         self.screen.step("Image of the demo job")
         image = await ensure_image(self.plan.job, self.screen.progress)
         found = "built" if image.built else "found"
         self.screen.detail(f"{image.tag} {found} in {image.seconds:.1f} s")
         with _workplace(self.plan.folder) as place:
             async with self._chain(place.folder) as chain:
-                summary = await self._host(place.folder, chain)
+                summary = await self._host(place.folder, chain, target)
             place.wanted = place.wanted or not summary["ok"]
             return {**summary, "folder": str(place.folder) if place.wanted else None}
 
@@ -100,7 +104,7 @@ class Demo:
             self.screen.detail(f"market {ready['market']}, NOS mint {ready['mint']}")
             yield ready
 
-    async def _host(self, folder: Path, chain: dict[str, Any]) -> dict[str, Any]:
+    async def _host(self, folder: Path, chain: dict[str, Any], target: Path | None) -> dict[str, Any]:
         self.screen.step("This host: wallet, settings, SOL for fees")
         settings = folder / "node.yaml"
         made = await self.command.document(
@@ -117,7 +121,7 @@ class Demo:
         self.screen.detail(f"node {node}, 1 SOL from the faucet")
         async with self._packet_filter(settings, made["packet_filter"] == "required"):
             try:
-                return await self._serve(folder, settings, chain, node)
+                return await self._serve(folder, settings, chain, node, target)
             finally:
                 # An agent that is told to stop leaves its containers to the next start; here there is none.
                 for name in await remove_leftovers(node):
@@ -137,7 +141,9 @@ class Demo:
                 with contextlib.suppress(LocalnetError):  # another agent's jobs need them now
                     await self.command.document("firewall", "remove", *where)
 
-    async def _serve(self, folder: Path, settings: Path, chain: dict[str, Any], node: str) -> dict[str, Any]:
+    async def _serve(
+        self, folder: Path, settings: Path, chain: dict[str, Any], node: str, target: Path | None
+    ) -> dict[str, Any]:
         self.screen.step("Agent: gpunode run")
         log = folder / "agent.log"
         port = free_port()
@@ -150,7 +156,11 @@ class Demo:
                 command.service("run", "--settings", str(settings), log=log) as process,
                 ControlClient(socket) as agent,
             ):
-                return await self._work(folder, chain, node, Spectator(agent, process, log), port)
+                found = await self._work(folder, chain, node, Spectator(agent, process, log), port)
+                if target is None:
+                    return {**found, "bundle": None}
+                bundle = await leave_bundle(command, settings, found["job"], target, self.screen)
+                return {**found, "ok": found["ok"] and bundle["ok"], "bundle": bundle}
 
     async def _work(
         self, folder: Path, chain: dict[str, Any], node: str, spectator: Spectator, port: int
