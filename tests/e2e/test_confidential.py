@@ -17,8 +17,14 @@ from node.api.client import ControlClient
 from node.chain.policy import SpendingPolicy
 from node.chain.wallet import Wallet
 from node.cli.job.confidential import NodeApi, collect, deliver
+from node.content.cid import file_cid
+from node.content.merkle import merkle_root
 from node.job.travel import BLANK_DEFINITION
 from node.localnet.app import Localnet
+from node.proof.commitments import read_reveal
+from node.proof.envelope import canonical
+from node.proof.receipt import verify_receipt
+from node.proof.result_checks import log_lines
 from node.records import Address
 from node.retry import SystemClock
 from tests.agent.test_logistics import poster_serving
@@ -79,6 +85,14 @@ async def test_both_ways_through_the_owners_api(place: MarketPlace, busybox_imag
     assert run["settlement"]["kind"] == "finish"
     receipt = json.loads((await place.library.fetch(run["receipt_cid"], 1 << 20)).body)
     assert SECRET not in json.dumps(receipt)
+    fields = verify_receipt(canonical(receipt), place.node)
+    openings = read_reveal(full["gpunode"]["openings"])
+    assert openings.wrong(fields.commitments) == ()
+    assert set(openings.commitments) == set(fields.commitments)
+    revealed = {opening.name: opening.value for opening in openings.openings}
+    assert (revealed["operations.0.id"], fields.operations[0].id) == (operation["operationId"], "0")
+    assert revealed["delivered"] == file_cid(secret_job(busybox_image))
+    assert merkle_root([b"".join(log_lines(operation["logs"]))]) == revealed["operations.0.log"]["root"]
     assert_nothing_was_pinned(place)
     assert list((place.settings.locations.data / "definitions").iterdir()) == []
 

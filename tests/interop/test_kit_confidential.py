@@ -76,6 +76,7 @@ async def test_definition_and_result_pass_by_the_market(
     assert collected["status"] == "waiting-for-result"
     logs = [entry["log"] for entry in collected["opStates"][0]["logs"]]
     assert logs == ["secret 1\n", "secret 2\n", "secret 3\n"]
+    assert "operations.0.image" in collected["gpunode"]["openings"]
     account = await until(kit, "job", posted["job"], lambda seen: seen["state"] == DONE, agent)
     pinned = await kit.call("retrieve", cid=account["ipfsResult"])
     assert set(pinned) == {"status", "startTime", "endTime", "opStates", "errors"}
