@@ -24,6 +24,11 @@ class WorkProofSettings(Section):
     size: int | None = Field(default=None, ge=256, le=32_768)
     """Rows of the matrices, a power of two; None: what suits the engine (8192 on a GPU, 1024 on a CPU)."""
 
+    @field_validator("engine", mode="before")
+    @classmethod
+    def _word(cls, value: object) -> object:
+        return "off" if value is False else value  # YAML reads a bare `off` as false
+
     @field_validator("size")
     @classmethod
     def _power_of_two(cls, value: int | None) -> int | None:
