@@ -17,7 +17,9 @@ from node.retry import Clock
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 60.0
-"""Seconds at most until it is asked again whether one is due: energy and interval are shared with other lanes."""
+"""Seconds until a GPU is looked at again that was in use, or a lane whose last job is still being settled."""
+LONGEST = 3_600.0
+"""Seconds at most until it is asked again whether one is due: the host's clock may be set meanwhile."""
 
 StatusNow = Callable[[], LaneStatus]
 Shift = Callable[[asyncio.Event, StatusNow], Coroutine[Any, Any, None]]
@@ -83,7 +85,7 @@ class WorkShift:
         verdict = self._room.verdict(bidder, queued=True, idle=not status.trailing)
         self._why = verdict.reason
         if not verdict.go:
-            return min(verdict.again_in, LOOK_AGAIN)
+            return min(verdict.again_in, LOOK_AGAIN if status.trailing else LONGEST)
         users = () if bidder.gpu is None else await self._users(bidder.gpu)
         if users:
             self._why = users[0]
@@ -94,7 +96,7 @@ class WorkShift:
         except asyncio.CancelledError:
             log.info("a work proof was cut off after %.1f s", self._clock.monotonic() - began)
             raise
-        return LOOK_AGAIN
+        return 1.0  # for the lane's next GPU
 
     def _bidder(self, status: LaneStatus) -> Bidder:
         """For which of the lane's GPUs: the one whose newest proof is the oldest."""

@@ -537,6 +537,9 @@ class FakeContent:
             raise ContentUnavailable("not kept here")
         return self.kept[cid]
 
+    async def remove(self, cid: Cid) -> None:
+        self.kept.pop(cid, None)
+
 
 @dataclass
 class FakeNetwork:
@@ -572,6 +575,7 @@ class FakeMeters:
         self._clock = clock
         self.started = 0
         self._first_ms = 0
+        self.joules: float | None = 1.0
 
     @asynccontextmanager
     async def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AsyncIterator[FakeMeters]:
@@ -586,4 +590,4 @@ class FakeMeters:
         yield self
 
     async def reading(self) -> EnergyReading:
-        return EnergyReading(joules=1.0, source="simulated", first_ms=self._first_ms)
+        return EnergyReading(joules=self.joules, source="simulated", first_ms=self._first_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from node.agent.logistics import Logistics, endpoints_here
 from node.agent.pipeline import Callbacks, JobPipeline, JobServices
 from node.agent.receipt_chain import NewestReceipt
 from node.agent.stages.admit import Readiness
+from node.agent.work_shift import Shift, no_shift
 from node.agent.worker import Tools
 from node.errors import GpunodeError
 from node.gpu.state import GpuState
@@ -74,6 +75,8 @@ class World:
         self.no_space = ""
         self.runtime_trouble = ""
         self.reserved: dict[Address, tuple[str, ...]] = {}
+        self.open_shift: Callable[[], Awaitable[Shift]] | None = None
+        """What the lane of the next life does while it is queued; None: nothing."""
         self.journal: Journal
         self.job: Assignment
         self.stages: list[Stage] = []
@@ -172,7 +175,12 @@ class World:
                 "main",
                 MARKET,
                 LaneServices(
-                    jobs=self.services(), check=self._check, gpus=self._gpus, health=self.health, fence=self._fence
+                    jobs=self.services(),
+                    check=self._check,
+                    gpus=self._gpus,
+                    health=self.health,
+                    fence=self._fence,
+                    shift=no_shift if self.open_shift is None else await self.open_shift(),
                 ),
             )
             await lane.start()
