@@ -43,15 +43,19 @@ def verify(
     rpc: RpcOption = None,
     content: ContentOption = None,
     gateway: GatewayOption = None,
+    chain_length: Annotated[
+        str, typer.Option("--chain", metavar="N", help="Receipts before it to look at: a number, or all.")
+    ] = "10",
     as_json: JsonOption = False,
 ) -> None:
-    """Check a settled job from outside: pay, receipt and result.
+    """Check a settled job from outside: chain, receipt, result, the receipts before it, GPU work.
 
     Nothing but a Solana endpoint and a gateway is needed. With --bundle not even these: a file that `gpunode bundle`
     made is checked by itself, and against a chain as well where --cluster or --rpc names one.
 
-    JSON: `job`, `ok`, `verified` (check -> true, false or null), `checks` (`name`, `label`: proven, consistent, stated
-    or not_checked, `ok`, `detail`). Exit status 1 when a check failed.
+    JSON: `job`, `ok`, `verified` (check -> true, false or null: what an outsider can fail), `checks` (`name`, `part`:
+    chain, receipt, result, receipts, work or host, `label`: proven, consistent, stated or not_checked, `ok`, `detail`).
+    Exit status 1 when a check failed.
     """
     from contextlib import aclosing
 
@@ -70,7 +74,7 @@ def verify(
         return
     if job is None:
         raise UsageError("which job?", hint="give its address, or a bundle: --bundle FILE")
-    address = parse_address(job)
+    address, length = parse_address(job), parse_length(chain_length)
     loaded = place.load_if_any(settings)
 
     async def check() -> Verification:
@@ -78,26 +82,18 @@ def verify(
             reach(target(loaded, cluster, ids, rpc)) as (chain, endpoint),
             aclosing(library(loaded, content, gateway, chain.name)) as source,
         ):
-            return await verify_job(address, cluster=chain, chain=endpoint, content=source)
+            return await verify_job(address, cluster=chain, chain=endpoint, content=source, chain_length=length)
 
     known = place.run(check()).document()
     _end(known, as_json, _closing(known))
 
 
 def _end(known: dict[str, Any], as_json: bool, closing: str) -> None:
+    from node.cli.verification import show
+
     output.emit(known, as_json, lambda: show(known, closing))
     if not known["ok"]:
         raise typer.Exit(FAILED)
-
-
-def show(known: dict[str, Any], closing: str) -> None:
-    """One line a check: outcome, what it is worth, what was seen."""
-    for check in known["checks"]:
-        label = check["label"].replace("_", " ")
-        output.wrapped(f"{output.mark(check['ok'])} {label:<11} ", f"{check['name']}: {check['detail']}", 14)
-    output.line()
-    for text in closing.split("\n"):
-        output.line(text)
 
 
 def _closing(known: dict[str, Any]) -> str:
@@ -107,3 +103,14 @@ def _closing(known: dict[str, Any]) -> str:
     return "This job does not verify." + (
         "\nOnly a settled job can; gpunode job get says where it is." if unsettled else ""
     )
+
+
+def parse_length(text: str) -> int:
+    """How many earlier receipts are wanted. Raises UsageError."""
+    from node.proof.gather import MOST_EARLIER
+
+    if text == "all":
+        return MOST_EARLIER
+    if text.isascii() and text.isdecimal() and int(text) <= MOST_EARLIER:
+        return int(text)
+    raise UsageError(f"{text!r} is no number of receipts", hint=f"use 0 to {MOST_EARLIER}, or all")

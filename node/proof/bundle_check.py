@@ -120,6 +120,7 @@ class _Shelf:
 
     def __init__(self, bundle: Bundle) -> None:
         self._held = {cid: bundle.parts[name] for name, cid in bundle.account.cids.items()}
+        self._held |= {each.receipt: bundle.parts[each.part] for each in bundle.account.earlier}
 
     async def fetch(self, cid: Cid, limit: int) -> FetchedDefinition:
         """Raises ContentUnavailable or ContentMismatch."""
