@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from node.agent.bundle_parts import BundleWish, PartsDesk, WireOf, no_chain, records_of
+from node.agent.bundle_parts import BundleWish, PartsDesk
+from node.agent.bundle_sources import Sources, records_of
 from node.errors import ControlError, WalletError
 from node.journal.reader import JournalReader
 from node.proof.bundle import build_bundle
@@ -25,7 +26,7 @@ SignerOf = Callable[[JobSummary], Sign]
 """The signature of the key that the run was made with. Raises a GpunodeError where it is not at hand."""
 
 
-def sign_with(run: JobSummary, keys: Mapping[Address, Sign]) -> Sign:
+def sign_with(keys: Mapping[Address, Sign], run: JobSummary) -> Sign:
     """The signature of the run's node, of the keys at hand. Raises WalletError where it is not among them."""
     sign = keys.get(run.node)
     if sign is None:
@@ -43,7 +44,7 @@ class BundleMaker:
     settings: Settings
     journal: JournalReader
     signer: SignerOf
-    wire: WireOf = no_chain
+    sources: Sources
     now: Callable[[], float] = time.time
 
     async def make(self, address: str, wish: BundleWish) -> bytes:
@@ -56,7 +57,7 @@ class BundleMaker:
             raise ControlError(f"{address}: this host has run no such job", hint="see `gpunode jobs`")
         run = runs[0]
         sign = self.signer(run)
-        desk = PartsDesk(self.settings, self.journal, self.wire, run, wish, await records_of(self.journal, run.run))
+        desk = PartsDesk(self.settings, self.journal, self.sources, run, wish, await records_of(self.journal, run.run))
         await desk.collect()
         account = desk.account(await self.journal.meta("genesis_hash"), self.now())
         return await asyncio.to_thread(build_bundle, account, desk.parts, sign)

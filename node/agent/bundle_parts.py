@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from node import __version__
 from node.agent import bundle_account as said
+from node.agent.bundle_sources import RunRecords, Sources
 from node.agent.isolation import relaxations
 from node.bounded_json import JsonRefused, read_json
 from node.chain.clusters import cluster_named
 from node.content.folder import LocalStore
-from node.errors import ContentError, ContentMismatch, GpunodeError, JournalError, ProofError
+from node.errors import ContentError, ContentMismatch, GpunodeError, ProofError
 from node.journal.reader import JournalReader
 from node.proof.bundle import MAX_PARTS_BYTES, encoded_size
 from node.proof.bundle_document import Account, BundleChain, BundleEarlier, BundleMissing, BundleRelaxations
 from node.proof.receipt import NAME, Receipt, parse_receipt
 from node.records import (
-    Address,
-    Assignment,
     Cid,
     JobSummary,
-    OperationState,
-    Outcome,
-    Plan,
-    Refusal,
     SettleKind,
-    Signature,
-    Stage,
 )
 from node.settings import Settings
 
@@ -38,16 +30,10 @@ EARLIER = 8
 MOST_EARLIER = 1000
 SAMPLES_LIMIT = 4 << 20
 """Bytes of meter samples in a redacted bundle; a full one holds them whole."""
+PATIENCE = 8.0
+"""Seconds for what is asked of a chain or a store: who waits for the bundle gets it without."""
 LEFT_OUT = ("definition", "result", "log", "words")
 """What only a full bundle holds."""
-
-WireOf = Callable[[Signature], Awaitable[bytes | None]]
-"""A landed transaction as it was signed, from a chain; None where that does not have it. Raises a ChainError."""
-
-
-async def no_chain(_: Signature) -> bytes | None:
-    """For who has no chain to ask."""
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +46,13 @@ class BundleWish:
     """Earlier receipts at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecords:
-    """What the journal has of a run; pruned runs have no records."""
-
-    assignment: Assignment | None
-    plan: Plan | None
-    outcome: Outcome | None
-    refused: Stage | None
-    states: tuple[OperationState, ...]
-
-
-async def records_of(journal: JournalReader, run: Address) -> RunRecords:
-    made = {stage: await journal.stage_record(run, stage) for stage in (Stage.FETCH, Stage.ADMIT, Stage.RUN)}
-    plan = made[Stage.ADMIT]
-    outcome = next((record for record in made.values() if isinstance(record, Outcome)), None)
-    refused = next((stage for stage, record in made.items() if isinstance(record, Refusal)), None)
-    try:
-        assignment = await journal.assignment(run)
-    except JournalError:
-        assignment = None
-    states = await journal.operations(run) if outcome is None else outcome.operations
-    return RunRecords(assignment, plan if isinstance(plan, Plan) else None, outcome, refused, states)
-
-
 @dataclass(slots=True)
 class PartsDesk:
     """One bundle on its way."""
 
     settings: Settings
     journal: JournalReader
-    wire: WireOf
+    sources: Sources
     run: JobSummary
     wish: BundleWish
     records: RunRecords
@@ -110,7 +72,7 @@ class PartsDesk:
         await self._samples()
         if self.wish.full:
             await self._openings(receipt)
-            await self._file("definition", self._data / "definitions" / f"{self.run.run}.json", _NOT_KEPT)
+            await self._definition()
             if self.run.result_cid is not None:
                 await self._kept("result", self.run.result_cid)
             await self._logs()
@@ -164,8 +126,9 @@ class PartsDesk:
         wire, why = await self.journal.settle_wire(self.run.run), "neither journal nor endpoint has it any more"
         if wire is None:
             try:
-                wire = await self.wire(settlement.signature)
-            except GpunodeError:
+                async with asyncio.timeout(PATIENCE):
+                    wire = await self.sources.wire(settlement.signature)
+            except (GpunodeError, TimeoutError):
                 why = (
                     "the journal does not have it, and no endpoint could be asked"  # whose address is nobody's business
                 )
@@ -218,6 +181,22 @@ class PartsDesk:
         else:
             self._put("openings", text.encode())
 
+    async def _definition(self) -> None:
+        """Kept here until the run is settled; then wherever it was pinned, unless its owner sent it."""
+        path = self._data / "definitions" / f"{self.run.run}.json"
+        if await asyncio.to_thread(path.exists):
+            return await self._file("definition", path, "it has just been removed")
+        if self.records.delivered:
+            return self._lack("definition", "its owner sent it, and it is removed once the job is settled")
+        try:
+            async with asyncio.timeout(PATIENCE):
+                body = await self.sources.content(self.run.definition_cid, self.room)
+        except (GpunodeError, TimeoutError):
+            self._lack("definition", "it is removed once the job is settled, and no store gave it back")
+        else:
+            self._put("definition", body)
+        return None
+
     async def _logs(self) -> None:
         for state in self.records.states:
             if state.log is not None and state.log.path:
@@ -267,9 +246,6 @@ class PartsDesk:
 
     def _lack(self, name: str, why: str) -> None:
         self.missing.append(BundleMissing(part=name, why=why))
-
-
-_NOT_KEPT = "it is removed once the job is settled; whoever asks has it by its CID"
 
 
 def _read(path: Path, limit: int) -> bytes | None:

@@ -8,6 +8,7 @@ from functools import partial
 
 from node import __version__
 from node.agent.bundle import BundleMaker, sign_with
+from node.agent.bundle_sources import Network
 from node.agent.counter import MarketCounter
 from node.agent.health.board import LaneHealth
 from node.agent.isolation import GpuRuntimes
@@ -34,7 +35,7 @@ from node.market.context import MarketContext
 from node.market.effects import effect_of_row
 from node.market.work_anchor import WorkAnchorage
 from node.proof.memo import work_memo
-from node.records import Address, Signature
+from node.records import Address
 from node.settings import LaneSettings
 
 DAY = 86_400.0
@@ -140,13 +141,10 @@ def lane_signer(host: Host, lane: LaneSettings, wallet: Wallet) -> Signer:
 def lane_bundles(host: Host, wallets: Mapping[str, Wallet]) -> BundleMaker:
     """What makes bundles, signed with the lanes' keys."""
     signers = {each.address: each.signer(SpendingPolicy(host.cluster, {})) for each in wallets.values()}
-
-    async def wire(signature: Signature) -> bytes | None:
-        landed = await host.rpc.get_transaction(signature)
-        return None if landed is None else landed.wire or None
-
     keys = {address: signer.sign_document for address, signer in signers.items()}
-    return BundleMaker(host.settings, host.journal, lambda run: sign_with(run, keys), wire, host.clock.time)
+    return BundleMaker(
+        host.settings, host.journal, partial(sign_with, keys), Network(host.rpc, host.library), host.clock.time
+    )
 
 
 def _outbox(host: Host, signer: Signer, undone: Undone) -> Outbox:

@@ -86,15 +86,19 @@ async def _made(settings: Settings, job: str, wish: BundleWish, wallet: Path | N
 
 
 async def _made_here(settings: Settings, job: str, wish: BundleWish, wallet: Path | None) -> bytes:
+    from contextlib import aclosing
+
     from node.agent.bundle import BundleMaker, sign_with
+    from node.agent.bundle_sources import Network
     from node.chain.clusters import cluster_named
     from node.chain.policy import SpendingPolicy
     from node.chain.rpc import Rpc
     from node.cli.wallet_file import load_wallet
+    from node.content.library import open_library
     from node.errors import ControlError
     from node.journal.reader import JournalReader
     from node.proof.envelope import Sign
-    from node.records import JobSummary, Signature
+    from node.records import JobSummary
 
     journal = settings.locations.journal
     if not journal.exists():
@@ -103,15 +107,14 @@ async def _made_here(settings: Settings, job: str, wish: BundleWish, wallet: Pat
 
     def signer(run: JobSummary) -> Sign:
         opened = load_wallet(settings, wallet, None if wallet is not None else run.lane)
-        return sign_with(run, {opened.address: opened.signer(SpendingPolicy(cluster, {})).sign_document})
+        return sign_with({opened.address: opened.signer(SpendingPolicy(cluster, {})).sign_document}, run)
 
-    async def wire(signature: Signature) -> bytes | None:
-        async with Rpc(settings.rpc.urls, timeout=settings.rpc.timeout) as rpc:
-            landed = await rpc.get_transaction(signature)
-        return None if landed is None else landed.wire or None
-
-    async with await JournalReader.open_readonly(journal) as reader:
-        return await BundleMaker(settings, reader, signer, wire).make(job, wish)
+    async with (
+        await JournalReader.open_readonly(journal) as reader,
+        Rpc(settings.rpc.urls, timeout=settings.rpc.timeout) as rpc,
+        aclosing(open_library(settings.content, settings.locations.content)) as library,
+    ):
+        return await BundleMaker(settings, reader, signer, Network(rpc, library)).make(job, wish)
 
 
 def _target(file: Path | None, job: str) -> Path:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -30,7 +31,7 @@ from solders.pubkey import Pubkey
 
 from node.errors import ProofError
 from node.proof.bundle_damage import damaged_part
-from node.proof.bundle_document import Account, Digests
+from node.proof.bundle_document import PART_NAME, Account, Digests
 from node.proof.envelope import Sign, canonical, seal, unseal
 from node.records import Address
 
@@ -43,6 +44,7 @@ M = TypeVar("M", Account, Digests)
 
 DIGESTS = "digests"
 PARTS = "parts"
+_NAME = re.compile(PART_NAME.strip("^$"))
 
 
 class BundleRefused(ProofError):
@@ -138,6 +140,8 @@ def _parts(held: object) -> dict[str, bytes]:
         raise BundleRefused(f"{PARTS}: they are not there", PARTS)
     parts = {}
     for name, value in held.items():
+        if not _NAME.fullmatch(name):
+            raise BundleRefused(f"{PARTS}: {name[:40]!r} is no name of a part", PARTS)
         body = _decoded(value)
         # One form only, so that the same part never has two encodings.
         if body is None or _encoded(body) != value:

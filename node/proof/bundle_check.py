@@ -19,7 +19,7 @@ from node.errors import ContentMismatch, ContentUnavailable, ProofError, UsageEr
 from node.proof.bundle import Bundle, BundleRefused, parse_bundle
 from node.proof.bundle_document import Account
 from node.proof.checks import Ledger, Verification
-from node.proof.commitments import Reveal, read_reveal
+from node.proof.commitments import DELIVERED, Reveal, read_reveal
 from node.proof.evidence import Document, Evidence, SettleWire
 from node.proof.examine import examine
 from node.proof.gather import Sources, gather
@@ -101,7 +101,7 @@ def evidence_of(bundle: Bundle) -> Evidence:
         work=_document(bundle, "work"),
         settle=None if settle is None else SettleWire(settle, slot),
         earlier=tuple(Document(Cid(each.receipt), bundle.part(each.part), "in the bundle") for each in said.earlier),
-        chain_length=len(said.earlier),
+        chain_length=max(1, len(said.earlier)),
         reveal=_reveal(bundle.part("openings")),
         samples=None if samples is None else tuple(samples.splitlines(keepends=True)),
     )
@@ -195,6 +195,12 @@ def _agreement(ledger: Ledger, said: Account, receipt: Receipt) -> None:
     ledger.consistent("bundle_agrees", not wrong, "; ".join(wrong)[:500] or ", ".join(pairs) + " as in the receipt")
 
 
+def _definition_named(receipt: Receipt, reveal: Reveal | None) -> str:
+    """The CID of the definition that ran: of a confidential job what its owner sent, where that is opened."""
+    sent = () if reveal is None else reveal.only((DELIVERED,)).openings
+    return str(sent[0].value) if sent else receipt.definition
+
+
 def _log_claims(receipt: Receipt, reveal: Reveal | None) -> dict[int, LogCommitment]:
     """The logs that the receipt commits to, by operation."""
     claims = {claim.index: claim.log for claim in receipt.operations if claim.log is not None}
@@ -209,8 +215,9 @@ def _log_claims(receipt: Receipt, reveal: Reveal | None) -> dict[int, LogCommitm
 def _full_parts(ledger: Ledger, bundle: Bundle, receipt: Receipt, reveal: Reveal | None) -> None:
     definition = bundle.part("definition")
     if definition is not None:
-        cid = file_cid(definition)
-        ledger.proven("definition_cid", cid == receipt.definition, f"{len(definition):,} bytes have CID {cid}")
+        cid, named = file_cid(definition), _definition_named(receipt, reveal)
+        told = f"{len(definition):,} bytes have CID {cid}" + ("" if cid == named else f", not {named}")
+        ledger.proven("definition_cid", cid == named, told)
     claims = _log_claims(receipt, reveal)
     held = [(index, claim, log) for index, claim in claims.items() if (log := bundle.part(f"log/{index}")) is not None]
     wrong = []

@@ -10,12 +10,12 @@ from typing import Any
 
 from node.bounded_json import JsonRefused, read_json
 from node.errors import ProofError
-from node.proof.bundle_document import Account
+from node.proof.bundle_document import PART_NAME, Account
 from node.proof.envelope import PAYLOAD_TYPE, canonical
 
 _PLACE = re.compile(r"at (byte|character) (\d+)")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}:,]', re.DOTALL)
-_PART = re.compile(r"parts/[a-z]{1,16}(/[0-9]{1,4})?")
+_PART = re.compile("parts/" + PART_NAME.strip("^$"))
 _MEMBERS = frozenset({"parts", "digests", *(field.alias or name for name, field in Account.model_fields.items())})
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 

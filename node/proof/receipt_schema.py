@@ -5,33 +5,23 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import sys
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from node.proof import receipt_model
 from node.proof.envelope import STATEMENT_TYPE
+from node.proof.model_schema import DIALECT, described_parts
 from node.proof.receipt_model import PREDICATE_TYPE, Receipt
 
 FILE = "schemas/receipt-1.json"
 """Below this package. The number is that of the predicate's type."""
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
 
 def receipt_schema() -> dict[str, Any]:
     """The schema (JSON Schema 2020-12) of the statement in a receipt's envelope."""
-    predicate = Receipt.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
-    parts: dict[str, Any] = predicate.pop("$defs")
-    parts["Receipt"] = predicate
-    texts = _descriptions()
-    for name, part in parts.items():
-        _describe(part, texts[name])
     return {
-        "$schema": _DIALECT,
+        "$schema": DIALECT,
         "$id": f"{PREDICATE_TYPE}:schema",
         "title": "gpunode receipt, version 1",
         "description": "The in-toto statement in a receipt's DSSE envelope: canonical JSON (sorted keys, no blanks, "
@@ -72,7 +62,7 @@ def receipt_schema() -> dict[str, Any]:
         },
         "required": ["_type", "subject", "predicateType", "predicate"],
         "additionalProperties": False,
-        "$defs": dict(sorted(parts.items())),
+        "$defs": described_parts(Receipt),
     }
 
 
@@ -85,35 +75,6 @@ def published_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """What the file holds."""
     return json.dumps(receipt_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def _describe(part: dict[str, Any], texts: dict[str, str]) -> None:
-    part.pop("title", None)
-    part["description"] = texts[""]
-    for name, field in part["properties"].items():
-        field.pop("title", None)
-        field.pop("default", None)
-        field["description"] = texts[name]
-
-
-def _descriptions() -> dict[str, dict[str, str]]:
-    """What the model's source says below each field, by class and key; a class' own text is under the empty key."""
-    tree = ast.parse(Path(receipt_model.__file__).read_text("utf-8"))
-    found: dict[str, dict[str, str]] = {}
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            fields = getattr(receipt_model, node.name).model_fields
-            texts = found[node.name] = {"": _plain(ast.get_docstring(node) or "")}
-            for statement, following in zip(node.body, node.body[1:], strict=False):
-                if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-                    name = statement.target.id
-                    assert isinstance(following, ast.Expr), f"{node.name}.{name} is not described"
-                    texts[fields[name].alias or name] = _plain(ast.literal_eval(following.value))
-    return found
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
 
 
 if __name__ == "__main__":
