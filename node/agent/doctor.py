@@ -20,6 +20,7 @@ from node.agent.doctor_isolation import isolation_findings
 from node.agent.doctor_network import network_finding
 from node.agent.doctor_resources import resource_finding
 from node.agent.doctor_services import service_findings
+from node.agent.doctor_work import work_finding
 from node.agent.escapes.report import examine_escapes
 from node.agent.finding import Finding
 from node.agent.health.chain_clock import ChainClock
@@ -82,6 +83,7 @@ class _Doctor:
         self.findings += await service_findings(self._settings)
         await self._row("disk", self._disk)
         self.findings.append(await resource_finding(self._settings))
+        self.findings.append(work_finding(self._settings, self._gpus[0].provider if self._gpus else None))
         if await self._row("Solana endpoint", self._endpoint):
             await self._row("clock", self._clock)
         await self._row("journal", self._journal)

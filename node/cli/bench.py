@@ -10,6 +10,7 @@ import typer
 
 from node.cli import output
 from node.cli.options import JsonOption, SettingsOption
+from node.cli.proofs import rate_text
 
 if TYPE_CHECKING:
     from node.records import Gpu
@@ -31,17 +32,30 @@ def gpu(
     """Measure the precision ladder of each GPU, or of the processors where there is none.
 
     Products of matrices in fp32, tf32, fp16, bf16, fp8 and int8, the memory's bandwidth, and a small model in fp32 and
-    in dynamic int8. Let no job run meanwhile: pause the agent first.
+    in dynamic int8. No job may run meanwhile: with a running agent its lanes are to be paused or drained first. What
+    was measured is kept in the journal, shown by `gpunode gpus`, and named by the receipts to come.
 
     JSON: `gpu` (null, or why no GPU was measured), `ladders` (`digest`: SHA-256 of the canonical document, `ladder`:
-    the document with `device`, `products`, `bandwidth`, `model`, `agent`, `measuredMs`).
+    the document with `device`, `products`, `bandwidth`, `model`, `agent`, `measuredMs`), `kept` (whether the journal
+    has them), `not_kept` (null, or why not).
     """
-    from node.cli import place
+    from node.cli import place, proofs
 
-    why, bodies = place.run(_measure(settings, cpu, seconds))
+    async def measured() -> tuple[str | None, list[bytes], str | None]:
+        loaded = place.load_if_any(settings)
+        await proofs.require_rest(loaded)
+        why, bodies = await _measure(settings, cpu, seconds)
+        return why, bodies, await proofs.keep_ladders(loaded, bodies)
+
+    why, bodies, not_kept = place.run(measured())
     if save is not None and bodies:
         save.write_bytes(bodies[0])
-    known = {"gpu": why, "ladders": [_entry(body) for body in bodies]}
+    known = {
+        "gpu": why,
+        "ladders": [_entry(body) for body in bodies],
+        "kept": not_kept is None,
+        "not_kept": not_kept,
+    }
     output.emit(known, as_json, lambda: _show(known))
 
 
@@ -90,6 +104,7 @@ def _show(known: dict[str, Any]) -> None:
         output.line(f"GPU: {known['gpu']}")
     for entry in known["ladders"]:
         _show_one(entry["ladder"], entry["digest"])
+    output.line("kept in the journal" if known["kept"] else f"not kept: {known['not_kept']}")
 
 
 def _show_one(ladder: dict[str, Any], digest: str) -> None:
@@ -99,7 +114,7 @@ def _show_one(ladder: dict[str, Any], digest: str) -> None:
     rows = [
         [
             each["precision"],
-            _rate(each["operationsPerSecond"]) or each["why"],
+            each["why"] if each["operationsPerSecond"] is None else rate_text(each["operationsPerSecond"]),
             each["by"] or None,
         ]
         for each in ladder["products"]
@@ -129,9 +144,3 @@ def _show_model(model: dict[str, Any]) -> None:
         f"  dynamic int8 is {faster:.1f} times as fast in {int8['bytes'] / fp32['bytes']:.0%} of the memory;"
         f" {same:.1f} % of the answers are the same"
     )
-
-
-def _rate(operations: int | None) -> str | None:
-    if operations is None:
-        return None
-    return f"{operations / 1e12:,.1f} TOP/s" if operations >= 1e12 else f"{operations / 1e9:,.1f} GOP/s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from node.cli import amounts, output
+from node.cli import amounts, output, proofs
 from node.cli.options import JsonOption, SettingsOption
 
 if TYPE_CHECKING:
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
 
 def gpus(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Show the GPUs of this host.
+    """Show the GPUs of this host, the newest work proof of each lane, and what `gpunode bench gpu` measured.
 
-    The running agent is asked, else the driver.
+    The running agent is asked, else the driver and the journal.
 
-    JSON: `running`, `provider` (`nvidia`, `simulated`, or null where there is none), `gpus`.
+    JSON: `running`, `provider` (`nvidia`, `simulated`, or null where there is none), `gpus`, and of proofs: `work` (by
+    lane: `engine`, `why`, `running`, `next_at`, `newest` with `made_ms`, `rate`, `engine`, `gpu`, `size`, `rounds`,
+    `joules`, `metered`, `sha256`, `cid`, `root`, `signature`), `ladders` (`gpu`, `measured_ms`, `digest`, `document`),
+    `joules_today`, `daily_joules`.
     """
     from node.cli import place
 
@@ -31,7 +34,8 @@ async def _read(settings: Settings | None) -> dict[str, Any]:
         try:
             async with ControlClient(settings.locations.control_socket) as client:
                 status = await client.status()
-                return {"running": True, "provider": status["gpu_provider"], **await client.gpus()}
+                known = {"running": True, "provider": status["gpu_provider"], **await client.gpus()}
+                return {**known, **await client.proofs()}
         except NoAgent:
             pass
     return await _ask_driver(settings)
@@ -39,6 +43,7 @@ async def _read(settings: Settings | None) -> dict[str, Any]:
 
 async def _ask_driver(settings: Settings | None) -> dict[str, Any]:
     from node.api.documents import gpu_document
+    from node.cli.proofs import NOTHING, read_journal
     from node.gpu.provider import choose_provider
 
     setting = settings.gpu.provider if settings is not None else "auto"
@@ -48,7 +53,8 @@ async def _ask_driver(settings: Settings | None) -> dict[str, Any]:
         found = await provider.inventory()
     finally:
         await provider.aclose()
-    return {"running": False, "provider": provider.name, "gpus": [gpu_document(gpu) for gpu in found]}
+    known = NOTHING if settings is None else await read_journal(settings, provider.name)
+    return {"running": False, "provider": provider.name, "gpus": [gpu_document(gpu) for gpu in found], **known}
 
 
 def _show(known: dict[str, Any]) -> None:
@@ -56,6 +62,7 @@ def _show(known: dict[str, Any]) -> None:
         output.line("provider simulated: there is no NVIDIA GPU here, and only a localnet accepts this one")
     columns = ["gpu", "name", "memory", "driver", "CUDA", "compute", "power limit", "UUID"]
     output.table(columns, [_row(gpu) for gpu in known["gpus"]], "no GPU")
+    proofs.show(known)
 
 
 def _row(gpu: dict[str, Any]) -> list[object]:

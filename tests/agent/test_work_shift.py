@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from node.agent.port import RunningAgent
 from node.agent.work_room import CPU_WATTS, Bidder, WorkRoom, WorkTerms
 from node.agent.work_shift import Shift, WorkShift
-from node.errors import ChainError, GpunodeError, LaneDegraded
+from node.errors import ChainError, ControlError, GpuError, GpunodeError, LaneDegraded
 from node.gpu.state import GpuProcess
 from node.gpu.work.challenge import WorkChallenge
 from node.gpu.work.process import WorkDone, WorkOpened
@@ -25,9 +26,22 @@ from node.records_proofs import PastWork, WorkOutlook
 from tests.agent.doubles import GPU, MARKET, NODE
 from tests.agent.test_hygiene import CLEAN, MIB
 from tests.agent.world import World
+from tests.api.double import LADDER
 
 HOUR = 3600.0
 SECONDS = 15.0
+PORT = RunningAgent(
+    version="1",
+    cluster="localnet",
+    started_at=1.0,
+    gpu_provider="simulated",
+    lanes={},
+    journal=None,  # type: ignore[arg-type]
+    inventory=None,  # type: ignore[arg-type]
+    data=Path("/nowhere"),
+    log_name=lambda operation: str(operation),
+    stopping=lambda _quit: None,
+)
 STATUS = LaneStatus("one", NODE, MARKET, LanePhase.QUEUED, "", 0.0, gpus=(GPU,))
 TERMS = WorkTerms("cuda", "there is an NVIDIA GPU", 6 * HOUR, SECONDS, 40_000.0)
 
@@ -350,3 +364,26 @@ async def test_each_gpu_of_a_lane_has_its_turn(world: Works) -> None:
         assert [order.gpu for order in world.prover.orders] == [GPU.uuid, "GPU-sim-1"]
         await world.clock.advance(600)
         assert [order.gpu for order in world.prover.orders][2:] == [GPU.uuid, "GPU-sim-1"]
+
+
+async def test_a_ladder_is_kept_only_while_the_lanes_rest(world: Works) -> None:
+    async with world.lane() as lane:
+        await world.phase(lane, LanePhase.QUEUED)
+        port = replace(PORT, lanes={"main": lane}, journal=world.journal, work=world.room)
+        with pytest.raises(ControlError, match="is queued: measuring would disturb"):
+            await port.keep_ladder(LADDER)
+        await lane.drain()
+        await world.clock.until(lambda: "drained" in lane.status.reason)
+        await port.require_rest()
+        for wrong in (b"{}", LADDER + b" ", b"x" * 20_000, LADDER.replace(b'"fp8"', b'"fp9"')):
+            with pytest.raises(GpuError, match="no precision ladder"):
+                await port.keep_ladder(wrong)
+        kept = await port.keep_ladder(LADDER)
+        assert (await port.proofs()).ladders == (kept,)
+        assert await world.journal.work.ladder_for([kept.gpu]) == hashlib.sha256(LADDER).hexdigest()
+        await lane.pause(None)
+        await world.phase(lane, LanePhase.PAUSED)
+        await port.require_rest()
+        world.room.shifts["main"] = world.work
+        (outlook,) = (await port.proofs()).work
+        assert outlook.engine == "cuda"
