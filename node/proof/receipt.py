@@ -39,6 +39,8 @@ MOST_ERRORS = 64
 """Lines that a GPU reported as failed, in a receipt; the earliest."""
 LONGEST_ERROR = 300
 """Characters of one of them."""
+MOST_MEASURED = 1e15
+"""Joules, watts or seconds; beyond it a reading is nonsense."""
 
 
 def build_receipt(
@@ -169,20 +171,21 @@ def _gpu_telemetry(gpu: GpuTelemetry) -> dict[str, Any]:
     return {
         "uuid": gpu.uuid,
         "samples": gpu.samples,
-        "milliseconds": _thousandths(gpu.seconds),
+        "milliseconds": _thousandths(gpu.seconds) or 0,
         "millijoules": _thousandths(gpu.joules),
         "source": gpu.source,
         "utilisationPermille": _thousandths(gpu.utilisation_mean),
         "memoryMostBytes": gpu.memory_most,
         "powerMostMilliwatts": _thousandths(gpu.power_most),
         "temperatureMostCelsius": gpu.temperature_most,
-        "throttled": [{"reason": reason, "milliseconds": _thousandths(seconds)} for reason, seconds in gpu.throttled],
+        "throttled": [{"reason": why, "milliseconds": _thousandths(seconds) or 0} for why, seconds in gpu.throttled],
         "errors": [error[:LONGEST_ERROR] for error in gpu.errors[:MOST_ERRORS]],
     }
 
 
 def _thousandths(amount: float | None) -> int | None:
-    return None if amount is None else round(amount * 1000)
+    """Whole thousandths; None for what no device can have measured."""
+    return None if amount is None or not abs(amount) < MOST_MEASURED else round(amount * 1000)
 
 
 def _work(work: WorkReference | None) -> dict[str, Any] | None:

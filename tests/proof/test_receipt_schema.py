@@ -14,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from node.proof import receipt_model
 from node.proof.commitments import conceal
-from node.proof.receipt import Receipt, hidden_of
+from node.proof.receipt import Receipt, hidden_of, verify_receipt
 from node.proof.receipt_schema import FILE, published_schema, receipt_schema, schema_text
-from tests.proof.test_receipt import JSON, OUTCOME, PREVIOUS, TELEMETRY, WORK, receipt
+from node.records import GpuTelemetry
+from tests.proof.test_receipt import JSON, NODE, OUTCOME, PREVIOUS, TELEMETRY, WORK, receipt
 
 SCHEMA = published_schema()
 VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
@@ -98,6 +99,36 @@ def test_schema_and_reader_agree(key: str, value: Any) -> None:
         assert not VALIDATOR.is_valid(document)
     else:
         assert VALIDATOR.is_valid(document)
+
+
+amounts = st.none() | st.floats()
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
+telemetry = st.builds(
+    GpuTelemetry,
+    uuid=texts,
+    samples=st.integers(0, 1 << 40),
+    seconds=st.floats(),
+    joules=amounts,
+    source=texts,
+    utilisation_mean=amounts,
+    memory_most=st.none() | st.integers(0, 1 << 50),
+    power_most=amounts,
+    temperature_most=st.none() | st.integers(-100, 200),
+    throttled=st.lists(st.tuples(texts, st.floats()), max_size=3).map(tuple),
+    errors=st.lists(texts, max_size=3).map(tuple),
+)
+
+
+@given(st.lists(telemetry, max_size=3), amounts)
+def test_whatever_is_measured_makes_a_receipt(gpus: list[GpuTelemetry], joules: float | None) -> None:
+    """A driver's nonsense must not keep a job from being settled."""
+    assert OUTCOME.energy is not None
+    energy = replace(OUTCOME.energy, joules=joules, gpus=tuple(gpus))
+    envelope = receipt(outcome=replace(OUTCOME, energy=energy))
+    VALIDATOR.validate(statement(envelope))
+    read = verify_receipt(envelope, NODE).telemetry
+    assert read is not None
+    assert [each.uuid for each in read.gpus] == [each.uuid for each in gpus]
 
 
 @pytest.mark.parametrize("key", sorted(FULL["predicate"]))
