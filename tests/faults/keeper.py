@@ -34,6 +34,7 @@ class Keeper:
         self.client = ControlClient(Path(settings["paths"]["control_socket"]))
         self.deaths = 0
         """Lives ended by SIGKILL."""
+        self._settings = settings
         self._file = folder / "settings.yaml"
         self._file.write_text(json.dumps(settings))
         self._wanted = asyncio.Event()
@@ -60,6 +61,13 @@ class Keeper:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(self._idle.wait(), 150)
+
+    async def change(self, **sections: Any) -> None:
+        """Stop the agent, and start it again with these sections of its settings instead."""
+        await self.stop()
+        self._settings = {**self._settings, **sections}
+        self._file.write_text(json.dumps(self._settings))
+        self.start()
 
     @property
     def is_idle(self) -> bool:

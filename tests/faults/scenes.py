@@ -19,6 +19,7 @@ from node.job.plan import container_name, network_name
 from node.market.poster import Phase, Posted
 from node.records import Address, JobState
 from tests.e2e.market_place import single
+from tests.faults.proofs import MAKING, examine_work, newest_proof
 from tests.faults.shop import DENIED_IMAGE, Shop
 
 SHORT = "echo one; sleep 0.3; echo two"
@@ -223,6 +224,22 @@ async def orphans(shop: Shop) -> list[Told]:
     return await finish(shop)
 
 
+async def work_proof(shop: Shop) -> list[Told]:
+    """The lane makes a work proof while it waits, and then does a job."""
+    known = newest_proof(shop)
+    await shop.keeper.change(work_proof=MAKING)
+
+    async def another() -> bool:
+        return newest_proof(shop) != known
+
+    await shop.until("a work proof", another)
+    told = await finish(shop)
+    await shop.keeper.change(work_proof={"engine": "off"})
+    await shop.rest()
+    await examine_work(shop, told[0].posted.job)
+    return told
+
+
 def pull(registry_image: str) -> Callable[[Shop], Awaitable[list[Told]]]:
     """A job whose image has to be pulled."""
 
@@ -258,6 +275,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("drain", drain),
     Scene("pause", pause),
     Scene("orphans", orphans),
+    Scene("work", work_proof),
 )
 
 
