@@ -27,15 +27,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from solders.pubkey import Pubkey
 
 from node.errors import ProofError
 from node.proof.bundle_damage import damaged_part
-from node.proof.bundle_document import PART_NAME, Account, Digests
+from node.proof.bundle_document import PART_NAME, PREDICATE_TYPE, Account, Digests, subject_of
 from node.proof.envelope import Sign, canonical, seal, unseal
 from node.records import Address
 
-PREDICATE_TYPE = "urn:gpunode:bundle:1"
 MAX_BYTES = 48 << 20
 """Bytes of a bundle's file. A redacted one has some kilobytes, and some three megabytes with a GPU work proof."""
 MAX_PARTS_BYTES = MAX_BYTES * 2 // 3
@@ -76,7 +74,11 @@ def build_bundle(account: Account, parts: Mapping[str, bytes], sign: Sign) -> by
     digests |= {f"{PARTS}/{name}": _digest(body) for name, body in parts.items()}
     predicate = {**said, PARTS: {name: _encoded(body) for name, body in parts.items()}, DIGESTS: digests}
     body = seal(
-        Address(account.job.node), sign, subject=[_subject(account)], predicate_type=PREDICATE_TYPE, predicate=predicate
+        Address(account.job.node),
+        sign,
+        subject=[subject_of(account.job.job)],
+        predicate_type=PREDICATE_TYPE,
+        predicate=predicate,
     )
     if len(body) > MAX_BYTES:
         raise ProofError(
@@ -103,7 +105,7 @@ def parse_bundle(body: bytes) -> Bundle:
     account = _validated(Account, predicate)
     if account.job.node != statement.signer:
         raise BundleRefused(f"job: the bundle is of node {account.job.node}, signed by {statement.signer}", "job")
-    if list(statement.subject) != [_subject(account)]:
+    if list(statement.subject) != [subject_of(account.job.job)]:
         raise BundleRefused("subject: it is not the job", "subject")
     strangers = [name for name in (*account.cids, *(each.part for each in account.earlier)) if name not in parts]
     if strangers:
@@ -114,14 +116,6 @@ def parse_bundle(body: bytes) -> Bundle:
 def encoded_size(body: bytes) -> int:
     """Bytes that a part takes inside a bundle, before the envelope's own encoding."""
     return len(canonical(_encoded(body)))
-
-
-def _subject(account: Account) -> dict[str, Any]:
-    try:
-        key = bytes(Pubkey.from_string(account.job.job)).hex()
-    except ValueError:
-        raise ProofError(f"{account.job.job!r} is no address") from None
-    return {"name": account.job.job, "digest": {"solanaAddress": key}}
 
 
 def _digest(body: bytes) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from node.bounded_json import JsonRefused, read_json
 from node.errors import ProofError
-from node.proof.bundle_document import PART_NAME, Account
-from node.proof.envelope import PAYLOAD_TYPE, canonical
+from node.proof.bundle_document import PART_NAME, PREDICATE_TYPE, Account, subject_of
+from node.proof.envelope import PAYLOAD_TYPE, STATEMENT_TYPE, canonical
 
 _PLACE = re.compile(r"at (byte|character) (\d+)")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}:,]', re.DOTALL)
@@ -60,8 +60,19 @@ def _by_digest(inner: Any) -> str:
     wrong = [name for name in digests if found.get(name) != digests[name]]
     wrong += [name for name in found if name not in digests]
     if not wrong:
-        return "signature"
+        return "signature" if _is_headed(inner) else "statement"
     return wrong[0] if wrong[0] in _MEMBERS or _PART.fullmatch(wrong[0]) else "digests"
+
+
+def _is_headed(inner: dict[str, Any]) -> bool:
+    """Whether what is around the predicate is as it should be: no digest covers it."""
+    job = inner["predicate"].get("job")
+    try:
+        subject = subject_of(job["job"]) if isinstance(job, dict) and isinstance(job.get("job"), str) else None
+    except ProofError:
+        subject = None
+    heads = {key: value for key, value in inner.items() if key != "predicate"}
+    return heads == {"_type": STATEMENT_TYPE, "predicateType": PREDICATE_TYPE, "subject": [subject]}
 
 
 def _digest(value: Any) -> str:

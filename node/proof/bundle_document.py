@@ -10,10 +10,23 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
+from solders.pubkey import Pubkey
 
+from node.errors import ProofError
+
+PREDICATE_TYPE = "urn:gpunode:bundle:1"
 _Hash = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
 PART_NAME = r"^[a-z]{1,16}(/[0-9]{1,4})?$"
 PartName = Annotated[str, Field(strict=True, pattern=PART_NAME)]
+
+
+def subject_of(job: str) -> dict[str, Any]:
+    """The statement's subject: the job. Raises ProofError for what is no address."""
+    try:
+        key = bytes(Pubkey.from_string(job)).hex()
+    except ValueError:
+        raise ProofError(f"{job!r:.80} is no address") from None
+    return {"name": job, "digest": {"solanaAddress": key}}
 
 
 class _Said(BaseModel):

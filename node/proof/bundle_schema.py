@@ -9,8 +9,8 @@ import json
 import sys
 from typing import Any
 
-from node.proof.bundle import DIGESTS, MAX_BYTES, PARTS, PREDICATE_TYPE
-from node.proof.bundle_document import PART_NAME, Account, Digests
+from node.proof.bundle import DIGESTS, MAX_BYTES, PARTS
+from node.proof.bundle_document import PART_NAME, PREDICATE_TYPE, Account, Digests
 from node.proof.envelope import STATEMENT_TYPE
 from node.proof.model_schema import DIALECT, described_parts
 
