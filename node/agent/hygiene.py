@@ -6,6 +6,7 @@ they were looked at after it: a restart in between changes nothing.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -54,14 +55,16 @@ class LaneHygiene:
         tolerance: Tolerance,
         *,
         proc: Path = Path("/proc"),
+        accepted: Callable[[], None] = lambda: None,
     ) -> None:
-        """`proc`: where processes are looked up."""
+        """`proc`: where processes are looked up; `accepted` is told when the operator takes GPUs as they are."""
         self._lane = lane
         self._states = states
         self._journal = journal
         self._clock = clock
         self._tolerance = tolerance
         self._proc = proc
+        self._accepted = accepted
         self._told = False
         self._sharing: SubjectHealth | None = None
 
@@ -123,6 +126,7 @@ class LaneHygiene:
 
     async def accept(self) -> None:
         """Take what was found for the new normal, as the operator asks; without effect where nothing was told yet."""
+        self._accepted()
         if self._told:
             await self._journal.add_event(
                 "the GPUs are taken as they are, as the operator asked", lane=self._lane, level="warning"
@@ -190,10 +194,18 @@ class LaneHygiene:
         )
 
 
-def open_hygiene(settings: Settings, states: ReadStates, journal: Journal, clock: Clock) -> dict[str, LaneHygiene]:
-    """One for each lane of the settings, by the lane's name."""
+def open_hygiene(
+    settings: Settings, states: ReadStates, journal: Journal, clock: Clock, accepted: Callable[[str], None]
+) -> dict[str, LaneHygiene]:
+    """One for each lane of the settings, by the lane's name; `accepted` is told the lane whose operator takes its GPUs
+    as they are."""
     tolerance = Tolerance(settings.gpu.vram_slack_bytes, settings.gpu.settle)
-    return {lane.name: LaneHygiene(lane.name, states, journal, clock, tolerance) for lane in settings.lanes}
+    return {
+        lane.name: LaneHygiene(
+            lane.name, states, journal, clock, tolerance, accepted=functools.partial(accepted, lane.name)
+        )
+        for lane in settings.lanes
+    }
 
 
 class NoHygiene:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from node import __version__
 from node.agent.escapes.gate import EscapeGate, Sources, open_gate
+from node.agent.gpu_users import GpuUsers
 from node.agent.health.ballast import Ballast, RelievedDrawer
 from node.agent.health.fitting import Health, open_health
+from node.agent.health.gpu_fitness import open_fitness
 from node.agent.heartbeat import MovingClock
 from node.agent.host import HostFacts, measure_host
 from node.agent.housekeeping import OpenWork, image_cache, space_ledger
@@ -39,8 +41,9 @@ from node.content.library import Library, open_library
 from node.content.merkle import MerkleHasher
 from node.content.store import LocalStore
 from node.errors import RpcUnavailable
+from node.gpu.monitor import GpuMonitor, local_day
 from node.gpu.provider import GpuProvider, choose_provider
-from node.gpu.simulated import LOST_NAME
+from node.gpu.scenario import LOST_NAME
 from node.journal.journal import Journal
 from node.public_network import either, nothing_exempt
 from node.records import SubjectHealth
@@ -67,6 +70,8 @@ class Host:
     drawer: RelievedDrawer
     engine: Engine
     gpus: GpuProvider
+    monitor: GpuMonitor
+    users: GpuUsers
     runner: OperationRunner
     cache: ImageCache
     space: SpaceLedger
@@ -112,9 +117,16 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     library = open_library(settings.content, paths.content, clock=clock)
     stack.push_async_callback(library.aclose)
     gpus = await choose_provider(
-        settings.gpu.provider, settings.cluster, new_hasher=MerkleHasher, lost=paths.data / LOST_NAME
+        settings.gpu.provider,
+        settings.cluster,
+        new_hasher=MerkleHasher,
+        lost=paths.data / LOST_NAME,
+        simulated=settings.gpu.simulated,
     )
     stack.push_async_callback(gpus.aclose)
+    monitor = GpuMonitor(gpus, clock, local_day, settings.gpu.throttle_minutes * 60)
+    users = GpuUsers(journal, [lane.name for lane in settings.lanes])
+    fitness = open_fitness(settings, monitor, users.of, clock)
     facts = await measure_host(paths.data)
     work = OpenWork(journal, [lane.name for lane in settings.lanes])
     disk = EngineDisk(engine, paths.data)
@@ -153,9 +165,13 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         origins=Origins(exempt),
         facts=facts,
         check=check,
-        health=await open_health(settings, engine, rpc, gpus.inventory, journal, ballast, clock, escapes, guard),
+        monitor=monitor,
+        users=users,
+        health=await open_health(
+            settings, engine, rpc, monitor.inventory, journal, ballast, clock, escapes, guard, fitness.watched
+        ),
         escapes=escapes,
-        hygiene=open_hygiene(settings, gpus.states, journal, clock),
+        hygiene=open_hygiene(settings, gpus.states, journal, clock, fitness.accept),
         guard=guard,
         grounds=Grounds(
             settings=settings,

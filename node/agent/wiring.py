@@ -56,6 +56,7 @@ async def run_agent(settings: Settings) -> None:
             [
                 host.subscriptions.run,
                 host.rpc.run,
+                host.monitor.run,
                 host.health.watch.run,
                 Courier(host.library, host.drawer, host.journal, host.clock).run,
                 Pruning(host.journal, Keep(**settings.journal.model_dump()), host.clock).run,
@@ -77,7 +78,7 @@ async def run_agent(settings: Settings) -> None:
             gpu_provider=host.gpus.name,
             lanes=supervisor.lanes,
             journal=host.journal,
-            inventory=host.gpus,
+            inventory=host.monitor,
             data=settings.locations.data,
             log_name=host.runner.log_name,
             stopping=supervisor.stop,

@@ -20,6 +20,8 @@ class Owner(StrEnum):
 
     JOB = "job"
     """It runs in a container of the job."""
+    AGENT = "agent"
+    """It is this agent's own: a work proof's, say."""
     OTHER = "other"
     GONE = "gone"
     """There is no such process (any more)."""

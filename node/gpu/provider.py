@@ -61,16 +61,21 @@ class GpuProvider(Protocol):
 
 
 async def choose_provider(
-    setting: ProviderSetting, cluster_name: str, *, new_hasher: NewHasher | None = None, lost: Path | None = None
+    setting: ProviderSetting,
+    cluster_name: str,
+    *,
+    new_hasher: NewHasher | None = None,
+    lost: Path | None = None,
+    simulated: int = 1,
 ) -> GpuProvider:
     """The provider for this host; `new_hasher` makes what hashes a meter's samples (MerkleHasher), `lost` is the file
-    that makes simulated GPUs fail.
+    that makes simulated GPUs fail, `simulated` their number.
 
     `auto` takes NVIDIA where a driver answers with at least one GPU, else the simulated provider on a localnet.
     Raises GpuError: an invented GPU would cheat posters, so `simulated` is refused on every other cluster.
     """
     if setting == "simulated":
-        return _simulated(cluster_name, "the settings ask for simulated GPUs", lost)
+        return _simulated(cluster_name, "the settings ask for simulated GPUs", lost, simulated)
     nvidia = NvidiaProvider(new_hasher=new_hasher)
     try:
         gpus = await nvidia.inventory()
@@ -78,7 +83,7 @@ async def choose_provider(
         await nvidia.aclose()
         if setting == "nvidia":
             raise
-        return _simulated(cluster_name, error.message, lost)
+        return _simulated(cluster_name, error.message, lost, simulated)
     if gpus:
         return nvidia
     await nvidia.aclose()
@@ -86,13 +91,13 @@ async def choose_provider(
         raise GpuError(
             "the NVIDIA driver answers but knows no GPU", hint="see `nvidia-smi -L`; a GPU may have fallen off the bus"
         )
-    return _simulated(cluster_name, "the NVIDIA driver knows no GPU", lost)
+    return _simulated(cluster_name, "the NVIDIA driver knows no GPU", lost, simulated)
 
 
-def _simulated(cluster_name: str, reason: str, lost: Path | None) -> SimulatedProvider:
+def _simulated(cluster_name: str, reason: str, lost: Path | None, count: int) -> SimulatedProvider:
     if cluster_name != "localnet":
         raise GpuError(
             f"no GPU to offer on {cluster_name}: {reason}",
             hint="install the NVIDIA driver until `nvidia-smi` lists the GPU; simulated GPUs serve a localnet only",
         )
-    return SimulatedProvider(lost=lost)
+    return SimulatedProvider(count, lost=lost)

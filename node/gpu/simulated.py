@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from node.errors import GpuError
+from node.gpu.helper import DriverSilent
 from node.gpu.sampler import Sampler
-from node.gpu.samples import Round, Sample
+from node.gpu.samples import Failure, Round
+from node.gpu.scenario import Scenario, read_scenario
 from node.gpu.state import GpuState
 from node.records import EnergyReading, Gpu
 from node.retry import Clock, SystemClock
@@ -22,21 +23,20 @@ SIMULATED_UUID_PREFIX = "GPU-simulated-"
 _MACHINE_ID = Path("/etc/machine-id")
 
 
-LOST_NAME = "simulated-gpus-lost"
-
-
 class SimulatedProvider:
     """`count` GPUs with UUIDs that stay the same on one machine."""
 
     name = "simulated"
 
     def __init__(
-        self, count: int = 1, machine_id: Path = _MACHINE_ID, lost: Path | None = None, clock: Clock | None = None
+        self,
+        count: int = 1,
+        machine_id: Path = _MACHINE_ID,
+        lost: Path | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        """`lost`: a file; as long as it names the index of a GPU, that GPU has fallen off the bus, and the word
-        `hang` in it makes the driver one that does not answer."""
-        self._count = count
-        self._machine_id = machine_id
+        """`lost`: a file that makes them fail, or measure something; see node.gpu.scenario."""
+        self._uuids = tuple(simulated_uuid(_seed(machine_id), index) for index in range(count))
         self._lost = lost
         self._clock = clock or SystemClock()
         self.sampler = Sampler(self._sample, self._clock)
@@ -44,42 +44,49 @@ class SimulatedProvider:
 
     async def inventory(self) -> tuple[Gpu, ...]:
         """The simulated GPUs; everything a real one would measure is "not available"."""
-        seed = self._seed()
-        lost = self._words()
-        if "hang" in lost:
-            raise GpuError("the GPU driver did not answer (simulated)", hint=f"remove {self._lost}")
+        scenario = self._scenario()
         return tuple(
             Gpu(
                 provider=self.name,
                 index=index,
-                uuid=simulated_uuid(seed, index),
+                uuid=uuid,
                 name="Simulated GPU",
                 vram_bytes=None,
                 driver=None,
                 cuda=None,
                 compute_capability=None,
             )
-            for index in range(self._count)
-            if str(index) not in lost
+            for index, uuid in enumerate(self._uuids)
+            if not scenario.is_lost(index)
         )
 
-    def _words(self) -> frozenset[str]:
-        try:
-            return frozenset() if self._lost is None else frozenset(self._lost.read_text("utf-8").split())
-        except (OSError, ValueError):
-            return frozenset()
-
     async def states(self, uuids: tuple[str, ...]) -> tuple[GpuState, ...]:
-        """Nothing is known of what is not there."""
-        return tuple(GpuState(uuid) for uuid in uuids)
+        """What the scenario says; nothing is known of what is not there."""
+        scenario = self._scenario()
+        known = {uuid: index for index, uuid in enumerate(self._uuids)}
+        return tuple(scenario.state(known[uuid], uuid) if uuid in known else GpuState(uuid) for uuid in uuids)
 
     async def looks(self, uuids: tuple[str, ...]) -> tuple[GpuState, ...]:
-        """As `states`."""
-        return await self.states(uuids)
+        """As `states`, less those that are lost."""
+        return await self.states(self._there(uuids, self._scenario()))
+
+    def _scenario(self) -> Scenario:
+        scenario = read_scenario(self._lost)
+        if scenario.is_hanging:
+            raise DriverSilent("the GPU driver did not answer (simulated)", hint=f"remove {self._lost}")
+        return scenario
+
+    def _there(self, uuids: tuple[str, ...], scenario: Scenario) -> tuple[str, ...]:
+        lost = {uuid for index, uuid in enumerate(self._uuids) if scenario.is_lost(index)}
+        return tuple(uuid for uuid in uuids if uuid not in lost)
 
     async def _sample(self, uuids: tuple[str, ...]) -> Round:
+        scenario = self._scenario()
         at, time_ms = self._clock.monotonic(), round(self._clock.time() * 1000)
-        return Round(tuple(Sample(uuid, at, time_ms) for uuid in uuids))
+        known = {uuid: index for index, uuid in enumerate(self._uuids)}
+        there = self._there(uuids, scenario)
+        samples = tuple(scenario.sample(known[uuid], uuid, at, time_ms) for uuid in there if uuid in known)
+        return Round(samples, tuple(Failure(uuid, time_ms, "GPU is lost") for uuid in uuids if uuid not in there))
 
     @asynccontextmanager
     async def meter(self, uuids: tuple[str, ...], samples: Path | None = None) -> AsyncIterator[SimulatedMeter]:  # noqa: ARG002
@@ -89,12 +96,6 @@ class SimulatedProvider:
     async def aclose(self) -> None:
         """Nothing is held."""
 
-    def _seed(self) -> str:
-        try:
-            return self._machine_id.read_text().strip() or platform.node()
-        except OSError:
-            return platform.node()
-
 
 class SimulatedMeter:
     """Energy of a device that is not there: none, and no pretending."""
@@ -102,6 +103,13 @@ class SimulatedMeter:
     async def reading(self) -> EnergyReading:
         """Always "not available"."""
         return EnergyReading(joules=None, source="none")
+
+
+def _seed(machine_id: Path) -> str:
+    try:
+        return machine_id.read_text().strip() or platform.node()
+    except OSError:
+        return platform.node()
 
 
 def simulated_uuid(seed: str, index: int) -> str:

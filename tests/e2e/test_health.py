@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from node.api.client import ControlClient
-from node.gpu.simulated import LOST_NAME
+from node.gpu.scenario import LOST_NAME
 from tests.e2e.market_place import MarketPlace, market_place, queued, settled, single, until, working
 
 pytestmark = pytest.mark.docker

@@ -10,7 +10,7 @@ from node.errors import LaneDegraded
 HOST = ""
 """In place of a lane's name: what concerns every lane."""
 GPU = "gpu"
-"""The one subject whose failure ends work at hand: a job that has lost its GPU has nothing left to run on."""
+"""Its failure ends work at hand: a job that has lost its GPU has nothing left to run on."""
 
 
 class HealthBoard:
@@ -21,7 +21,7 @@ class HealthBoard:
 
     def __init__(self) -> None:
         self._hindrances: dict[tuple[str, str], LaneDegraded] = {}
-        self._lost: dict[str, LaneDegraded] = {}
+        self._lost: dict[tuple[str, str], LaneDegraded] = {}
         self._changed = asyncio.Event()
 
     def put(self, subject: str, hindrance: LaneDegraded | None, *, lane: str = HOST) -> None:
@@ -32,12 +32,12 @@ class HealthBoard:
             self._hindrances[lane, subject] = hindrance
         self._ring()
 
-    def put_lost(self, loss: LaneDegraded | None, *, lane: str = HOST) -> None:
-        """What the lane works with is known to be gone, or (None) is not any more."""
+    def put_lost(self, loss: LaneDegraded | None, *, lane: str = HOST, subject: str = GPU) -> None:
+        """What the lane works with is known to be gone (or its owner takes it), or (None) is not any more."""
         if loss is None:
-            self._lost.pop(lane, None)
+            self._lost.pop((lane, subject), None)
         else:
-            self._lost[lane] = loss
+            self._lost[lane, subject] = loss
         self._ring()
 
     def hindrance(self, lane: str = HOST) -> LaneDegraded | None:
@@ -52,7 +52,7 @@ class HealthBoard:
     async def lost(self, lane: str = HOST) -> LaneDegraded:
         """Return as soon as what the lane works with is gone, with what is known of it."""
         while True:
-            loss = self._lost.get(lane) or self._lost.get(HOST)
+            loss = next((each for (of, _), each in self._lost.items() if of in (HOST, lane)), None)
             if loss is not None:
                 return loss
             await self._changed.wait()

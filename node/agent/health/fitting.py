@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,8 +65,9 @@ async def open_health(
     clock: Clock,
     escapes: Probe,
     guard: Guard,
+    fitness: Sequence[Watched] = (),
 ) -> Health:
-    """Everything in place, the ballast too; looked at once `watch.run` runs."""
+    """Everything in place, the ballast too; looked at once `watch.run` runs. `fitness`: more that is looked at."""
     await asyncio.to_thread(ballast.restore)
     chain = ChainClock(lambda: read_chain_clock(rpc), clock, journal)
     await chain.restore()
@@ -101,8 +102,10 @@ async def open_health(
         watched.append(Watched("packet filter", FilterProbe(guard), at_once, every=10.0, within=30.0))
     # A driver without its persistence daemon takes many seconds to wake up.
     watched += [
-        Watched(GPU, GpuProbe(inventory, lane.gpus), work, lane=lane.name, within=45.0) for lane in settings.lanes
+        Watched(GPU, GpuProbe(inventory, lane.gpus), work, lane=lane.name, within=45.0, ends_work=True)
+        for lane in settings.lanes
     ]
+    watched += fitness
     board = HealthBoard()
     return Health(board, HealthWatch(board, watched, clock, tell), chain)
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from node.agent.health.board import GPU, HOST, HealthBoard
+from node.agent.health.board import HOST, HealthBoard
 from node.agent.health.probes import Probe
 from node.agent.health.verdict import FAILING, OK, UNKNOWN, Look, Patience, Verdict
 from node.errors import GpunodeError, LaneDegraded
@@ -33,6 +33,8 @@ class Watched:
     every: float = 5.0
     within: float = 10.0
     """A look that takes longer has seen nothing."""
+    ends_work: bool = False
+    """Whether its failure ends the work at hand, too."""
 
 
 class HealthWatch:
@@ -95,9 +97,10 @@ class HealthWatch:
         self._verdicts[watched] = verdict
         trouble = LaneDegraded(f"{watched.subject}: {verdict.reason}", hint=verdict.hint)
         self._board.put(watched.subject, trouble if verdict.hinders else None, lane=watched.lane)
-        if watched.subject == GPU:
+        if watched.ends_work:
             # Gone, not merely unseen: only then is there nothing left for the work at hand.
-            self._board.put_lost(trouble if verdict.state is FAILING else None, lane=watched.lane)
+            loss = trouble if verdict.state is FAILING else None
+            self._board.put_lost(loss, lane=watched.lane, subject=watched.subject)
         if (verdict.state, verdict.hinders) != (before.state, before.hinders):
             await self._say(watched, before, verdict)
 
