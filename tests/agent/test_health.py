@@ -326,7 +326,7 @@ async def test_a_gpu_lost_under_a_job_gives_it_back_and_keeps_the_lane_out_until
     lost = tmp_path / "lost"
     provider = SimulatedProvider(1, lost=lost)
     world.gpus = await provider.inventory()
-    watched = Watched(GPU_SUBJECT, GpuProbe(provider.inventory, "all"), Patience())
+    watched = Watched(GPU_SUBJECT, GpuProbe(provider.inventory, "all"), Patience(), ends_work=True)
     async with world.lane() as lane, watching(world.clock, world.health, watched):
         await world.phase(lane, LanePhase.QUEUED)
         a = world.chain.assign(1, definition=world.content.offer(b"image"))
@@ -348,7 +348,7 @@ async def test_a_gpu_lost_under_a_job_gives_it_back_and_keeps_the_lane_out_until
 async def test_a_driver_that_hangs_under_a_job_ends_no_work(world: World, tmp_path: Path) -> None:
     lost = tmp_path / "lost"
     provider = SimulatedProvider(1, lost=lost)
-    watched = Watched(GPU_SUBJECT, GpuProbe(provider.inventory, "all"), Patience())
+    watched = Watched(GPU_SUBJECT, GpuProbe(provider.inventory, "all"), Patience(), ends_work=True)
     async with world.lane() as lane, watching(world.clock, world.health, watched):
         await world.phase(lane, LanePhase.QUEUED)
         world.chain.assign(1, definition=world.content.offer(b"image"))
