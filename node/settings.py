@@ -6,7 +6,7 @@ Not here: how the tree is read (node/settings_source.py), and groups with a modu
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 from solders.pubkey import Pubkey
@@ -15,6 +15,7 @@ from node.countries import COUNTRY_CODES
 from node.paths import Paths, default_paths
 from node.records import Egress
 from node.settings_api import ApiSettings
+from node.settings_earnings import EarningsSettings
 from node.settings_gpu import GpuSettings
 from node.settings_isolation import EngineSettings, IsolationRule, LimitSettings
 from node.settings_network import NetworkSettings
@@ -119,8 +120,9 @@ class HostSettings(Section):
 class PolicySettings(Section):
     """Which jobs this host takes."""
 
-    price_floor: int = Field(default=0, ge=0)
-    """Micro-NOS per second below which a job is refused."""
+    price_floor: Annotated[int, Field(ge=0)] | Literal["break-even"] = 0
+    """Micro-NOS per second below which a job is refused; `break-even`: what a second of work costs here, as far as this
+    host's history, `earnings.tariff` and the price of NOS tell."""
     allow_images: tuple[str, ...] = ()
     """Shell-style patterns of image names; empty: every image."""
     deny_images: tuple[str, ...] = ()
@@ -253,6 +255,7 @@ class Settings(Section):
     health: HealthSettings = HealthSettings()
     security: SecuritySettings = SecuritySettings()
     work_proof: WorkProofSettings = WorkProofSettings()
+    earnings: EarningsSettings = EarningsSettings()
     paths: PathSettings = Field(default_factory=PathSettings)
     lanes: tuple[LaneSettings, ...] = Field(min_length=1)
 

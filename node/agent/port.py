@@ -17,6 +17,7 @@ from node.agent.readiness import Inventory
 from node.agent.work_room import WorkRoom
 from node.errors import ControlError
 from node.gpu.ladder.record import kept_ladder
+from node.journal.money import Money
 from node.journal.reader import JournalReader
 from node.records import (
     AgentStatus,
@@ -95,6 +96,10 @@ class RunningAgent:
     async def events(self, after: int = 0, limit: int = 200) -> tuple[JournalEvent, ...]:
         """Journal events after an id, oldest first."""
         return await self.journal.events(after, limit)
+
+    async def money(self, since: float, until: float) -> Money:
+        """What was settled and spent."""
+        return await self.journal.money(since, until)
 
     async def log_paths(self, address: str) -> tuple[Path, ...]:
         """Log files of a job's newest run."""

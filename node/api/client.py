@@ -92,6 +92,10 @@ class ControlClient:
         """Have the agent keep a precision ladder."""
         return await self._json("POST", "/v1/ladders", body={"document": document.decode()})
 
+    async def money(self, since: int, until: int) -> Document:
+        """What was settled and spent, from and to before unix seconds."""
+        return await self._json("GET", "/v1/money", query={"from": since, "to": until})
+
     async def drain(self, lane: str | None = None) -> Document:
         """Finish the job at hand and take no more."""
         return await self._json("POST", "/v1/drain", body={"lane": lane})

@@ -37,6 +37,7 @@ from aiohttp import web
 
 from node.api import documents
 from node.api.guard import Guard, GuardLimits, own_user_and
+from node.api.money import money_document
 from node.api.port import ControlPort
 from node.bounded_json import JsonRefused, read_json
 from node.errors import ControlError, GpunodeError
@@ -183,6 +184,7 @@ def _application(port: ControlPort, guard: Guard) -> web.Application:
             web.get("/v1/events", routes.events),
             web.post("/v1/bundle", routes.bundle),
             web.get("/v1/gpus", routes.gpus),
+            web.get("/v1/money", routes.money),
             web.get("/v1/proofs", routes.proofs),
             web.post("/v1/ladders", routes.ladders),
             web.post("/v1/drain", routes.drain),
@@ -296,6 +298,11 @@ class _Routes:
             await self._port.require_rest()
             return web.json_response({"digest": None})
         return web.json_response({"digest": (await self._port.keep_ladder(text.encode())).digest})
+
+    async def money(self, request: web.Request) -> web.Response:
+        since = _number(request, "from", default=0, largest=2**40)
+        until = _number(request, "to", default=2**40, largest=2**40)
+        return web.json_response(money_document(await self._port.money(since, until)))
 
     async def drain(self, request: web.Request) -> web.Response:
         body = await _body(request, lane=str)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from node.journal.money import Money
 from node.records import AgentStatus, Gpu, JobSummary, JournalEvent, LaneStatus, OperationState
 from node.records_proofs import KeptLadder, ProofsKnown
 
@@ -33,6 +34,10 @@ class ControlPort(Protocol):
 
     async def events(self, after: int = 0, limit: int = 200) -> tuple[JournalEvent, ...]:
         """Journal events with an id greater than `after`, oldest first."""
+        ...
+
+    async def money(self, since: float, until: float) -> Money:
+        """What was settled and spent from `since` to before `until` (unix seconds)."""
         ...
 
     async def log_paths(self, address: str) -> tuple[Path, ...]:

@@ -9,6 +9,7 @@ from node.api.documents import Document, lane_document, operation_document, run_
 from node.errors import ControlError
 
 if TYPE_CHECKING:
+    from node.journal.money import Money
     from node.settings import Settings
 
 
@@ -56,6 +57,26 @@ async def read_jobs(settings: Settings, limit: int) -> Document:
 
     async with await JournalReader.open_readonly(place.journal) as journal:
         return {"running": False, "jobs": [run_document(run) for run in await journal.jobs(limit)]}
+
+
+async def read_money(settings: Settings, since: int, until: int) -> Money:
+    """What was settled and spent from `since` to before `until` (unix seconds), from the agent or its journal. Raises
+    ControlError where there is neither."""
+    from node.api.money import parse_money
+
+    place = settings.locations
+    try:
+        async with ControlClient(place.control_socket) as client:
+            return parse_money(await client.money(since, until))
+    except NoAgent as absent:
+        if not place.journal.exists():
+            raise ControlError(
+                f"{absent.message}, and there is no journal at {place.journal}", hint=absent.hint
+            ) from None
+    from node.journal.reader import JournalReader
+
+    async with await JournalReader.open_readonly(place.journal) as journal:
+        return await journal.money(since, until)
 
 
 async def read_job(settings: Settings, address: str) -> Document:

@@ -11,6 +11,7 @@ from node.cli import (
     demo,
     doctor,
     drain,
+    earnings,
     firewall,
     gpus,
     init,
@@ -40,6 +41,7 @@ def attach(app: typer.Typer) -> None:
     app.command(rich_help_panel=EARN)(run.run)
     app.command(rich_help_panel=RUNNING)(status.status)
     app.add_typer(jobs.group, name="jobs", rich_help_panel=RUNNING)
+    app.command(rich_help_panel=RUNNING)(earnings.earnings)
     app.command(rich_help_panel=RUNNING)(logs.logs)
     app.command(rich_help_panel=RUNNING)(bundle.bundle)
     app.command(rich_help_panel=RUNNING)(gpus.gpus)

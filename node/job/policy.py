@@ -18,11 +18,8 @@ def admit(plan: Plan, job: Job, policy: PolicySettings) -> None:
     name (`docker.io/library/NAME:latest` for `NAME`), so that a short name cannot slip by.
     """
     check_poster(job.project, policy)
-    if job.price < policy.price_floor:
-        raise JobRefused(
-            f"the job pays {job.price} micro-NOS per second; this host asks for {policy.price_floor}",
-            hint="policy.price_floor sets the least price.",
-        )
+    if policy.price_floor != "break-even":
+        check_price(job.price, policy.price_floor, "policy.price_floor")
     if policy.longest and job.timeout > policy.longest:
         raise JobRefused(
             f"the job may run {job.timeout} s; this host allows {policy.longest} s",
@@ -30,6 +27,15 @@ def admit(plan: Plan, job: Job, policy: PolicySettings) -> None:
         )
     for container in plan.containers:
         check_image(container.image, policy)
+
+
+def check_price(price: int, least: int, why: str) -> None:
+    """Pass if a job pays enough, both in micro-NOS per second. `why`: where `least` is from. Raises JobRefused."""
+    if price < least:
+        raise JobRefused(
+            f"the job pays {price} micro-NOS per second; this host asks for {least} ({why})",
+            hint="policy.price_floor sets the least price.",
+        )
 
 
 def check_poster(poster: str, policy: PolicySettings) -> None:

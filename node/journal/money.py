@@ -78,11 +78,15 @@ class Money:
     """In the order in which they were settled."""
     spent: tuple[Spent, ...]
     """In order of time."""
+    began: float
+    """Unix seconds at which this journal was made: nothing is known of before."""
 
 
 def read(db: sqlite3.Connection, since: float, until: float) -> Money:
     """What was settled and spent from `since` to before `until` (unix seconds)."""
-    return Money(tuple(_jobs(db, since, until)), tuple(_spent(db, since, until)))
+    created = db.execute("SELECT value FROM meta WHERE key = 'created'").fetchone()
+    began = 0.0 if created is None else float(created[0])
+    return Money(tuple(_jobs(db, since, until)), tuple(_spent(db, since, until)), began)
 
 
 def waits(db: sqlite3.Connection, lane: str, count: int) -> tuple[float, ...]:

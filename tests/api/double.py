@@ -15,6 +15,7 @@ from node.gpu.ladder.record import (
     kept_ladder,
     not_measured,
 )
+from node.journal.money import JobMoney, Money, Spent
 from node.records import (
     Address,
     AgentStatus,
@@ -27,6 +28,7 @@ from node.records import (
     LaneStatus,
     OperationState,
     OperationStatus,
+    PaySource,
     SettleKind,
     Settlement,
     Signature,
@@ -88,6 +90,18 @@ def summary() -> JobSummary:
     )  # fmt: skip
 
 
+MONEY = Money(
+    (
+        JobMoney(
+            RUN, JOB, "main", MARKET, 10, 99, 103.0, SettleKind.FINISH, EndCause.COMPLETED, 30, PaySource.BALANCES, 0,
+            None, ("GPU-1",), 100, 200, None, 7, "counter",
+        ),
+    ),
+    (Spent(103.0, "main", RUN, "finish", 5000, 5000, 0, 1, 1),),
+    1.0,
+)  # fmt: skip
+
+
 class DoublePort:
     """Answers as an agent with one lane would."""
 
@@ -124,6 +138,10 @@ class DoublePort:
         if address not in (JOB, RUN):
             raise ControlError(f"{address}: this host has run no such job", hint="see `gpunode jobs`")
         return b'{"payload":"..."}'
+
+    async def money(self, since: float, until: float) -> Money:
+        self.told.append(("money", since, until))
+        return MONEY
 
     async def gpus(self) -> tuple[Gpu, ...]:
         return (GPU,)

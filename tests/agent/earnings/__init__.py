@@ -1,0 +1,1 @@
+"""Earnings, as pure functions of what the journal has."""
