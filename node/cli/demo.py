@@ -30,6 +30,9 @@ def demo(
         Path | None,
         typer.Option("--bundle", metavar="FILE", help="Leave the job's bundle here.", show_default=False),
     ] = None,
+    proof: Annotated[
+        bool, typer.Option("--proof", help="Make a small work proof first: some 20 s more, most of it for finality.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run the main job for real, from posting to pay and proof.
@@ -37,13 +40,14 @@ def demo(
     On a chain of its own and this host's container engine.
 
     With --json the steps go to stderr and stdout ends with one line: `ok`, `cluster`, `programs` (address -> SHA-256),
-    `market`, `node`, `job`, `run`, `definition_cid`, `result_cid`, `receipt_cid`, `settle_signature`, `pay`
-    (`amount` in micro-NOS, `mint`), `gpu` (`provider`, `uuid`, `name`), `stages` (name -> seconds), `energy` (`joules`,
+    `market`, `node`, `job`, `run`, `definition_cid`, `result_cid`, `receipt_cid`, `settle_signature`, `pay` (`amount`
+    in micro-NOS, `mint`), `gpu` (`provider`, `uuid`, `name`), `stages` (name -> seconds), `energy` (`joules`,
     `source`; null where no meter was), `verified` (check -> true, false or null where nothing could be checked),
     `checks` (each line of the verification), `answers` (what the job found), `service` (of a job that serves: `url`,
-    `ready_seconds`, `models`, `similarity`, `question`, `answer`, `tokens`, `finish_reason`, `first_byte_seconds`; else
-    null), `bundle` (`file`, `bytes`, `missing`, `ok`, `verified` as `gpunode verify --bundle` has it; null without
-    --bundle), `folder` (where logs were kept, or null).
+    `ready_seconds`, `models`, `similarity`, `question`, `answer`, `tokens`, `finish_reason`, `first_byte_seconds`;
+    else null), `bundle` (`file`, `bytes`, `missing`, `ok`, `verified` as `gpunode verify --bundle` has it; null
+    without --bundle), `work` (the work proof of --proof as `gpunode gpus` has it, else null), `folder` (where logs
+    were kept, or null).
     """
     from node.cli import place
     from node.localnet.demo import Demo, DemoPlan
@@ -53,7 +57,7 @@ def demo(
 
     async def run() -> dict[str, Any]:
         with interruptible(lambda: screen.step("Told to stop: putting away what was started")):
-            return await Demo(DemoPlan(job=job, folder=keep, bundle=bundle), screen).run()
+            return await Demo(DemoPlan(job=job, folder=keep, bundle=bundle, proof=proof), screen).run()
 
     try:
         summary = place.run(run())
@@ -120,6 +124,7 @@ def show(job: str, summary: dict[str, Any]) -> None:
             ("pay", f"{amounts.nos(pay['amount'])} (mint {pay['mint']})"),
             ("GPU", _gpu(summary["gpu"])),
             ("energy", _energy(summary["energy"])),
+            ("work proof", None if summary["work"] is None else summary["work"]["cid"]),
             ("bundle", None if summary["bundle"] is None else summary["bundle"]["file"]),
             ("logs kept", summary["folder"]),
         ]

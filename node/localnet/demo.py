@@ -26,6 +26,7 @@ from node.api.client import ControlClient
 from node.errors import GpunodeError, LocalnetError
 from node.localnet.command import Command, first_line
 from node.localnet.demo_bundle import leave_bundle, target_of
+from node.localnet.demo_proof import await_proof, proving
 from node.localnet.demo_summary import summary
 from node.localnet.images import ensure_image
 from node.localnet.leftovers import remove_leftovers
@@ -70,6 +71,8 @@ class DemoPlan:
     folder: Path | None = None
     bundle: Path | None = None
     """Where the job's bundle goes; None: none is made."""
+    proof: bool = False
+    """Whether a work proof is made before the job."""
 
 
 @dataclass(slots=True)
@@ -148,7 +151,7 @@ class Demo:
         log = folder / "agent.log"
         port = free_port()
         with _control_socket(folder) as socket:
-            command = self.command.given("GPUNODE_PATHS__CONTROL_SOCKET", str(socket))
+            command = proving(self.command.given("GPUNODE_PATHS__CONTROL_SOCKET", str(socket)), self.plan.proof)
             if exposes(self.plan.job):
                 self.screen.detail(f"services of jobs at port {port} of this host")
                 command = command.given("GPUNODE_SERVICE__TUNNEL", "direct").given("GPUNODE_SERVICE__PORT", str(port))
@@ -171,6 +174,7 @@ class Demo:
         if status["gpu_provider"] == "simulated":
             self.screen.detail("no NVIDIA GPU here: the provider is simulated, which only a localnet accepts")
         self.screen.detail("registered, staked, queued in the market")
+        proof = await await_proof(spectator.client, self.screen) if self.plan.proof else None
         posted = await self._post(folder, chain)
         if exposes(self.plan.job):
             run, service = await self._follow_visited(spectator, folder, chain, posted["job"], port)
@@ -183,6 +187,7 @@ class Demo:
             **summary(self.plan.job, chain, node, gpu, posted, run, checked),
             "energy": energy,
             "service": service,
+            "work": proof,
             **found,
         }
 
