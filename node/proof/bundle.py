@@ -160,7 +160,8 @@ def _decoded(value: object) -> bytes | None:
 
 def _validated(kind: type[M], document: Mapping[str, Any]) -> M:
     try:
-        return kind.model_validate(document)
+        # By the names of the file only: fields that have another one in Python would have two spellings.
+        return kind.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from node.bounded_json import JsonRefused, read_json
 from node.chain.clusters import Cluster, IdSet, cluster_named
 from node.content.cid import file_cid
-from node.content.merkle import MerkleHasher
+from node.content.merkle import CHUNK_BYTES, MerkleHasher
 from node.errors import ContentMismatch, ContentUnavailable, ProofError, UsageError
 from node.proof.bundle import Bundle, BundleRefused, parse_bundle
 from node.proof.bundle_document import Account
@@ -30,7 +30,6 @@ from node.records import Address, Cid, FetchedDefinition
 
 LINE = "bundle"
 """The line that says whether the file is a whole bundle, signed by its node."""
-LEAST_CHUNK = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +221,9 @@ def _full_parts(ledger: Ledger, bundle: Bundle, receipt: Receipt, reveal: Reveal
     held = [(index, claim, log) for index, claim in claims.items() if (log := bundle.part(f"log/{index}")) is not None]
     wrong = []
     for index, claim, log in held:
-        # Smaller chunks than anybody makes would only cost whoever checks them.
-        hasher = MerkleHasher(max(LEAST_CHUNK, claim.chunk))
+        hasher = MerkleHasher()
         hasher.update(log)
-        if (hasher.length, hasher.root()) != (claim.length, claim.root):
+        if (hasher.length, hasher.root(), CHUNK_BYTES) != (claim.length, claim.root, claim.chunk):
             wrong.append(str(index))
     if held:
         told = f"{len(held)} whole logs hash to the receipt's roots"

@@ -6,6 +6,9 @@ through the same lines. None of them shows that a model's answer is right, nor w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from node.chain.accounts import decode_job
 from node.chain.clusters import Cluster
 from node.content.cid import file_cid
@@ -22,7 +25,7 @@ from node.proof.settled import Settled
 from node.proof.signed import KeysElsewhere, signed_settle
 from node.proof.time_checks import check_times
 from node.proof.work_checks import check_moment, check_work
-from node.records import Address, Job, JobState
+from node.records import Address, Cid, Job, JobState
 
 OFFLINE = "the chain was not asked"
 
@@ -51,8 +54,7 @@ def examine(evidence: Evidence) -> Verification:
         check_commitments(ledger, receipt, evidence.reveal)
         state_rest(ledger, receipt)
     ledger.part = "result"
-    body = _body(ledger, "result_cid", evidence.result, "there is no result document")
-    result = None if body is None else read_result(ledger, body)
+    result = _result(ledger, evidence, settled, receipt)
     if receipt is not None:
         check_operations(ledger, receipt, result)
         check_logs(ledger, receipt, result)
@@ -199,6 +201,22 @@ def _receipt(ledger: Ledger, evidence: Evidence, settled: Settled | None, node: 
         return None
     ledger.proven("receipt_signature", True, f"signed by {receipt.node}")
     return receipt
+
+
+def _result(
+    ledger: Ledger, evidence: Evidence, settled: Settled | None, receipt: Receipt | None
+) -> Mapping[str, Any] | None:
+    """The result document, if it is the one that the settle transaction (or else the receipt) names."""
+    document, named = evidence.result, None
+    if settled is not None:
+        named = settled.result
+    elif receipt is not None:
+        named = Cid(receipt.result)
+    if document is not None and named is not None and document.cid != named:
+        ledger.proven("result_cid", False, f"the document is {document.cid}, the job's result {named}")
+        return None
+    body = _body(ledger, "result_cid", document, "there is no result document")
+    return None if body is None else read_result(ledger, body)
 
 
 def _work(ledger: Ledger, evidence: Evidence, receipt: Receipt, settled_slot: int | None) -> None:
