@@ -42,9 +42,9 @@ def signed(key: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
-def statement_of(raw: bytes, node: str, kind: str, part: str) -> dict[str, Any]:
+def statement_of(raw: bytes, node: str, kind: str, part: str, most: int = MOST_BYTES) -> dict[str, Any]:
     """The statement that `node` signed."""
-    envelope = canonical_json(raw, part, MOST_BYTES)
+    envelope = canonical_json(raw, part, most)
     if not isinstance(envelope, dict) or set(envelope) != {"payload", "payloadType", "signatures"}:
         raise Wrong(part, "no envelope")
     entries = envelope["signatures"]
@@ -62,7 +62,7 @@ def statement_of(raw: bytes, node: str, kind: str, part: str) -> dict[str, Any]:
     message = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
     if not signed(key, message, signature):
         raise Wrong(part, "no signature that a cluster would take")
-    statement = canonical_json(payload, part, MOST_BYTES)
+    statement = canonical_json(payload, part, most)
     if not isinstance(statement, dict) or set(statement) != {"_type", "predicate", "predicateType", "subject"}:
         raise Wrong(part, "no statement")
     if statement["_type"] != STATEMENT or statement["predicateType"] != kind:
