@@ -90,9 +90,18 @@ class _Lines:
         settled = self.settlement()
         receipt = self.receipt(settled)
         result = self.document("result", "result_cid", self.result_cid(settled, receipt))
-        if receipt is None:
-            self.card(settled.node if settled else None)
-            return
+        if receipt is not None:
+            self.compared(receipt, settled, result)
+        node = settled.node if settled else receipt["node"] if receipt else None
+        self.card(node)
+        own = self.own_receipt()
+        if own is not None:
+            self.agreement(own)
+            self.full(own)
+
+    def compared(self, receipt: dict[str, Any], settled: Settlement | None, result: bytes | None) -> None:
+        """The receipt, which is the job's, against all else."""
+        said = self.said
         self.names(receipt, settled)
         slots = [receipt["start"]["slot"], (receipt["end"] or {}).get("slot"), (said["settlement"] or {}).get("slot")]
         known = [slot for slot in slots if slot is not None]
@@ -103,9 +112,14 @@ class _Lines:
         self.commitments(receipt)
         self.work(receipt)
         self.chain(receipt)
-        self.card(receipt["node"])
-        self.agreement(receipt)
-        self.full(receipt)
+
+    def own_receipt(self) -> dict[str, Any] | None:
+        """The bundle's receipt, signed by whom it names, whatever it is worth otherwise."""
+        try:
+            body = self.parts["receipt"]
+            return receipt_of(body, strict_json(body, "bundle")["signatures"][0]["keyid"])
+        except (Wrong, TypeError, KeyError, IndexError):
+            return None
 
     def line(self, name: str, good: bool) -> bool:
         if not good:
@@ -248,7 +262,8 @@ class _Lines:
     def full(self, receipt: dict[str, Any]) -> None:
         definition = self.parts.get("definition")
         if definition is not None:
-            self.line("definition_cid", cid_of(definition) == receipt["definition"])
+            sent = self.openings().get("delivered", {}).get("value")
+            self.line("definition_cid", cid_of(definition) == (sent or receipt["definition"]))
         claims = {each["index"]: each["log"] for each in receipt["operations"] if each["log"] is not None}
         for name, opening in self.openings().items():
             match name.split("."):

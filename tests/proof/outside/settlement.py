@@ -8,7 +8,7 @@ from hashlib import sha256
 from tests.proof.outside.encoding import Wrong, digest_of_cid, to_base58
 from tests.proof.outside.signed import signed
 
-MEMO = "MemoSq4gqABAXKB96qnH8TysNcWxMyWCqXgDLGmfcHr"
+MEMO = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"
 PART = "settle_signed"
 KINDS = {sha256(f"global:{name}".encode()).digest()[:8]: name for name in ("finish", "complete")}
 

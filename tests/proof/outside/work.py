@@ -34,10 +34,15 @@ def u32(*values: int) -> bytes:
 
 def chacha20(key: bytes, first: int, blocks: int) -> np.ndarray:
     """Keystream blocks (RFC 8439, nonce of zeros) as (blocks, 64) bytes."""
-    head = np.frombuffer(b"expand 32-byte k" + key, dtype="<u4")
-    start = np.zeros((16, blocks), dtype=np.uint32)
-    start[:12] = head[:, None]
-    start[12] = np.arange(first, first + blocks, dtype=np.uint32)
+    return chacha20_blocks([key], np.zeros(blocks, dtype=np.int64), np.arange(first, first + blocks))
+
+
+def chacha20_blocks(keys: list[bytes], which: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Blocks with these numbers, each of one of the keys' streams."""
+    heads = np.stack([np.frombuffer(b"expand 32-byte k" + key, dtype="<u4") for key in keys])
+    start = np.zeros((16, len(numbers)), dtype=np.uint32)
+    start[:12] = heads[which].T
+    start[12] = numbers
     x = start.copy()
 
     def turn(row: int, by: int) -> None:
@@ -54,7 +59,7 @@ def chacha20(key: bytes, first: int, blocks: int) -> np.ndarray:
             quarter(i, 4 + i, 8 + i, 12 + i)
         for i in range(4):
             quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
-    return np.ascontiguousarray((x + start).T).astype("<u4").view(np.uint8).reshape(blocks, 64)
+    return np.ascontiguousarray((x + start).T).astype("<u4").view(np.uint8).reshape(-1, 64)
 
 
 def lines(key: bytes, size: int, first: int, count: int) -> np.ndarray:
@@ -207,9 +212,13 @@ def _products(
     items: list[bytes], picks: list[tuple[int, int, int]], keys: list[bytes], key_b: bytes, size: int
 ) -> bool:
     """Every opened entry, as the sum of `size` int8 products. Doubles hold each such sum exactly."""
-    for stretch in sorted({each[2] for each in picks}):
-        mine = [index for index, each in enumerate(picks) if each[2] == stretch]
-        of_a = np.concatenate([lines(keys[picks[index][0]], size, picks[index][1], 1) for index in mine])
+    each = size // 64
+    which = np.repeat([pick[0] for pick in picks], each)
+    numbers = np.concatenate([np.arange(pick[1] * each, (pick[1] + 1) * each) for pick in picks])
+    rows = chacha20_blocks(keys, which, numbers).reshape(len(picks), size).view(np.int8)
+    for stretch in sorted({pick[2] for pick in picks}):
+        mine = [index for index, pick in enumerate(picks) if pick[2] == stretch]
+        of_a = rows[mine]
         of_b = lines(key_b, size, stretch * 256, 256)
         claimed = np.stack([np.frombuffer(items[index][:1024], dtype="<i4") for index in mine])
         if not np.array_equal(of_a.astype(np.float64) @ of_b.astype(np.float64).T, claimed):
