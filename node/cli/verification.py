@@ -40,7 +40,7 @@ def show(known: dict[str, Any], closing: str) -> None:
             start = f"  {output.mark(check['ok'])} {LABELS[check['label']]:<{_MARGIN - 4}} "
             output.wrapped(start, f"{check['name']}: {check['detail']}", _MARGIN + 1)
     output.line()
-    for label in {check["label"]: None for check in known["checks"]}:
+    for label in (each for each in LABELS if any(check["label"] == each for check in known["checks"])):
         output.line(f"{LABELS[label]}: {LEGEND[label]}")
     output.line()
     for text in closing.split("\n"):

@@ -49,7 +49,7 @@ def check_chain(ledger: Ledger, evidence: Evidence, receipt: Receipt, cid: Cid, 
         return
     walk = follow(evidence, receipt, cid, settled)
     earlier = len(walk.links) - 1
-    told = f"{earlier} earlier receipts, each named by the one after it and signed by the node; {walk.end}"
+    told = f"{_counted(earlier, 'earlier receipt')}, named by the one after it and signed by the node; {walk.end}"
     if walk.wrong:
         ledger.proven("receipt_chain", False, walk.wrong)
     elif earlier:
@@ -100,6 +100,10 @@ def opened(document: Document, node: Address) -> Receipt:
     return verify_receipt(document.body, node)
 
 
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
 def _slot(facts: ChainFacts, link: Link) -> int | None:
     """Slot in which the settlement that names the receipt landed."""
     landed = None if link.settle is None else facts.transactions.get(link.settle)
@@ -138,7 +142,7 @@ def _settlements(ledger: Ledger, facts: ChainFacts, walk: Walk, settled: Settled
             ledger.proven("receipt_chain_settled", False, told)
             return
         above, landed = transaction.slot, landed + 1
-    told = "; ".join([f"{landed} settlements on the chain name them, in their order", *notes[:3]])
+    told = "; ".join([f"{_counted(landed, 'settlement')} on the chain, in the receipts' order", *notes[:3]])
     if landed:
         ledger.proven("receipt_chain_settled", True, told)
     else:
@@ -149,10 +153,10 @@ def _taken_back(facts: ChainFacts, link: Link) -> tuple[str, bool]:
     """What is known of a settlement that the chain does not have; whether the receipt is on the chain all the same."""
     again = _anchor_of(facts, link.cid)
     if again is not None:
-        return f"a fork took back {link.settle}; {link.cid} was settled again by {again.signature}", True
+        return f"{link.settle} is gone, as after a fork; {link.cid} was settled again by {again.signature}", True
     history = facts.history
     if history is not None and history.complete_from <= link.receipt.start.slot:
-        return f"a fork took back {link.settle}: no settlement on the chain names {link.cid}", False
+        return f"{link.settle} is gone, as after a fork: no settlement on the chain names {link.cid}", False
     return f"the endpoint does not hold {link.settle}, which settled {link.cid}", False
 
 
@@ -176,7 +180,7 @@ def _complete(ledger: Ledger, evidence: Evidence, facts: ChainFacts, walk: Walk,
     if omitted:
         first = omitted[-1]
         told = (
-            f"{len(omitted)} receipts that the key settled are not in the chain of receipts; the first is"
+            f"left out of the chain of receipts: {_counted(len(omitted), 'receipt')} that the key settled; the first is"
             f" {first.receipt}, settled in slot {first.slot} by {first.signature}"
         )
         ledger.consistent("receipts_complete", False, told)

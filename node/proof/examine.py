@@ -115,7 +115,7 @@ def _signed(ledger: Ledger, evidence: Evidence, landed: Settled | None) -> Settl
         told = f"the transaction {signature} is not the one that settled the job, {landed.transaction.signature}"
         ledger.proven("settle_signed", False, told)
         return None
-    told = f"transaction {signature} of {', '.join(signed.transaction.signers)} says so itself; its signatures hold"
+    told = f"the bytes of {signature} settle this job; the signatures of {', '.join(signed.transaction.signers)} hold"
     ledger.proven("settle_signed", True, told)
     return signed
 

@@ -96,7 +96,7 @@ async def gather(job: Address, sources: Sources, chain_length: int) -> Evidence:
 async def _around(evidence: Evidence, sources: Sources, settled: Settled, node: Address, receipt: Receipt) -> Evidence:
     """The evidence with all that the receipt names."""
     assert evidence.chain is not None
-    evidence = replace(evidence, chain=replace(evidence.chain, blocks=await _blocks(sources.chain, receipt)))
+    evidence = replace(evidence, chain=replace(evidence.chain, blocks=await _blocks(sources.chain, settled, receipt)))
     evidence = await _with_work(evidence, sources, receipt)
     if evidence.chain_length > 0:
         evidence = await _with_chain(evidence, sources, settled, node, receipt)
@@ -110,10 +110,11 @@ def _read(document: Document | None, node: Address) -> Receipt | None:
         return None
 
 
-async def _blocks(chain: ChainReader, receipt: Receipt) -> dict[int, BlockSummary]:
+async def _blocks(chain: ChainReader, settled: Settled, receipt: Receipt) -> dict[int, BlockSummary]:
+    """The blocks that the receipt names; a slot after the settlement's is wrong whatever its block."""
     slots = {receipt.start.slot} | ({receipt.end.slot} if receipt.end is not None else set())
     found = {}
-    for slot in sorted(slot for slot in slots if 0 <= slot < 1 << 63):
+    for slot in sorted(slot for slot in slots if 0 <= slot <= settled.transaction.slot):
         try:
             block = await chain.get_block(slot)
         except RpcRejected:  # an endpoint that serves no blocks
@@ -157,7 +158,7 @@ async def _with_chain(
     names = [Signature(each.prev.settle) for each in (receipt, *receipts) if each.prev is not None]
     transactions = await _transactions(chain, names[: len(earlier)])
     since = min(each.start.slot for each in (receipt, *receipts))
-    history = await read_history(chain, sources.cluster, node, settled, since, set(transactions))
+    history = await read_history(chain, sources.cluster, node, settled, since, transactions)
     later = None if history.next is None else await sources.document(history.next.receipt, DOCUMENT_LIMIT)
     members = {evidence.receipt.cid, *(document.cid for document in earlier)}
     wanted = [anchor.receipt for anchor in history.anchors]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node.chain.clusters import Cluster
-from node.chain.replies import SignatureInfo
+from node.chain.replies import LandedTransaction, SignatureInfo
 from node.proof.evidence import Anchor, History
 from node.proof.memo import PREFIX, RECEIPT_KEY
 from node.proof.settled import ChainReader, Settled, receipt_in, settles_some
@@ -28,14 +29,20 @@ class _Scan:
 
 
 async def read_history(
-    chain: ChainReader, cluster: Cluster, node: Address, settled: Settled, since: int, known: set[Signature]
+    chain: ChainReader,
+    cluster: Cluster,
+    node: Address,
+    settled: Settled,
+    since: int,
+    known: Mapping[Signature, LandedTransaction],
 ) -> History:
     """The receipts that the key's settlements name, back to slot `since`, and the first one after this settlement.
 
-    `known`: settlements that receipts name; their number bounds what is looked into. Raises ChainError.
+    `known`: settlements that receipts name, which are not read again; beside them, only so many are looked into. Raises
+    ChainError.
     """
-    reader = _Reader(chain, cluster, node)
-    before = await reader.before(settled, since, known)
+    reader = _Reader(chain, cluster, node, known)
+    before = await reader.before(settled, since)
     later, next_known = await reader.after(settled)
     return History(tuple(before.anchors), before.complete_from, later, next_known, before.reason)
 
@@ -45,10 +52,11 @@ class _Reader:
     chain: ChainReader
     cluster: Cluster
     node: Address
+    known: Mapping[Signature, LandedTransaction]
 
-    async def before(self, settled: Settled, since: int, known: set[Signature]) -> _Scan:
+    async def before(self, settled: Settled, since: int) -> _Scan:
         scan = _Scan(complete_from=settled.transaction.slot)
-        lookups = len(known) + SPARE_LOOKUPS
+        lookups = len(self.known) + SPARE_LOOKUPS
         last = settled.transaction.signature
         for _ in range(MOST_PAGES):
             page = await self.chain.get_signatures_for_address(self.node, limit=PAGE, before=last)
@@ -56,7 +64,7 @@ class _Reader:
                 if entry.slot < since:
                     scan.complete_from = since
                     return scan
-                if entry.signature in known and entry.memo is None:
+                if entry.signature in self.known and entry.memo is None:
                     scan.reason = "the endpoint tells no memos of the key's transactions"
                     return scan
                 if _may_name(entry):
@@ -94,7 +102,7 @@ class _Reader:
         return None, len(oldest_first) <= _NEXT_LOOKUPS
 
     async def _anchors(self, entry: SignatureInfo) -> list[Anchor]:
-        transaction = await self.chain.get_transaction(entry.signature)
+        transaction = self.known.get(entry.signature) or await self.chain.get_transaction(entry.signature)
         if transaction is None or not settles_some(transaction, self.cluster):
             return []
         cid = receipt_in(transaction, self.node)

@@ -34,7 +34,7 @@ def check_names(
             "market": (receipt.market, job.market),
             "poster": (receipt.poster, job.project),
         }
-    wrong = [f"{name} is {said}, on the chain {held}" for name, (said, held) in expected.items() if said != held]
+    wrong = [f"{name} is {said}, not {held}" for name, (said, held) in expected.items() if said != held]
     ledger.consistent("receipt_names_job", not wrong, "; ".join(wrong) or ", ".join(expected) + " agree")
 
 

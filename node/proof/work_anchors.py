@@ -6,7 +6,7 @@ from typing import Protocol
 
 from node.chain.memo import memos
 from node.chain.replies import BlockSummary, LandedTransaction, SignatureInfo
-from node.errors import ProofError
+from node.errors import ProofError, RpcRejected
 from node.gpu.work.document import WorkProof
 from node.proof.memo import WORK_KEY, memo_root
 from node.proof.work import WorkAnchors
@@ -49,13 +49,15 @@ async def find_anchors(chain: WorkChainReader, proof: WorkProof, memo: Signature
     ledger does not reach back, ChainError where it cannot be read.
     """
     node, seed_slot = Address(proof.challenge.node), proof.challenge.slot
-    named = None if memo is None else await chain.get_transaction(memo)
+    named = None if memo is None else await _named(chain, memo)
     anchored = await _anchored(chain, node, seed_slot, named)
     mine = [each for root, each in anchored if root == proof.root.hex()]
     if not mine:
         raise ProofError(f"no memo of {node} since slot {seed_slot} anchors the root {proof.root.hex()}")
     # Oldest first: a memo that is sent once more later gives nobody another block after it.
     first = mine[0]
+    if first.slot <= seed_slot:
+        raise ProofError(f"the memo in slot {first.slot} is not younger than the seed's block, of slot {seed_slot}")
     seed, at = await _block(chain, seed_slot), await _block(chain, first.slot)
     after = await _first_after(chain, first.slot)
     if seed.time is None or at.time is None:
@@ -71,6 +73,13 @@ async def find_anchors(chain: WorkChainReader, proof: WorkProof, memo: Signature
         after_blockhash=after.blockhash,
         tries=len({root for root, each in anchored if each.slot <= first.slot}),
     )
+
+
+async def _named(chain: WorkChainReader, memo: Signature) -> LandedTransaction | None:
+    try:
+        return await chain.get_transaction(memo)
+    except RpcRejected:  # it is no signature: the memo is looked for like any other
+        return None
 
 
 async def _anchored(

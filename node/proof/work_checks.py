@@ -54,5 +54,9 @@ def check_moment(ledger: Ledger, settled_slot: int | None, facts: ChainFacts | N
     if facts is None or facts.anchors is None or settled_slot is None:
         ledger.skipped("work_slots", "the proof's place on the chain is not known")
         return
-    at = facts.anchors.anchor_slot
-    ledger.consistent("work_slots", at <= settled_slot, f"anchored in slot {at}, the job settled in {settled_slot}")
+    at, told = facts.anchors.anchor_slot, ""
+    if facts.settled is not None and facts.settled.transaction.time is not None:
+        told = f", {facts.settled.transaction.time - facts.anchors.anchor_time} s later"
+    ledger.consistent(
+        "work_slots", at <= settled_slot, f"anchored in slot {at}, the job settled in slot {settled_slot}{told}"
+    )

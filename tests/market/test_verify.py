@@ -173,7 +173,11 @@ def detail(found: Verification, name: str) -> str:
 async def test_jobs_in_a_row_verify(shop: Shop) -> None:
     first = await shop.job()
     second = await shop.job(first)
-    third = await shop.job(second)
+    nonsense = replace(second, settled=replace(second.settled, signature=Signature("nonsense")))
+    third = await shop.job(nonsense)
+    found = await shop.verify(third)
+    assert failed(found) == []
+    assert f"was settled again by {second.settled.signature}" in detail(found, "receipt_chain_settled")
     found = await shop.verify(second)
     assert failed(found) == []
     assert found.ok
@@ -249,9 +253,11 @@ async def test_the_work_proof_that_a_receipt_names(shop: Shop, tmp_path: Path) -
     assert lines(pruned)["work_anchor"] is None
     assert "holds no block" in detail(pruned, "work_anchor")
 
-    # Another document under the name; none; a proof that nobody anchored.
-    other = await shop.job(told, work=replace(work, sha256="00" * 32))
-    assert [line.partition(":")[0] for line in failed(await shop.verify(other))] == ["work_sha256"]
+    # Another document under the name, and no transaction: the anchor is found all the same.
+    other = await shop.job(told, work=replace(work, sha256="00" * 32, signature=Signature("nonsense")))
+    found = await shop.verify(other)
+    assert [line.partition(":")[0] for line in failed(found)] == ["work_sha256"]
+    assert lines(found)["work_anchor"] is True
     del shop.files[work.cid]
     gone = await shop.verify(told)
     assert gone.ok

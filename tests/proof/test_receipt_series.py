@@ -66,7 +66,7 @@ async def test_a_receipt_that_cannot_be_had_ends_the_walk() -> None:
     del series.world.files[jobs[1].receipt]
     found = await series.verify(jobs[3])
     assert found.ok
-    assert detail(found, "receipt_chain").startswith("1 earlier receipts")
+    assert detail(found, "receipt_chain").startswith("1 earlier receipt,")
     assert f"receipt {jobs[1].receipt} cannot be had" in detail(found, "receipt_chain")
     del series.world.files[jobs[2].receipt]
     assert lines(await series.verify(jobs[3]))["receipt_chain"] == UNSEEN
@@ -199,7 +199,7 @@ async def test_a_settlement_that_a_fork_took_back() -> None:
     series.forget(jobs[1])
     found = await series.verify(jobs[3])
     assert failed(found) == []
-    assert "a fork took back" in detail(found, "receipt_chain_settled")
+    assert "is gone, as after a fork" in detail(found, "receipt_chain_settled")
     assert detail(found, "receipt_chain").startswith("3 earlier receipts")
     assert detail(found, "receipt_chain_settled").startswith("2 settlements")
 
@@ -232,6 +232,19 @@ async def test_a_lost_journal() -> None:
     assert "begins a new chain: the journal was lost" in detail(older, "next_receipt")
 
 
+async def test_names_that_no_chain_could_have() -> None:
+    """A slot of the far future, a settlement that is no signature: nothing is asked in vain, and the lines say so."""
+    series = Series()
+    first = series.add()
+    future = series.add(after=first, slot=1 << 70, settled=1200)
+    found = await series.verify(future)
+    assert failed(found) == ["slots"]
+    assert lines(found)["start_block"] == UNSEEN
+    nonsense = series.add(after=replace(first, settle=Signature("no signature")), slot=1300)
+    told = detail(await series.verify(nonsense), "receipt_chain_settled")
+    assert f"was settled again by {first.settle}" in told
+
+
 # --- what an endpoint does not tell ------------------------------------------------------------------------
 
 
@@ -253,7 +266,7 @@ async def test_an_endpoint_that_has_lost_old_transactions() -> None:
     del series.world.transactions[jobs[0].settle]
     found = await series.verify(jobs[2])
     assert failed(found) == []
-    assert detail(found, "receipt_chain_settled").startswith("1 settlements")
+    assert detail(found, "receipt_chain_settled").startswith("1 settlement on")
 
 
 async def test_a_long_history_is_looked_through_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
