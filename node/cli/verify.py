@@ -37,6 +37,15 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    result: Annotated[
+        Path | None,
+        typer.Option(
+            "--result",
+            metavar="FILE",
+            help="The full result that a confidential job handed over: opens the receipt's commitments.",
+            show_default=False,
+        ),
+    ] = None,
     settings: SettingsOption = None,
     cluster: ClusterOption = None,
     ids: IdsOption = None,
@@ -51,7 +60,8 @@ def verify(
     """Check a settled job from outside: chain, receipt, result, the receipts before it, GPU work.
 
     Nothing but a Solana endpoint and a gateway is needed. With --bundle not even these: a file that `gpunode bundle`
-    made is checked by itself, and against a chain as well where --cluster or --rpc names one.
+    made is checked by itself, and against a chain as well where --cluster or --rpc names one. With --result the owner
+    of a confidential job checks the receipt against what only he has.
 
     JSON: `job`, `ok`, `verified` (check -> true, false or null: what an outsider can fail), `checks` (`name`, `part`:
     chain, receipt, result, receipts, work or host, `label`: proven, consistent, stated or not_checked, `ok`, `detail`).
@@ -63,9 +73,12 @@ def verify(
     from node.cli.job.content import library
     from node.cli.market import parse_address
     from node.cli.reach import reach, target
+    from node.proof.handed import HANDED_LIMIT, read_handed
     from node.proof.verify import verify_job
 
     if bundle is not None:
+        if result is not None:
+            raise UsageError("a full bundle has its own openings", hint="give --bundle or --result, not both")
         from node.cli import verify_bundle
 
         question = verify_bundle.BundleQuestion(bundle, parse_address(job) if job else None, cluster, ids, rpc)
@@ -76,16 +89,27 @@ def verify(
         raise UsageError("which job?", hint="give its address, or a bundle: --bundle FILE")
     address, length = parse_address(job), parse_length(chain_length)
     loaded = place.load_if_any(settings)
+    handed = None if result is None else read_handed(_read(result, HANDED_LIMIT))
 
     async def check() -> Verification:
         async with (
             reach(target(loaded, cluster, ids, rpc)) as (chain, endpoint),
             aclosing(library(loaded, content, gateway, chain.name)) as source,
         ):
-            return await verify_job(address, cluster=chain, chain=endpoint, content=source, chain_length=length)
+            return await verify_job(
+                address, cluster=chain, chain=endpoint, content=source, chain_length=length, handed=handed
+            )
 
     known = place.run(check()).document()
     _end(known, as_json, _closing(known))
+
+
+def _read(file: Path, limit: int) -> bytes:
+    try:
+        with file.expanduser().open("rb") as source:
+            return source.read(limit + 1)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror or error}", hint="name the result's file") from None
 
 
 def _end(known: dict[str, Any], as_json: bool, closing: str) -> None:

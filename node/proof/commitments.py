@@ -22,7 +22,7 @@ SALT_BYTES = 32
 DELIVERED = "delivered"
 """Name of a value that is no field of the receipt: the CID of the definition that the job's owner sent."""
 
-_HIDDEN = ("id", "image", "command", "log")
+HIDDEN = ("id", "image", "command", "log")
 """Keys of an operation that a confidential job's receipt commits to."""
 
 
@@ -121,10 +121,10 @@ def conceal(values: Mapping[str, Any]) -> Reveal:
 def hidden_values(operations: Sequence[Mapping[str, Any]], delivered: str | None) -> dict[str, Any]:
     """What a confidential job's receipt commits to, by name: of each operation (as the receipt would have it)
     `operations.INDEX.KEY`; and the CID of the definition that its owner sent, where one was."""
-    values = {f"operations.{operation['index']}.{key}": operation[key] for operation in operations for key in _HIDDEN}
+    values = {f"operations.{operation['index']}.{key}": operation[key] for operation in operations for key in HIDDEN}
     return values if delivered is None else {**values, DELIVERED: delivered}
 
 
 def without_hidden(operation: Mapping[str, Any]) -> dict[str, Any]:
     """An operation of a receipt with nothing in those places: its index for a name, null for the rest."""
-    return {**operation, **dict.fromkeys(_HIDDEN), "id": str(operation["index"])}
+    return {**operation, **dict.fromkeys(HIDDEN), "id": str(operation["index"])}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from node.chain.accounts import RawAccount
 from node.chain.clusters import Cluster
@@ -116,6 +117,8 @@ class Evidence:
     """How many earlier receipts were asked for at most; 0: none, and nothing is said of them."""
     reveal: Reveal | None = None
     """What opens commitments of a confidential job's receipt."""
+    handed: Mapping[str, Any] | None = None
+    """The full result that a confidential job's owner was given."""
     samples: tuple[bytes, ...] | None = None
     """Lines of the GPU samples, in the order they were taken; None: not at hand."""
     chain: ChainFacts | None = None

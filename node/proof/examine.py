@@ -17,7 +17,9 @@ from node.proof.block_checks import check_blocks, check_slots
 from node.proof.card import verify_card
 from node.proof.chain_checks import check_chain
 from node.proof.checks import Ledger, Verification
+from node.proof.commitments import Reveal
 from node.proof.evidence import Document, Evidence
+from node.proof.handed import check_handed, with_openings
 from node.proof.receipt import Receipt, parse_receipt, verify_receipt
 from node.proof.receipt_checks import check_commitments, check_names, check_samples, state_rest
 from node.proof.result_checks import check_logs, check_operations, read_result
@@ -56,8 +58,7 @@ def examine(evidence: Evidence) -> Verification:
     ledger.part = "result"
     result = _result(ledger, evidence, settled, receipt)
     if receipt is not None:
-        check_operations(ledger, receipt, result)
-        check_logs(ledger, receipt, result)
+        _ran(ledger, evidence, receipt, result)
         ledger.part = "receipts"
         assert evidence.receipt is not None
         check_chain(ledger, evidence, receipt, evidence.receipt.cid, landed)
@@ -66,6 +67,15 @@ def examine(evidence: Evidence) -> Verification:
     ledger.part = "host"
     _card(ledger, evidence, node or (None if receipt is None else Address(receipt.node)), receipt)
     return Verification(evidence.job, tuple(ledger.checks), offline=facts is None)
+
+
+def _ran(ledger: Ledger, evidence: Evidence, receipt: Receipt, result: Mapping[str, Any] | None) -> None:
+    """What receipt and result say of the operations; of a confidential job both as its owner knows them."""
+    if evidence.handed is not None:
+        check_handed(ledger, evidence.handed, result)
+        receipt, result = with_openings(receipt, evidence.reveal or Reveal()), evidence.handed
+    check_operations(ledger, receipt, result)
+    check_logs(ledger, receipt, result)
 
 
 def _settled_slot(evidence: Evidence, landed: Settled | None) -> int | None:

@@ -165,14 +165,20 @@ async def test_the_posters_command_does_it_all(place: MarketPlace, busybox_image
             *("--market", str(place.net.market), "--wallet", str(place.folder / "poster.json")),
         )
         await settled(agent, Address(document["job"]))
-        verified = await command("verify", document["job"], *chain, "--gateway", f"{place.net.content_url}/ipfs/")
+        look = ("verify", document["job"], *chain, "--gateway", f"{place.net.content_url}/ipfs/")
+        verified = await command(*look)
+        full = place.folder / "full.json"
+        full.write_text(json.dumps(document["outcome"]["result"]))
+        opened = await command(*look, "--result", str(full))
     assert (document["node"], document["succeeded"], document["ending"]) == (place.node, True, "done")
     result = document["outcome"]["result"]
     assert (result["status"], result["opStates"][0]["logs"][0]["log"]) == ("success", f"{SECRET}\n")
     assert_nothing_was_pinned(place)
     assert verified["ok"]
     labels = {check["name"]: check["label"] for check in verified["checks"]}
-    assert labels["operations"] == labels["log_root"] == "not_checked"
+    assert labels["operations"] == labels["log_root"] == labels["commitments"] == "not_checked"
+    assert opened["ok"]
+    assert all(opened["verified"][name] for name in ("commitments", "full_result", "operations", "log_root"))
 
 
 async def command(*arguments: str) -> dict[str, Any]:
