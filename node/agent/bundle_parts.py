@@ -13,6 +13,7 @@ from node.agent.isolation import relaxations
 from node.bounded_json import JsonRefused, read_json
 from node.chain.clusters import cluster_named
 from node.content.folder import LocalStore
+from node.content.merkle import MerkleHasher
 from node.errors import ContentError, ContentMismatch, GpunodeError, ProofError
 from node.journal.reader import JournalReader
 from node.proof.bundle import MAX_PARTS_BYTES, encoded_size
@@ -60,7 +61,7 @@ class PartsDesk:
     cids: dict[str, str] = field(default_factory=dict)
     earlier: list[BundleEarlier] = field(default_factory=list)
     missing: list[BundleMissing] = field(default_factory=list)
-    room: int = MAX_PARTS_BYTES
+    room: int = field(default_factory=lambda: MAX_PARTS_BYTES)
 
     async def collect(self) -> None:
         """Gather the parts: what proves most comes first, in case there is not room for all."""
@@ -169,7 +170,7 @@ class PartsDesk:
             return
         path = self._data / "samples" / f"{self.run.run}.jsonl"
         most = self.room if self.wish.full else SAMPLES_LIMIT
-        await self._file("samples", path, "the meters' file is gone", most)
+        await self._file("samples", path, "the meters' file is gone", most, outcome.energy.samples_root)
 
     async def _openings(self, receipt: Receipt | None) -> None:
         """What a confidential job's receipt does not tell."""
@@ -200,7 +201,8 @@ class PartsDesk:
     async def _logs(self) -> None:
         for state in self.records.states:
             if state.log is not None and state.log.path:
-                await self._file(f"log/{state.index}", self._data / state.log.path, "the file is gone")
+                path = self._data / state.log.path
+                await self._file(f"log/{state.index}", path, "the file is gone", root=state.log.root)
 
     # --- how a part comes in ---
 
@@ -222,7 +224,8 @@ class PartsDesk:
         self.cids[name] = cid
         return body
 
-    async def _file(self, name: str, path: Path, absent: str, most: int | None = None) -> None:
+    async def _file(self, name: str, path: Path, absent: str, most: int | None = None, root: str | None = None) -> None:
+        """`root`: what the file hashed to when the receipt was made; another would only accuse this host falsely."""
         limit = self.room if most is None else min(most, self.room)
         try:
             body = await asyncio.to_thread(_read, path, limit)
@@ -232,6 +235,8 @@ class PartsDesk:
             return self._lack(name, f"it cannot be read: {error.strerror or error}")
         if body is None:
             return self._lack(name, f"it has more than {limit:,} bytes")
+        if root is not None and await asyncio.to_thread(_root, body) != root:
+            return self._lack(name, "the file is not whole any more")
         self._put(name, body)
         return None
 
@@ -252,6 +257,12 @@ def _read(path: Path, limit: int) -> bytes | None:
     with path.open("rb") as file:
         body = file.read(limit + 1)
     return body if len(body) <= limit else None
+
+
+def _root(body: bytes) -> str:
+    hasher = MerkleHasher()
+    hasher.update(body)
+    return hasher.root()
 
 
 def _card_cid(text: str | None) -> Cid | None:
