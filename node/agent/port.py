@@ -34,7 +34,12 @@ from node.records import (
     Stage,
     SubjectHealth,
 )
+from node.records_gpus import GpuNow
 from node.records_proofs import KeptLadder, ProofsKnown
+
+
+async def _nothing_seen() -> tuple[GpuNow, ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class RunningAgent:
     """Where work proofs are made."""
     bundles: BundleMaker | None = None
     """Makes bundles, signed by the lanes' keys."""
+    now: Callable[[], Awaitable[tuple[GpuNow, ...]]] = _nothing_seen
+    """GPUs at this moment."""
 
     async def status(self) -> AgentStatus:
         """The agent at a glance."""
@@ -116,6 +123,10 @@ class RunningAgent:
         if self.bundles is None:
             raise ControlError("this agent makes no bundles")
         return await self.bundles.make(address, BundleWish(full, EARLIER if earlier is None else earlier))
+
+    async def gpus_now(self) -> tuple[GpuNow, ...]:
+        """The same GPUs at this moment, as last sampled."""
+        return await self.now()
 
     async def gpus(self) -> tuple[Gpu, ...]:
         """The host's GPUs now."""

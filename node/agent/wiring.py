@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from node import __version__
 from node.agent.courier import Courier
+from node.agent.gpu_live import gpus_now
 from node.agent.health.tunnel import watched_tunnel
 from node.agent.heartbeat import Heartbeat
 from node.agent.housekeeping import sweeping, tidying
@@ -87,6 +88,7 @@ async def run_agent(settings: Settings) -> None:
             services=workshop.live.services,
             work=work,
             bundles=lane_bundles(host, wallets),
+            now=lambda: gpus_now(host.monitor, host.users.of),
         )
         await stack.enter_async_context(
             ControlServer(port, settings.locations.control_socket, group=settings.paths.control_group)

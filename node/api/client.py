@@ -80,6 +80,10 @@ class ControlClient:
         """The host's GPUs."""
         return await self._json("GET", "/v1/gpus")
 
+    async def gpus_now(self) -> Document:
+        """The same GPUs at this moment."""
+        return await self._json("GET", "/v1/gpus/now")
+
     async def proofs(self) -> Document:
         """GPU work proofs and precision ladders."""
         return await self._json("GET", "/v1/proofs")

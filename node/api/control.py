@@ -10,6 +10,7 @@ Routes (documents are described in node/api/documents.py):
 - GET  /v1/events?after=ID       → `{"events": [event]}`, oldest first
 - POST /v1/bundle `{"job", "full"?, "earlier"?}` → the signed bundle's bytes (node/proof/bundle.py)
 - GET  /v1/gpus                  → `{"provider": ..., "gpus": [gpu]}`
+- GET  /v1/gpus/now              → `{"gpus": [now]}`
 - GET  /v1/proofs               → proofs
 - POST /v1/ladders `{"document"?}` → `{"digest": ...}`: keeps a precision ladder that was measured; without a document
   it only says (digest null, or refused) whether the lanes rest, so that one may be measured
@@ -185,6 +186,7 @@ def _application(port: ControlPort, guard: Guard) -> web.Application:
             web.post("/v1/bundle", routes.bundle),
             web.get("/v1/gpus", routes.gpus),
             web.get("/v1/money", routes.money),
+            web.get("/v1/gpus/now", routes.gpus_now),
             web.get("/v1/proofs", routes.proofs),
             web.post("/v1/ladders", routes.ladders),
             web.post("/v1/drain", routes.drain),
@@ -283,6 +285,10 @@ class _Routes:
             raise _BadRequest(f"earlier: must be a whole number up to {JOBS_LIMIT}")
         made = await self._port.bundle(body["job"], full=body.get("full", False), earlier=body.get("earlier"))
         return web.Response(body=made, content_type="application/json")
+
+    async def gpus_now(self, _request: web.Request) -> web.Response:
+        now = await self._port.gpus_now()
+        return web.json_response({"gpus": [documents.plain(each) for each in now]})
 
     async def gpus(self, _request: web.Request) -> web.Response:
         gpus = await self._port.gpus()

@@ -9,7 +9,14 @@ or from the journal. Names and units are those of the records; fields are added 
   `gpus` [UUID], `trailing` [job]
 - health: `subject` (`engine`, `rpc`, `gpu`, `disk`, `clock`, `isolation`), `lane` (empty: the host),
   `state` (`ok`, `failing`, `unknown`), `reason`, `hint`, `since`, `hinders` (no job is taken because of it)
-- gpu: `provider`, `index`, `uuid`, `name`, `vram_bytes`, `driver`, `cuda`, `compute_capability`, `power_limit_watts`
+- gpu: `provider`, `index`, `uuid`, `name`, `vram_bytes`, `driver`, `cuda`, `compute_capability`, `power_limit_watts`,
+  `power_default_watts`, `power_most_watts`, `pcie_width_most`, `pcie_generation_most`, `slowdown_temperature`,
+  `shutdown_temperature`, `bus_id`, `ecc`, `persistence`, `compute_mode`, `mig`, of a MIG device `parent`, `slices`;
+  null: not available
+- now (a GPU at this moment): `uuid`, `time_ms` (null: it could not be read lately), `utilisation` (percent),
+  `memory_bytes`, `temperature`, `power_watts`, `clock_mhz`, `slowed_by` [reason], `pcie_width`, `pcie_generation`,
+  `ecc_corrected`, `ecc_uncorrected`, `processes` [`pid`, `name`, `memory_bytes`, `owner` (`job`, `agent`, `other`,
+  `gone`: not to be told), `job`], `energy_today_joules`, `energy_today_since_ms`
 - run: `run`, `job`, `lane`, `node`, `market`, `poster`, `definition_cid`, `price`, `timeout`, `run_time`, `stage`,
   `stages` (stage → seconds spent; null for the one at hand), `cause`, `refusal`, `result_cid`, `receipt_cid`,
   `settlement` (`kind`, `signature`, `slot`, `pay`, `payout`, `reason`, `fee`, or null)

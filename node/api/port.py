@@ -7,6 +7,7 @@ from typing import Protocol
 
 from node.journal.money import Money
 from node.records import AgentStatus, Gpu, JobSummary, JournalEvent, LaneStatus, OperationState
+from node.records_gpus import GpuNow
 from node.records_proofs import KeptLadder, ProofsKnown
 
 
@@ -52,6 +53,10 @@ class ControlPort(Protocol):
 
     async def gpus(self) -> tuple[Gpu, ...]:
         """The host's GPUs as the provider reports them now."""
+        ...
+
+    async def gpus_now(self) -> tuple[GpuNow, ...]:
+        """The same GPUs at this moment, as last sampled."""
         ...
 
     async def proofs(self) -> ProofsKnown:

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING, Annotated, Any
 
-from node.cli import amounts, output, proofs
+import typer
+
+from node.cli import amounts, gpu_view, output, proofs
 from node.cli.options import JsonOption, SettingsOption
 
 if TYPE_CHECKING:
     from node.settings import Settings
 
 
-def gpus(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+def gpus(
+    settings: SettingsOption = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show them live, once a second.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Show the GPUs of this host, the newest work proof of each lane, and what `gpunode bench gpu` measured.
 
     The running agent is asked, else the driver and the journal.
 
-    JSON: `running`, `provider` (`nvidia`, `simulated`, or null where there is none), `gpus`, and of proofs: `work` (by
+    JSON: `running`, `provider` (`nvidia`, `simulated`, or null where there is none), `gpus` (with `driver`, `cuda`,
+    `power_limit_watts`, `pcie_width_most`, `slowdown_temperature`, `ecc`, `mig`, ...: null is "not available"), `now`
+    (each at this moment: `utilisation`, `memory_bytes`, `temperature`, `power_watts`, `clock_mhz`, `slowed_by`,
+    `processes`, `energy_today_joules`, ...), and of proofs: `work` (by
     lane: `engine`, `why`, `running`, `next_at`, `newest` with `made_ms`, `rate`, `engine`, `gpu`, `size`, `rounds`,
     `joules`, `metered`, `sha256`, `cid`, `root`, `signature`), `ladders` (`gpu`, `measured_ms`, `digest`, `document`),
     `joules_today`, `daily_joules`.
     """
     from node.cli import place
 
-    known = place.run(_read(place.load_if_any(settings)))
+    loaded = place.load_if_any(settings)
+    if watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            place.run(gpu_view.watch(loaded, as_json))
+        return
+    known = place.run(_read(loaded))
     output.emit(known, as_json, lambda: _show(known))
 
 
@@ -35,26 +50,20 @@ async def _read(settings: Settings | None) -> dict[str, Any]:
             async with ControlClient(settings.locations.control_socket) as client:
                 status = await client.status()
                 known = {"running": True, "provider": status["gpu_provider"], **await client.gpus()}
-                return {**known, **await client.proofs()}
+                now = (await client.gpus_now())["gpus"]
+                return {**known, "now": now, **await client.proofs()}
         except NoAgent:
             pass
     return await _ask_driver(settings)
 
 
 async def _ask_driver(settings: Settings | None) -> dict[str, Any]:
-    from node.api.documents import gpu_document
     from node.cli.proofs import NOTHING, read_journal
-    from node.gpu.provider import choose_provider
 
-    setting = settings.gpu.provider if settings is not None else "auto"
-    # Without settings nothing says which chain this is for; only a localnet may be shown simulated GPUs.
-    provider = await choose_provider(setting, settings.cluster if settings is not None else "mainnet")
-    try:
-        found = await provider.inventory()
-    finally:
-        await provider.aclose()
-    known = NOTHING if settings is None else await read_journal(settings, provider.name)
-    return {"running": False, "provider": provider.name, "gpus": [gpu_document(gpu) for gpu in found], **known}
+    async with gpu_view.own_reading(settings) as read:
+        seen = await read()
+    known = NOTHING if settings is None else await read_journal(settings, seen["provider"])
+    return {**{name: seen[name] for name in ("running", "provider", "gpus", "now")}, **known}
 
 
 def _show(known: dict[str, Any]) -> None:

@@ -116,6 +116,13 @@ class GpuMonitor:
                     await self._clock.sleep(LOOK_SECONDS)
             await self._clock.sleep(0.0 if uuids else LOOK_SECONDS)
 
+    async def once(self) -> None:
+        """Look at everything now, instead of `run`; raises GpuError where the GPUs cannot be listed."""
+        uuids = tuple(sorted(gpu.uuid for gpu in await self.inventory()))
+        async with self._gpus.sampler.following(uuids, self.add):
+            await self._gpus.sampler.sample(uuids)
+        await self.look(uuids)
+
     async def _uuids(self) -> tuple[str, ...]:
         """Of all GPUs; while the driver does not say, of those that there were."""
         try:

@@ -37,6 +37,7 @@ from node.records import (
     SubjectHealth,
     WorkReference,
 )
+from node.records_gpus import GpuNow, GpuProgram
 from node.records_proofs import KeptLadder, KeptProof, ProofsKnown, WorkOutlook
 
 NODE = Address("9B5XszUGdMaxCZ7uSQhPzdks5ZQSmWxrmzCSvtJ6Ns6g")
@@ -45,6 +46,23 @@ JOB = Address("4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T")
 RUN = Address("8qbHbw2BbbTHBW1sbeqakYXVKRQM8Ne7pLK7m6CVfeR")
 CID = Cid("QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG")
 GPU = Gpu("simulated", 0, "GPU-1", "Simulated GPU", 24 << 30, "sim", "12.4", "8.9")
+NOW = GpuNow(
+    "GPU-1",
+    time_ms=1_700_000_000_000,
+    utilisation=63,
+    memory_bytes=12 << 30,
+    temperature=71,
+    power_watts=312.4,
+    clock_mhz=1755,
+    slowed_by=("power_cap",),
+    pcie_width=16,
+    pcie_generation=5,
+    ecc_corrected=0,
+    ecc_uncorrected=0,
+    processes=(GpuProgram(4711, "python", 12 << 30, "job", JOB), GpuProgram(99, "Xorg\x1b[2J", None, "other")),
+    energy_today_joules=360_000.0,
+    energy_today_since_ms=1_700_000_000_000,
+)
 LADDER = Ladder(
     device=Device("cuda", "Some GPU", "GPU-1", "compute capability 8.9"),
     measured_ms=1_700_000_000_000,
@@ -145,6 +163,9 @@ class DoublePort:
 
     async def gpus(self) -> tuple[Gpu, ...]:
         return (GPU,)
+
+    async def gpus_now(self) -> tuple[GpuNow, ...]:
+        return (NOW,)
 
     async def proofs(self) -> ProofsKnown:
         return PROOFS
