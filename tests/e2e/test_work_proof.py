@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from node.agent.work_room import CPU_WATTS
 from node.api.client import ControlClient
 from node.gpu.work.document import parse_proof
 from node.proof.work import verify_work
@@ -65,7 +69,51 @@ async def test_a_proof_made_while_queued_is_named_by_the_next_receipt(place: Mar
     (lane,) = known["work"]
     assert not lane["running"]
     assert 5.9 * 3600 < lane["next_at"] - time.time() <= 6 * 3600
-    assert 0 < known["joules_today"] == made["joules"] <= 1000
+    assert 0 < known["joules_today"] == made["joules"] <= 2 * CPU_WATTS
+    # The memo's fee is booked like any other: the day's limit counts it.
+    ((booked,),) = rows(place, "SELECT lamports FROM spending WHERE purpose LIKE 'memo:work:%'")
+    landed = await place.rpc.get_transaction(made["signature"])
+    assert landed is not None
+    assert 5000 <= booked == landed.fee < 20_000
+
+
+@pytest.mark.long
+async def test_a_job_that_comes_meanwhile_finds_the_helper_gone(place: MarketPlace, busybox_image: str) -> None:
+    place.set_up(work_proof={"engine": "cpu", "seconds": 600, "size": 1024, "daily_energy": 1000})
+    async with place.agent() as agent:
+        await until(lambda: queued(agent))
+        await until(lambda: until_running(agent))
+        (helper,) = helpers()
+        posted = await place.post(single(busybox_image, "echo done"))
+        run = await settled(agent, posted.job)
+        assert helper not in helpers()
+    assert run["settlement"]["kind"] == "finish"
+    assert (await receipt_of(place, run))["work"] is None
+    ((outcome, ended, joules),) = rows(place, "SELECT outcome, ended, joules FROM work_runs ORDER BY id LIMIT 1")
+    assert (outcome, joules > 0) == ("cut", True)
+    # It was ended before the job's first stage was over.
+    ((created,),) = rows(place, f"SELECT created FROM jobs WHERE job = '{posted.job}'")
+    assert abs(ended - created) < 5
+
+
+async def until_running(agent: ControlClient) -> bool:
+    return bool((await agent.proofs())["work"][0]["running"]) and bool(helpers())
+
+
+def helpers() -> set[int]:
+    """Processes that make work proofs for this one."""
+    mine = f"node.gpu.work.helper\0{os.getpid()}\0".encode()
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mine in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+    return found
+
+
+def rows(place: MarketPlace, query: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(f"file:{place.settings.locations.journal}?mode=ro", uri=True) as db:
+        return db.execute(query).fetchall()
 
 
 async def fetched(place: MarketPlace, cid: Cid) -> bytes | None:
