@@ -25,8 +25,9 @@ FEE_LIMIT = 10_000_000
 OPENINGS = 2
 """Token accounts that one transaction may open: that of the pay and that of a refund."""
 
-STARTING = frozenset({"work", "claim", "list", "assign"})
-"""Kinds that begin something new; only they stop when the day's cap is reached."""
+STARTING = frozenset({"work", "claim", "list", "assign", "memo"})
+"""Kinds that begin something new, or that nobody's pay depends on (the memo of a work proof); only they stop when the
+day's cap is reached."""
 
 Kinds = Mapping[str, frozenset[str]]
 """Kind of transaction -> names of instructions it may hold besides those that every kind may."""

@@ -13,10 +13,12 @@ from node.chain.addresses import to_key
 from node.chain.clusters import DEVNET
 from node.chain.instructions import jobs, tokens
 from node.chain.intents import Intent
+from node.chain.memo import memo
 from node.chain.policy import SpendingPolicy
 from node.chain.transaction import Budget, compile_message
 from node.errors import SpendingRefused
 from node.journal.journal import Journal
+from node.proof.memo import work_memo
 from node.records import Address, Booking, Signature
 from tests.chain.fakes import FakeClock
 from tests.chain.test_outbox import KINDS, MARKET, ME, Booth, transfer
@@ -92,3 +94,20 @@ async def test_what_the_policy_no_longer_allows_gives_way() -> None:
     receivers = [bytes(to_key(each)) for each in (MARKET, friend)]
     wires = [entry.wire for entry in booth.chain.landed.values()]
     assert [sum(key in wire for wire in wires) for key in receivers] == [0, 1]
+
+
+async def test_a_work_proof_s_memo_stops_at_the_cap_as_well(tmp_path: Path) -> None:
+    message = compile_message(ME, [memo(ME, work_memo("ab" * 32))], BLOCKHASH, Budget(20_000, 10_000))
+    cost = policy.fee(message, DEVNET)
+    assert cost == 5_000 + 200
+
+    async def spent() -> int:
+        return 100_000
+
+    await SpendingPolicy(DEVNET, policy.NODE_KINDS, daily_lamports=100_000 + cost, spent=spent).check(
+        "memo", message, ME
+    )
+    with pytest.raises(SpendingRefused, match="24 h"):
+        await SpendingPolicy(DEVNET, policy.NODE_KINDS, daily_lamports=100_000 + cost - 1, spent=spent).check(
+            "memo", message, ME
+        )
