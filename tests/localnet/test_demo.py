@@ -21,6 +21,7 @@ from node.content.cid import cid_to_hash32
 from node.localnet.demo_summary import found_matches
 from node.localnet.interruption import interruptible
 from node.localnet.recipes import definition
+from node.proof.bundle_check import verify_bundle
 
 COMMAND = [sys.executable, "-m", "node.cli", "demo"]
 STAGES = ["fetch", "admit", "run", "report", "settle"]
@@ -44,7 +45,13 @@ def test_the_main_job_is_done_paid_and_verified(tmp_path: Path) -> None:
     tmp_path = tmp_path / ("deep" * 20)
     tmp_path.mkdir()
     done = subprocess.run(
-        [*COMMAND, "--json"], env=environment(tmp_path), capture_output=True, text=True, timeout=170, check=False
+        [*COMMAND, "--json", "--bundle", "b.json"],
+        cwd=tmp_path.parent,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = done.stdout.splitlines()
@@ -69,6 +76,11 @@ def test_the_main_job_is_done_paid_and_verified(tmp_path: Path) -> None:
     assert summary["verified"]["settled"] is True
     assert summary["energy"] is None or set(summary["energy"]) == {"joules", "source"}
     assert len(summary["answers"]["spam"]) > 60, "all of it, groups included"
+    bundle = tmp_path.parent / "b.json"
+    assert summary["bundle"]["file"] == str(bundle)
+    assert (summary["bundle"]["ok"], summary["bundle"]["missing"]) == (True, [])
+    assert summary["bundle"]["verified"]["settle_signed"] is True
+    assert verify_bundle(bundle.read_bytes(), summary["job"]).ok
 
     said = done.stderr.splitlines()
     assert "│ model: " in done.stderr, "the job's own log, while it runs"
