@@ -688,6 +688,18 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class EarningState:
+    """Whether a lane earns, by what the chain shows of it."""
+
+    earning: bool | None
+    """At work on a paid job, or waiting for one in its market's queue; None: the chain cannot be asked."""
+    code: str
+    """`working`, `queued`; `no-market`, `closed`, `access-key`, `stake`, `sol`, `operator`, `not-queued`; `unknown`."""
+    sentence: str
+    asked_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class LaneStatus:
     """A lane's state with a reason that a person can act on."""
 
@@ -707,6 +719,8 @@ class LaneStatus:
     gpus: tuple[Gpu, ...] = field(default=())
     trailing: tuple[Address, ...] = ()
     """Jobs whose work is over and whose pay is still on its way, while the lane takes others."""
+    earning: EarningState | None = None
+    """As last asked of the chain, which is done when somebody wants to know; None: not asked yet."""
 
 
 @dataclass(frozen=True, slots=True)

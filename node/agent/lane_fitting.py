@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from node import __version__
 from node.agent.bundle import BundleMaker, sign_with
 from node.agent.bundle_sources import Network
 from node.agent.counter import MarketCounter
+from node.agent.earning_board import EarningBoard
 from node.agent.health.board import LaneHealth
 from node.agent.isolation import GpuRuntimes
 from node.agent.lane import Lane, LaneServices
@@ -33,6 +34,7 @@ from node.chain.upkeep import nobody_told
 from node.chain.wallet import Signer, Wallet
 from node.market.context import MarketContext
 from node.market.effects import effect_of_row
+from node.market.lane_view import LaneView, read_view
 from node.market.work_anchor import WorkAnchorage
 from node.proof.memo import work_memo
 from node.records import Address
@@ -98,6 +100,16 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop
         shift=shift.run,
     )
     return Lane(lane.name, market, services)
+
+
+def earning_board(host: Host, wallets: Mapping[str, Wallet]) -> EarningBoard:
+    """What tells of each lane whether it earns, by the chain."""
+
+    def look(lane: LaneSettings) -> Callable[[], Awaitable[LaneView]]:
+        context = lane_context(host, lane, lane_signer(host, lane, wallets[lane.name]))
+        return lambda: read_view(context, Address(lane.market))
+
+    return EarningBoard({lane.name: look(lane) for lane in host.settings.lanes}, host.journal, host.clock.time)
 
 
 def lane_context(host: Host, lane: LaneSettings, signer: Signer, undone: Undone = nobody_told) -> MarketContext:

@@ -5,9 +5,10 @@ Not here: how requests reach it (the api room), nor what is answered when no age
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from node.agent.bundle import BundleMaker
@@ -20,7 +21,9 @@ from node.gpu.ladder.record import kept_ladder
 from node.journal.money import Money
 from node.journal.reader import JournalReader
 from node.records import (
+    Address,
     AgentStatus,
+    EarningState,
     ExposedService,
     Gpu,
     JobSummary,
@@ -40,6 +43,10 @@ from node.records_proofs import KeptLadder, ProofsKnown
 
 async def _nothing_seen() -> tuple[GpuNow, ...]:
     return ()
+
+
+async def _not_asked(_lane: str, _market: Address, _reason: str) -> EarningState | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,8 @@ class RunningAgent:
     relaxations: tuple[Relaxation, ...] = ()
     services: Callable[[], tuple[ExposedService, ...]] = tuple
     """What jobs expose now."""
+    earning: Callable[[str, Address, str], Awaitable[EarningState | None]] = _not_asked
+    """Whether a lane earns, by what the chain shows; given its market and its own reason."""
     work: WorkRoom | None = None
     """Where work proofs are made."""
     bundles: BundleMaker | None = None
@@ -73,7 +82,7 @@ class RunningAgent:
 
     async def status(self) -> AgentStatus:
         """The agent at a glance."""
-        lanes = tuple(lane.status for lane in self.lanes.values())
+        lanes = await self._lanes()
         gpus = {gpu.uuid: gpu for status in lanes for gpu in status.gpus}
         return AgentStatus(
             version=self.version,
@@ -87,6 +96,13 @@ class RunningAgent:
             relaxations=self.relaxations,
             services=self.services(),
         )
+
+    async def _lanes(self) -> tuple[LaneStatus, ...]:
+        """Each lane's status, with what the chain says of its earning."""
+        statuses = [lane.status for lane in self.lanes.values()]
+        asked = [self.earning(status.lane, status.market, status.reason) for status in statuses]
+        states = await asyncio.gather(*asked)
+        return tuple(replace(status, earning=state) for status, state in zip(statuses, states, strict=True))
 
     async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
         """The latest runs, newest first."""

@@ -13,7 +13,15 @@ from node.agent.health.tunnel import watched_tunnel
 from node.agent.heartbeat import Heartbeat
 from node.agent.housekeeping import sweeping, tidying
 from node.agent.isolation import relaxations
-from node.agent.lane_fitting import lane_bundles, lane_context, lane_registrar, lane_signer, make_lane, open_wallet
+from node.agent.lane_fitting import (
+    earning_board,
+    lane_bundles,
+    lane_context,
+    lane_registrar,
+    lane_signer,
+    make_lane,
+    open_wallet,
+)
 from node.agent.notify import ServiceManager
 from node.agent.port import RunningAgent
 from node.agent.premises import Host, open_host
@@ -52,9 +60,11 @@ async def run_agent(settings: Settings) -> None:
         work = await open_work_room(host)
         lanes = [make_lane(host, lane, wallets[lane.name], workshop, work) for lane in settings.lanes]
         sweeps = [sweeping(host.engine, host.journal, lane.name, lane.status.node, host.clock) for lane in lanes]
+        earning = earning_board(host, wallets)
         supervisor = Supervisor(
             lanes,
             [
+                earning.run,
                 host.subscriptions.run,
                 host.rpc.run,
                 host.monitor.run,
@@ -86,6 +96,7 @@ async def run_agent(settings: Settings) -> None:
             health=host.subjects,
             relaxations=relaxations(settings),
             services=workshop.live.services,
+            earning=earning.of,
             work=work,
             bundles=lane_bundles(host, wallets),
             now=lambda: gpus_now(host.monitor, host.users.of),

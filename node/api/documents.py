@@ -6,7 +6,8 @@ or from the journal. Names and units are those of the records; fields are added 
 - agent: `running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus` [gpu], `lanes` [lane],
   `health` [health], `relaxations` [`setting`, `meaning`]
 - lane: `lane`, `node`, `market`, `phase`, `reason`, `since`, `position`, `queue_length`, `job`, `stage`, `progress`,
-  `gpus` [UUID], `trailing` [job]
+  `gpus` [UUID], `trailing` [job], `earning` (`earning`: true, false, or null where the chain cannot be asked; `code`,
+  `sentence`, `asked_at`; null: not asked)
 - health: `subject` (`engine`, `rpc`, `gpu`, `disk`, `clock`, `isolation`), `lane` (empty: the host),
   `state` (`ok`, `failing`, `unknown`), `reason`, `hint`, `since`, `hinders` (no job is taken because of it)
 - gpu: `provider`, `index`, `uuid`, `name`, `vram_bytes`, `driver`, `cuda`, `compute_capability`, `power_limit_watts`,

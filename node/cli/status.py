@@ -24,16 +24,17 @@ def status(
     """Show what the agent and each lane are doing, and why.
 
     JSON: the agent (`running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus`, `lanes`, `health`,
-    `services` that jobs expose) and `recent` (runs). Exit status 3 when a person should act: no agent runs, or a lane
-    is degraded.
+    `services` that jobs expose) and `recent` (runs). A lane's `earning` (`earning`, `code`, `sentence`, `asked_at`) is
+    what the chain shows of it, whether an agent runs or not. Exit status 3 when a person should act: no agent runs, or
+    a lane is degraded.
     """
-    from node.cli import agent_state, place
+    from node.cli import agent_state, earning, place
 
     loaded = place.load(settings)
     if watch:
         _watch(settings, as_json)
         return
-    known = place.run(agent_state.read_status(loaded))
+    known = place.run(earning.complete(loaded, agent_state.read_status(loaded)))
     output.emit(known, as_json, lambda: show(known))
     if needs_attention(known):
         raise typer.Exit(ATTENTION)
@@ -57,6 +58,9 @@ def show(known: dict[str, Any]) -> None:
     output.line()
     rows = [_lane(lane, known["recent"], known["running"]) for lane in known["lanes"]]
     output.table(["lane", "state", "for", "place", "job", "what"], rows, "no lanes")
+    for lane in known["lanes"]:
+        if lane.get("earning") is not None:
+            output.line(f"{lane['lane']}: {lane['earning']['sentence']}")
     for lane in known["lanes"]:
         for job in lane.get("trailing", ()):
             output.line(f"{lane['lane']}: the pay of job {job} is still on its way")

@@ -99,6 +99,13 @@ def waits(db: sqlite3.Connection, lane: str, count: int) -> tuple[float, ...]:
     return tuple(float(wait) for (wait,) in found)
 
 
+def last_paid(db: sqlite3.Connection, lane: str) -> float | None:
+    """When a lane's last paid job was settled; None: there was none."""
+    query = "SELECT MAX(s.settled) FROM settlements s JOIN jobs ON jobs.run = s.run WHERE jobs.lane = ? AND s.pay > 0"
+    found = db.execute(query, (lane,)).fetchone()[0]
+    return None if found is None else float(found)
+
+
 def sum_up(db: sqlite3.Connection, bookings: Iterable[tuple[int]]) -> None:
     """Turn bookings (by id) into sums."""
     for (number,) in bookings:

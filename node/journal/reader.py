@@ -197,6 +197,10 @@ class JournalReader:
         """Seconds from the queue to a job, of a lane's last jobs for which that is known; newest first."""
         return await self._database.read(lambda db: money.waits(db, lane, count))
 
+    async def last_paid(self, lane: str) -> float | None:
+        """Unix seconds at which a lane's last paid job was settled; None: there was none."""
+        return await self._database.read(lambda db: money.last_paid(db, lane))
+
     async def _summaries(self, clause: str, values: tuple[object, ...]) -> tuple[JobSummary, ...]:
         def work(db: sqlite3.Connection) -> tuple[JobSummary, ...]:
             found = _named(db).execute(rows.JOB_QUERY + clause, values).fetchall()
