@@ -212,7 +212,8 @@ ensure_version() {
     sources | tar --null --files-from=- --create --file=- | tar -x -C "$scratch"
     "$python" -m venv "$folder"
     pip=("$folder/bin/python" -m pip --disable-pip-version-check --no-input install --quiet --no-deps)
-    "${pip[@]}" --require-hashes --requirement deploy/runtime.lock
+    "${pip[@]}" --require-hashes --requirement deploy/runtime.lock ||
+        fail "the packages of deploy/runtime.lock could not be installed" "see above; the next run begins anew"
     "${pip[@]}" --no-build-isolation "$scratch"
     "$folder/bin/gpunode" --version >/dev/null
     if [ -n "$root" ]; then
@@ -399,9 +400,11 @@ replace() {
 # Versions that neither link names go, except this one.
 tidy() {
     local each name
-    for each in "$versions"/*/installed; do
-        [ -e "$each" ] || continue
-        name="$(basename "$(dirname "$each")")"
+    for each in "$versions"/*/pyvenv.cfg; do
+        each="$(dirname "$each")"
+        # What an installation that was cut off has left goes as well; links stay, whatever they point to.
+        [ -d "$each" ] && [ ! -L "$each" ] || continue
+        name="$(basename "$each")"
         case "$name" in
             "$(version_at current)" | "$(version_at previous)" | "$1") ;;
             *) change rm -rf "${versions:?}/$name" ;;
@@ -482,10 +485,10 @@ act_uninstall() {
         change rm -f "$file"
     done < <(completions)
     [ ! -L "$link" ] || change rm -f "$link"
-    for file in "$versions"/*/installed; do
+    change rm -f "$versions/current" "$versions/previous"
+    for file in "$versions"/*/pyvenv.cfg; do
         [ ! -e "$file" ] || change rm -rf "$(dirname "$file")"
     done
-    change rm -f "$versions/current" "$versions/previous"
     [ -n "$dry" ] || rmdir "$versions" 2>/dev/null || true
     say "removed; settings and wallets are in $settings, the journal in $data; the packet filter stays until the next boot (nft delete table inet gpunode)"
 }

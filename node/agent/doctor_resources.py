@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from pathlib import Path
 
 from node.agent.finding import Finding
+from node.agent.looks import aside
 from node.agent.remote_data import folder_of
 from node.settings import Settings
 from node.settings_section import GIB
@@ -17,7 +17,7 @@ NAME = "remote data"
 
 async def resource_finding(settings: Settings) -> Finding:
     """One row; changes nothing."""
-    return await asyncio.to_thread(_look, settings)
+    return await aside(lambda: _look(settings))
 
 
 def _look(settings: Settings) -> Finding:
