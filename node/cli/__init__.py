@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -10,4 +11,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status (see node/cli/failure.py)."""
     from node.cli.app import invoke
 
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of another encoding than UTF-8 gets what it can show, and no command ends for want of a letter.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     sys.exit(invoke(list(sys.argv[1:] if arguments is None else arguments)))

@@ -28,4 +28,5 @@ def completion(
     """
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
-    print(get_completion_script(prog_name="gpunode", complete_var=VARIABLE, shell=shell.value))
+    wanted = {"prog_name": "gpunode", "complete_var": VARIABLE, "shell": shell.value}
+    print(get_completion_script(**wanted))

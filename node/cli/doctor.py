@@ -38,7 +38,7 @@ def _show(found: tuple[Finding, ...]) -> None:
     for finding in found:
         output.wrapped(f"{output.mark(finding.ok)} {finding.name.ljust(widest)}  ", finding.seen, widest + 4)
         if finding.fix and finding.ok is not True:
-            output.wrapped(f"  {' ' * widest}  → ", finding.fix, widest + 6)
+            output.wrapped(f"  {' ' * widest}  {output.arrow()} ", finding.fix, widest + 6)
     output.line()
     wrong = sum(finding.ok is False for finding in found)
     output.line("Everything needed is there." if not wrong else f"{wrong} to mend.")

@@ -114,9 +114,24 @@ def wrapped(start: str, text: str, margin: int) -> None:
 
 
 def mark(good: bool | None) -> str:
-    """A tick, a cross or a dash, coloured on a terminal."""
-    sign, colour = {True: ("✔", "32"), False: ("✘", "31"), None: ("–", "33")}[good]
+    """A tick, a cross or a dash, coloured on a terminal; of plain letters where stdout cannot take others."""
+    sign, plain, colour = {True: ("✔", "+", "32"), False: ("✘", "x", "31"), None: ("–", "-", "33")}[good]
+    sign = sign if takes(sign) else plain
     return f"\x1b[{colour}m{sign}\x1b[0m" if on_terminal() else sign
+
+
+def arrow() -> str:
+    """Leads to what is to be done."""
+    return "→" if takes("→") else ">"
+
+
+def takes(text: str) -> bool:
+    """Whether stdout's encoding has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def heading(text: str) -> None:

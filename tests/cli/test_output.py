@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -149,3 +152,23 @@ def test_help_begins_with_one_sentence_that_fits(shell: Shell, path: tuple[str, 
     assert len(first) <= 90
     if "Commands:" not in answer.out:
         assert "json" in answer.out.split("Options:")[0].lower()
+
+
+def test_a_terminal_of_another_encoding_gets_plain_letters() -> None:
+    marks = "output.mark(True) + output.mark(False) + output.mark(None) + output.arrow()"
+    program = f"from node.cli import output; output.line({marks})"
+    shown = {
+        encoding: subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True
+        ).stdout
+        for encoding in ("utf-8", "latin-1", "ascii")
+    }
+    assert shown == {"utf-8": "✔✘–→\n".encode(), "latin-1": b"+x->\n", "ascii": b"+x->\n"}
+
+
+def test_no_command_ends_for_want_of_a_letter() -> None:
+    program = "import sys; sys.argv = ['gpunode', 'status']; from node.cli import main; main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "GPUNODE_SETTINGS": "/nowhere/ä.yaml"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    assert done.returncode == 1
+    assert b"no such settings file" in done.stderr
