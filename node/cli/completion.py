@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from node.cli import output
+from node.cli.options import JsonOption
+
 VARIABLE = "_GPUNODE_COMPLETE"
 """By it a shell asks the program what could follow."""
 
@@ -21,12 +24,16 @@ class Shell(StrEnum):
 
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="The shell to print it for.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Print the completion script of a shell.
 
     For this shell only: eval "$(gpunode completion bash)"; for good: put it where the shell looks for such files.
+
+    JSON: `shell`, `script`.
     """
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     wanted = {"prog_name": "gpunode", "complete_var": VARIABLE, "shell": shell.value}
-    print(get_completion_script(**wanted))
+    script = get_completion_script(**wanted)
+    output.emit({"shell": shell.value, "script": script}, as_json, lambda: print(script))
