@@ -4,8 +4,9 @@ The file is read anew whenever it has changed, so that a test can let things hap
 
 The file (named by NVML_DOUBLE) is JSON: {"driver", "cuda", "devices": [{"uuid", "name", "vram", "cc", "limit",
 "energy": [...], "power": [...], "utilisation": [...]}], "init": error code or null}. A list is what successive reads
-give (its last value stays); a value {"error": 3} raises that NVML error, {"hang": true} never returns. What a device
-does not have in the script is not supported. `xids` is a list of errors yet to be reported.
+give (its last value stays), {"cycle": [...]} gives them over and over; a value {"error": 3} raises that NVML error,
+{"hang": true} never returns. What a device does not have in the script is not supported. `xids` is a list of errors
+yet to be reported.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _MESSAGES = {
     9: "Driver Not Loaded",
     12: "NVML Shared Library Not Found",
     15: "GPU is lost",
+    999: "Unknown Error",
 }
 
 
@@ -69,6 +71,10 @@ def _play(value: Any) -> Any:
 def _read(device: int, name: str) -> Any:
     _load()
     values = _device(device).get(name, {"error": 3})
+    if isinstance(values, dict) and "cycle" in values:
+        position = _reads.get((device, name), 0)
+        _reads[(device, name)] = position + 1
+        return _play(values["cycle"][position % len(values["cycle"])])
     if name == "mig_devices" or not isinstance(values, list):
         return _play(values)
     position = _reads.get((device, name), 0)
@@ -242,6 +248,14 @@ def nvmlDeviceGetApplicationsClock(device: int, kind: int) -> int:  # noqa: N802
 
 def nvmlDeviceGetPowerManagementLimit(device: int) -> int:  # noqa: N802
     return int(_read(device, "power_limit"))
+
+
+def nvmlDeviceGetGpcClkVfOffset(device: int) -> int:  # noqa: N802
+    return int(_read(device, "graphics_offset"))
+
+
+def nvmlDeviceGetMemClkVfOffset(device: int) -> int:  # noqa: N802
+    return int(_read(device, "memory_offset"))
 
 
 def nvmlDeviceGetComputeMode(device: int) -> int:  # noqa: N802
