@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from node.agent.premises import Host
 from node.agent.work_room import SCRATCH, WorkRoom, WorkTerms
+from node.content.folder import LocalStore
 from node.errors import GpuError
 from node.gpu.work.engine import pick_engine
 
@@ -25,7 +26,8 @@ async def open_work_room(host: Host) -> WorkRoom:
     room = WorkRoom(
         terms=terms,
         journal=host.journal,
-        drawer=host.drawer,
+        # Not the drawer of jobs' results: what is put by for a full disk is for those.
+        drawer=LocalStore(host.settings.locations.content),
         stores=host.library.store_names,
         meters=host.gpus,
         scratch=host.settings.locations.data / SCRATCH,

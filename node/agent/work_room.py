@@ -156,17 +156,16 @@ class WorkRoom:
         began = self.clock.time()
         self.keeper.begin(began, bidder.turn)
         self.running = bidder.lane
-        run, root = None, list[str]()
         path = self.scratch / f"{bidder.lane}.json"
         try:
             run = await self.journal.work.begin(bidder.lane, bidder.name, self.terms.engine, self.keeper.most())
-            proof, body = await self._made(bidder, run, root, path)
+            proof, body = await self._made(bidder, run, path)
             ended = self.keeper.end(self.clock.time(), joules=proof.joules if proof.metered else None)
         except BaseException as error:
             cut = isinstance(error, asyncio.CancelledError)
             now = self.clock.time()
             ended = self.keeper.cut(now) if cut else self.keeper.fail(now)
-            await self._give_up(bidder, run, "cut" if cut else "failed", ended, root)
+            await self._give_up("cut" if cut else "failed", ended)
             if isinstance(error, OSError):
                 raise GpuError(f"the work proof's document cannot be read: {error.strerror or error}") from None
             raise
@@ -202,13 +201,12 @@ class WorkRoom:
             await self.journal.work.forget([run for run, _ in found])
         return len(found)
 
-    async def _made(self, bidder: Bidder, run: int, root: list[str], path: Path) -> tuple[KeptProof, bytes]:
+    async def _made(self, bidder: Bidder, run: int, path: Path) -> tuple[KeptProof, bytes]:
         terms = self.terms
         order = WorkOrder(bidder.node, terms.engine or "", bidder.gpu, terms.seconds, terms.size)
 
-        async def on_root(value: str) -> None:
-            await self.journal.work.rooted(run, value)
-            root.append(value)
+        async def on_root(root: str) -> None:
+            await self.journal.work.rooted(run, root)
 
         async with self._metered(bidder.gpu) as joules:
             made = await self.make(order, bidder.chain, path, on_root=on_root)
@@ -255,14 +253,17 @@ class WorkRoom:
         )
         return proof
 
-    async def _give_up(self, bidder: Bidder, run: int | None, outcome: str, ended: WorkRun, root: list[str]) -> None:
-        if run is None:
-            return
+    async def _give_up(self, outcome: str, ended: WorkRun) -> None:
         try:
-            await self.journal.work.give_up(run, outcome, ended.joules, work_key(root[0]) if root else None)
-            if root:
-                text = f"a work proof was given up unopened; the memo of its root {root[0][:16]}… may be on the chain"
-                await self.journal.add_event(text, lane=bidder.lane)
+            # Asked of the journal: a write that was cut short is there or is not.
+            for left in await self.journal.work.open():
+                if left.began < ended.at:
+                    continue  # made, and its end could not be kept: the next life sees to it
+                key = None if left.root is None else work_key(left.root)
+                await self.journal.work.give_up(left.id, outcome, ended.joules, key)
+                if left.root is not None:
+                    text = f"a work proof was given up unopened: the memo of its root {left.root[:16]}…"
+                    await self.journal.add_event(f"{text} may be on the chain", lane=left.lane)
         except JournalError as error:
             # The row stands with the most it can have cost; the next life closes it.
             log.error("that a work proof has ended cannot be kept: %s", error.line)

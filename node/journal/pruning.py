@@ -19,6 +19,8 @@ AT_ONCE = 200
 DAY = 86_400.0
 OUTBOX_DAYS = 30
 """After which a transaction that has landed is final whatever an endpoint says. One that has not landed is kept."""
+WORK_DAYS = 30
+"""After which a work proof that came to nothing is forgotten; its energy counts for a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Pruner:
             "events": await self._events(keep, now),
             "spending": await self._spending(keep, now),
             "outbox": await self._outbox(now),
+            "work_runs": await self._delete("work_runs", "ended < ? AND outcome != 'done'", (now - WORK_DAYS * DAY,)),
             "jobs": await self._records(keep, now),
         }
         return {table: count for table, count in removed.items() if count}

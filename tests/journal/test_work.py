@@ -8,6 +8,7 @@ from pathlib import Path
 
 from node.journal import schema
 from node.journal.journal import Journal
+from node.journal.pruning import Keep
 from node.journal.reader import JournalReader
 from node.records import Address, Cid, OutboxRow, OutboxState, Signature, WorkReference
 from node.records_proofs import KeptLadder, KeptProof, OpenWork, PastWork
@@ -97,6 +98,24 @@ async def test_documents_are_kept_while_somebody_needs_them(tmp_path: Path) -> N
         assert newest is not None
         assert newest.reference.cid == "Qm4"
         assert len(await journal.work.past(0.0)) == 5, "what they cost stays"
+
+
+async def test_old_proofs_that_came_to_nothing_are_forgotten(tmp_path: Path) -> None:
+    now = [100.0]
+
+    async def rest() -> None:
+        """No need to."""
+
+    async with await Journal.open(tmp_path / "j.sqlite", lambda: now[0]) as journal:
+        run = await journal.work.begin("main", "cpu", "cpu", 1.0)
+        await journal.work.done(run, PROOF, "name", [])
+        for _ in range(3):
+            await journal.work.give_up(await journal.work.begin("main", "cpu", "cpu", 1.0), "cut", 1.0, None)
+        now[0] += 29 * 86_400
+        assert await journal.prune(Keep(), rest) == {}
+        now[0] += 2 * 86_400
+        assert await journal.prune(Keep(), rest) == {"work_runs": 3}
+        assert await journal.work.newest("main") == PROOF
 
 
 async def test_the_newest_ladder_of_each_device(tmp_path: Path) -> None:

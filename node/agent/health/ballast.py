@@ -117,8 +117,6 @@ class _Drawer(Protocol):
 
     async def fetch(self, cid: Cid, limit: int) -> bytes: ...
 
-    async def remove(self, cid: Cid) -> None: ...
-
 
 class RelievedDrawer:
     """A folder of content that may use the ballast: without its result a job's pay would wait for the disk."""
@@ -141,10 +139,6 @@ class RelievedDrawer:
     async def fetch(self, cid: Cid, limit: int) -> bytes:
         """The bytes, proven to match. Raises a ContentError."""
         return await self._drawer.fetch(cid, limit)
-
-    async def remove(self, cid: Cid) -> None:
-        """Forget what is under a CID. Raises a ContentError."""
-        await self._drawer.remove(cid)
 
     def _is_short(self, wanted: int) -> bool:
         try:

@@ -9,7 +9,8 @@ DAY = 86_400.0
 FIRST_PAUSE = 300.0
 """Seconds after a proof that failed; doubled with each more that fails, up to the interval."""
 CUT_PAUSE = 60.0
-"""Seconds of idling after one that a job cut off."""
+"""Seconds after one that a job cut off; doubled with each more in a row, up to the interval: where jobs come one after
+the other, beginning in vain must not use the day's energy."""
 ASSUMED_WATTS = 300.0
 """Of a GPU that neither meters energy nor tells its limit: rather too much than too little."""
 
@@ -59,6 +60,7 @@ class WorkKeeper:
         self._watts = power_limit_watts or ASSUMED_WATTS
         self._runs = list(history)
         self._failures: dict[str, int] = {}
+        self._cuts: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         self._began: float | None = None
         self._gpu = ""
@@ -117,12 +119,15 @@ class WorkKeeper:
     def end(self, now: float, *, joules: float | None = None) -> WorkRun:
         """It was anchored. `joules`: as metered, None where nothing meters."""
         self._failures.pop(self._gpu, None)
+        self._cuts.pop(self._gpu, None)
         self._not_before.pop(self._gpu, None)
         return self._close(now, joules, done=True)
 
     def cut(self, now: float) -> WorkRun:
         """It was ended for a job, or with the agent."""
-        self._not_before[self._gpu] = now + CUT_PAUSE
+        cuts = self._cuts.get(self._gpu, 0)
+        self._not_before[self._gpu] = now + min(self._interval, CUT_PAUSE * 2 ** min(cuts, 32))
+        self._cuts[self._gpu] = cuts + 1
         return self._close(now, None, done=False)
 
     def fail(self, now: float) -> WorkRun:

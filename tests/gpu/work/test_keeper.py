@@ -68,6 +68,22 @@ def test_what_a_job_cuts_off_has_cost_energy_and_is_tried_again_soon() -> None:
     assert one.verdict(START + 5 + CUT_PAUSE, queued=True, idle=True).go
 
 
+def test_jobs_that_come_one_after_the_other_do_not_use_up_the_day_s_energy() -> None:
+    one, now, begun = keeper(), START, 0
+    while now < START + DAY:
+        if one.verdict(now, queued=True, idle=True).go:
+            one.begin(now)
+            begun += 1
+            one.cut(now + 5)
+        now += 30
+    assert begun < 15
+    one.begin(now)
+    one.end(now + 15, joules=1.0)
+    one.begin(now + 6 * HOUR)
+    one.cut(now + 6 * HOUR)
+    assert one.verdict(now + 6 * HOUR + CUT_PAUSE, queued=True, idle=True).go, "from the beginning again"
+
+
 def test_failures_wait_longer_each_time_and_no_longer_than_the_interval() -> None:
     one, now, waits = keeper(), START, []
     for _ in range(9):
