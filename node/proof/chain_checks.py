@@ -167,7 +167,8 @@ def _complete(ledger: Ledger, evidence: Evidence, facts: ChainFacts, walk: Walk,
     if history is None or not slots:
         ledger.skipped("receipts_complete", walk.wrong or walk.end or "the key's history was not looked through")
         return
-    since = max(min(slot for slot, _ in slots), history.complete_from)
+    oldest = min(slot for slot, _ in slots)
+    since = max(oldest, history.complete_from)
     members = {link.cid for link in walk.links}
     strangers = [
         anchor
@@ -189,7 +190,7 @@ def _complete(ledger: Ledger, evidence: Evidence, facts: ChainFacts, walk: Walk,
     else:
         told = f"every receipt that the key settled from slot {since} to {settled.transaction.slot} is in the chain"
         told += f", but for {len(strangers)} that were settled late" if strangers else ""
-        told += f"; not looked at before: {history.reason}" if history.reason else ""
+        told += f"; not looked at before: {history.reason}" if since > oldest else ""
         ledger.consistent("receipts_complete", True, told)
 
 

@@ -65,7 +65,7 @@ class History:
     anchors: tuple[Anchor, ...]
     """Before this job's settlement, newest first, as they are on the chain."""
     complete_from: int
-    """Slot from which on the history up to this job's settlement was looked through; 0: from the key's first."""
+    """Slot from which on the history up to this job's settlement was looked through."""
     next: Anchor | None
     """The first settlement after this job's."""
     next_known: bool

@@ -26,6 +26,7 @@ class _Scan:
     anchors: list[Anchor] = field(default_factory=list)
     complete_from: int = 0
     reason: str = ""
+    saw_older: bool = False
 
 
 async def read_history(
@@ -43,7 +44,8 @@ async def read_history(
     """
     reader = _Reader(chain, cluster, node, known)
     before = await reader.before(settled, since)
-    later, next_known = await reader.after(settled)
+    # An endpoint that lists nothing older may have dropped what came right after as well.
+    later, next_known = await reader.after(settled) if before.saw_older else (None, False)
     return History(tuple(before.anchors), before.complete_from, later, next_known, before.reason)
 
 
@@ -60,6 +62,7 @@ class _Reader:
         last = settled.transaction.signature
         for _ in range(MOST_PAGES):
             page = await self.chain.get_signatures_for_address(self.node, limit=PAGE, before=last)
+            scan.saw_older = scan.saw_older or bool(page)
             for entry in page:
                 if entry.slot < since:
                     scan.complete_from = since
@@ -75,7 +78,9 @@ class _Reader:
                     scan.anchors += await self._anchors(entry)
                 scan.complete_from = entry.slot + 1
             if len(page) < PAGE:
-                scan.complete_from = since
+                # The key's first transaction, or the oldest that the endpoint has kept.
+                scan.complete_from = page[-1].slot if page else scan.complete_from
+                scan.reason = "the endpoint lists nothing older"
                 return scan
             last = page[-1].signature
         scan.reason = f"the key has more than {MOST_PAGES * PAGE:,} transactions since"

@@ -50,8 +50,10 @@ async def find_anchors(chain: WorkChainReader, proof: WorkProof, memo: Signature
     """
     node, seed_slot = Address(proof.challenge.node), proof.challenge.slot
     named = None if memo is None else await _named(chain, memo)
-    anchored = await _anchored(chain, node, seed_slot, named)
+    anchored, whole = await _anchored(chain, node, seed_slot, named)
     mine = [each for root, each in anchored if root == proof.root.hex()]
+    if not mine and not whole:
+        raise AnchorsUnknown(f"no memo of {node} anchors the root, as far back as the endpoint lists")
     if not mine:
         raise ProofError(f"no memo of {node} since slot {seed_slot} anchors the root {proof.root.hex()}")
     # Oldest first: a memo that is sent once more later gives nobody another block after it.
@@ -84,8 +86,9 @@ async def _named(chain: WorkChainReader, memo: Signature) -> LandedTransaction |
 
 async def _anchored(
     chain: WorkChainReader, node: Address, since: int, newest: LandedTransaction | None
-) -> list[tuple[str, LandedTransaction]]:
-    """Roots that the node has anchored since a slot (up to `newest`), with their transactions, oldest first."""
+) -> tuple[list[tuple[str, LandedTransaction]], bool]:
+    """Roots that the node has anchored since a slot (up to `newest`), with their transactions, oldest first; and
+    whether the endpoint lists what is older, so that none can be missing."""
     found = [] if newest is None else _roots(newest, node)
     before = newest.signature if newest is not None else None
     looked = 0
@@ -93,7 +96,7 @@ async def _anchored(
         page = await chain.get_signatures_for_address(node, limit=_PAGE, before=before)
         for entry in page:
             if entry.slot < since:
-                return found[::-1]
+                return found[::-1], True
             if entry.failed or entry.memo is None or f"{WORK_KEY}=" not in entry.memo:
                 continue
             if (looked := looked + 1) > _LOOKUPS:
@@ -102,7 +105,7 @@ async def _anchored(
             if transaction is not None:
                 found += _roots(transaction, node)
         if len(page) < _PAGE:
-            return found[::-1]
+            return found[::-1], False
         before = page[-1].signature
     raise AnchorsUnknown(f"{node} has more than {_PAGES * _PAGE} transactions since slot {since}")
 

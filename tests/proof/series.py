@@ -33,10 +33,13 @@ class Told:
 
 @dataclass
 class Series:
-    """A key's jobs on a chain."""
+    """A key's jobs on a chain, and a transaction of it from before."""
 
     world: World = field(default_factory=World)
     jobs: list[Told] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.world.land(wired(10, chain_memo.memo(NODE, "hello")), NODE)
 
     def add(
         self,

@@ -269,6 +269,29 @@ async def test_an_endpoint_that_has_lost_old_transactions() -> None:
     assert detail(found, "receipt_chain_settled").startswith("1 settlement on")
 
 
+async def test_an_endpoint_that_lists_only_what_is_recent() -> None:
+    """What it has dropped is not taken for what never was: neither a receipt left out, nor a fork, nor the next one."""
+    series = Series()
+    jobs = series.line(4)
+
+    def drop(before: int) -> None:
+        series.world.history[NODE] = [entry for entry in series.world.history[NODE] if entry.slot > before]
+
+    drop(jobs[1].slot)
+    found = await series.verify(jobs[3])
+    assert found.ok
+    assert f"from slot {jobs[2].slot} to" in detail(found, "receipts_complete")
+    assert "lists nothing older" in detail(found, "receipts_complete")
+    del series.world.transactions[jobs[0].settle]
+    assert "the endpoint does not hold" in detail(await series.verify(jobs[3]), "receipt_chain_settled")
+    # The next but one must not pass for the next.
+    drop(jobs[2].slot)
+    found = await series.verify(jobs[1])
+    assert found.ok
+    assert lines(found)["next_receipt"] == UNSEEN
+    assert "was not found" in detail(found, "next_receipt")
+
+
 async def test_a_long_history_is_looked_through_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "PAGE", 2)
     monkeypatch.setattr(history, "MOST_PAGES", 2)

@@ -62,11 +62,17 @@ class World:
     async def get_signatures_for_address(
         self, address: Address, *, limit: int, before: Signature | None = None, until: Signature | None = None
     ) -> tuple[SignatureInfo, ...]:
-        entries = self.history.get(address, [])
-        names = [each.signature for each in entries]
-        begin = 0 if before is None else names.index(before) + 1
-        end = len(entries) if until is None else names.index(until)
-        return tuple(entries[begin:end][:limit])
+        entries = list(self.history.get(address, []))
+        # By place, or by slot where the endpoint does not list that transaction (any more).
+        for bound, keep_older in ((before, True), (until, False)):
+            names = [each.signature for each in entries]
+            if bound is not None and bound in names:
+                at = names.index(bound)
+                entries = entries[at + 1 :] if keep_older else entries[:at]
+            elif bound is not None:
+                slot = self.transactions[bound].slot
+                entries = [each for each in entries if (each.slot < slot) is keep_older]
+        return tuple(entries[:limit])
 
     async def get_block(self, slot: int) -> BlockSummary | None:
         return self.blocks.get(slot)
