@@ -56,7 +56,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop
     reopened = asyncio.Event()
     context = lane_context(host, lane, signer, reopening(host.journal, reopened))
     registrar = lane_registrar(host, signer)
-    gpus = LaneGpus(host.gpus, lane.gpus)
+    gpus = LaneGpus(host.monitor, lane.gpus)
     hygiene = host.hygiene[lane.name]
     runtimes = GpuRuntimes(host.engine)
     jobs = JobServices(

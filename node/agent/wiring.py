@@ -125,7 +125,7 @@ async def register_lane(settings: Settings, lane: LaneSettings) -> RegisterResul
         context = lane_context(host, lane, signer)
         await context.outbox.resume(lane.name)
         funds.require_lamports(await funds.check(context, await context.ledger.market(Address(lane.market))))
-        return await lane_registrar(host, signer).ensure(context, await LaneGpus(host.gpus, lane.gpus).current())
+        return await lane_registrar(host, signer).ensure(context, await LaneGpus(host.monitor, lane.gpus).current())
 
 
 def _greet(host: Host) -> None:

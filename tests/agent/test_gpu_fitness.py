@@ -13,7 +13,7 @@ import pytest
 from node.agent.gpu_users import GpuUser, GpuUsers
 from node.agent.health.board import HealthBoard, LaneHealth
 from node.agent.health.gpu_fitness import FITNESS, OWNER, GpuFitness, open_fitness
-from node.agent.health.gpu_rules import BELOW_SLOWDOWN, HOTTEST, Heat
+from node.agent.health.gpu_rules import BELOW_SLOWDOWN, HOTTEST, Heat, usable
 from node.agent.health.verdict import FAILING, OK, UNKNOWN, Look
 from node.agent.health.watch import HealthWatch
 from node.gpu.hygiene import Owner
@@ -300,6 +300,16 @@ async def test_what_cannot_be_seen_changes_nothing(tmp_path: Path) -> None:
     fresh = Bench(tmp_path, settings())
     fresh.tell(temperature=95)
     assert (await fresh.see(3)).state is UNKNOWN
+
+
+@pytest.mark.parametrize(("facts", "words"), [
+    ({"mig": True}, "has no MIG device"), ({"mig": True, "parent": "GPU-0"}, ""), ({"mig": False}, ""),
+    ({"compute_mode": "prohibited"}, "prohibits"), ({"compute_mode": "exclusive"}, ""), ({}, ""),
+])  # fmt: skip
+async def test_what_no_program_can_use(facts: dict[str, Any], words: str) -> None:
+    look = await usable(Gpu("nvidia", 0, "GPU-1", "x", None, None, None, None, **facts))
+    assert (look.state is FAILING) is bool(words)
+    assert words in look.reason
 
 
 async def test_energy_of_the_day(tmp_path: Path) -> None:

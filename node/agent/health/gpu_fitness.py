@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from node.agent.health.gpu_rules import Broken, Heat, Owned, Rule, Shared, Slowed, UsersOf
+from node.agent.health.gpu_rules import Broken, Heat, Owned, Rule, Shared, Slowed, UsersOf, usable
 from node.agent.health.verdict import FAILING, UNKNOWN, WELL, Look, Patience, Verdict
 from node.agent.health.watch import Watched
 from node.gpu.monitor import GpuMonitor
@@ -107,6 +107,7 @@ def open_fitness(settings: Settings, monitor: GpuMonitor, users: UsersOf, clock:
     for lane in settings.lanes:
         errors = Broken(monitor)
         rules = [
+            Strict(usable, AT_ONCE),
             Strict(errors.look, AT_ONCE),
             Strict(Heat(monitor, gpu.temperature_most).look, HEATED),
             Strict(Slowed(monitor).look, AT_ONCE),

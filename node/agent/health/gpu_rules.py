@@ -50,6 +50,19 @@ FAILING, UNKNOWN = HealthState.FAILING, HealthState.UNKNOWN
 UNSEEN = Look(UNKNOWN, "its driver does not answer at the moment")
 
 
+async def usable(gpu: Gpu) -> Look:
+    """Whether programs can compute on it at all, as it is set."""
+    if gpu.mig and gpu.parent is None:
+        return Look(
+            FAILING,
+            f"{gpu.uuid} is in MIG mode and has no MIG device",
+            "make some (nvidia-smi mig -cgi ... -C), or leave the mode (nvidia-smi -mig 0)",
+        )
+    if gpu.compute_mode == "prohibited":
+        return Look(FAILING, f"the compute mode of {gpu.uuid} prohibits programs", "nvidia-smi -c DEFAULT")
+    return WELL
+
+
 @dataclass(slots=True)
 class Heat:
     """Too hot to take another job."""
