@@ -70,7 +70,9 @@ async def run_agent(settings: Settings) -> None:
                 host.monitor.run,
                 host.health.watch.run,
                 Courier(host.library, host.drawer, host.journal, host.clock).run,
-                Pruning(host.journal, Keep(**settings.journal.model_dump()), host.clock).run,
+                Pruning(
+                    host.journal, Keep(**settings.journal.model_dump()), host.clock, settings.locations.data / "samples"
+                ).run,
                 *sweeps,
                 tidying(host.cache),
                 workshop.serve,
