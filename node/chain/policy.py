@@ -84,6 +84,9 @@ OWNER_KINDS = _kinds(
 )
 """What a person does with a wallet by an explicit command."""
 
+SWEEP_KINDS: Kinds = {**OWNER_KINDS, "transfer": frozenset({"token.transfer"})}
+"""What `wallet sweep` does: it moves NOS and no SOL. The rest is there to see an interrupted command through."""
+
 _ANCHOR_NAMES: dict[str, tuple[str, ...]] = {
     "jobs": (
         *("open", "update", "close", "list", "assign", "extend", "delist", "recover", "end"),

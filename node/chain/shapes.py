@@ -53,6 +53,13 @@ class Own:
             return None
         return frozenset(addresses.token_account(self.cluster, each) for each in self.receivers)
 
+    @property
+    def spendable_to(self) -> frozenset[Address] | None:
+        """Token accounts that NOS may be sent to: those of the receivers, and the payout where one is set."""
+        if self.receiving is None or self.payout is None:
+            return self.receiving
+        return self.receiving | self.payouts
+
 
 Rule = Callable[[Own, Named], frozenset[Address] | None]
 """The addresses allowed; None: any."""
@@ -224,7 +231,7 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
     "token.transfer": (
         (
             _derived("source", "W", lambda own, _: own.tokens),
-            Slot("destination", "W", lambda own, _: own.receiving, opens=True),
+            Slot("destination", "W", lambda own, _: own.spendable_to, opens=True),
             _me("owner", "S"),
         ),
     ),

@@ -34,8 +34,10 @@ async def spending(
     rpc: Rpc,
     settings: Settings | None,
     receivers: frozenset[Address] = frozenset(),
+    payout: Address | None = None,
 ) -> AsyncIterator[MarketContext]:
-    """A context in which the wallet sends transactions of these kinds, and pays nobody but the `receivers`.
+    """A context in which the wallet sends transactions of these kinds, and pays nobody but the `receivers` and `payout`
+    (which may be a token account).
 
     What an earlier command left on its way (it was interrupted) is driven to its end first, so that doing a thing
     again never does it twice unnoticed.
@@ -49,7 +51,7 @@ async def spending(
     try:
         outbox = Outbox(
             rpc,
-            wallet.signer(SpendingPolicy(cluster, kinds, receivers=receivers)),
+            wallet.signer(SpendingPolicy(cluster, kinds, payout=payout, receivers=receivers)),
             journal.outbox,
             FeePolicy(fees.floor, fees.cap, fees.percentile),
             clock,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli import amounts, output, wallet_review, wallet_secret
+from node.cli import amounts, output, wallet_review, wallet_secret, wallet_sweep
 from node.cli.options import (
     ClusterOption,
     IdsOption,
@@ -25,6 +25,7 @@ group.command()(wallet_secret.encrypt)
 group.command()(wallet_secret.decrypt)
 group.command("change-passphrase")(wallet_secret.change_passphrase)
 group.command()(wallet_review.review)
+group.command()(wallet_sweep.sweep)
 
 
 @group.callback()
@@ -41,7 +42,8 @@ def wallet(
     """Show a wallet, make one, encrypt one, or send from one.
 
     JSON: `wallet` (file), `encrypted`, `address`, `cluster`, `lamports`, `token_account`, `token_account_exists`,
-    `nos` (micro-NOS).
+    `nos` (micro-NOS), `sol_days` (for how long the SOL lasts: `days`, `daily` in lamports, `history` in days, `reason`;
+    null: no lane's wallet).
     """
     if context.invoked_subcommand is None:
         _show(settings, key_file, lane, cluster, ids, rpc, as_json)
@@ -60,7 +62,8 @@ def show(
     """Show address and balances.
 
     JSON: `wallet` (file), `encrypted`, `address`, `cluster`, `lamports`, `token_account`, `token_account_exists`,
-    `nos` (micro-NOS).
+    `nos` (micro-NOS), `sol_days` (for how long the SOL lasts: `days`, `daily` in lamports, `history` in days, `reason`;
+    null: no lane's wallet).
     """
     _show(settings, key_file, lane, cluster, ids, rpc, as_json)
 
@@ -125,7 +128,7 @@ def send(
     async def act() -> dict[str, Any]:
         async with reach(target(loaded, cluster, ids, rpc)) as (chain, endpoint):
             if chain.name == "mainnet" and not yes:
-                _confirm(f"Send {shown} from {key.address} to {receiver} on mainnet?")
+                confirm(f"Send {shown} from {key.address} to {receiver} on mainnet?")
             async with spending(key, OWNER_KINDS, chain, endpoint, loaded, frozenset({receiver})) as context:
                 if lamports:
                     landed = await transfer.send_sol(context, receiver, lamports)
@@ -137,7 +140,8 @@ def send(
     output.emit(known, as_json, lambda: output.line(f"sent {shown} to {receiver}: {known['signature']}"))
 
 
-def _confirm(question: str) -> None:
+def confirm(question: str) -> None:
+    """Ask before real money moves; a no ends the command. Raises UsageError where nobody can be asked."""
     from node.errors import UsageError
 
     if not sys.stdin.isatty():
@@ -155,8 +159,9 @@ def _show(
     rpc: str | None,
     as_json: bool,
 ) -> None:
+    from node.api.documents import plain
     from node.chain import addresses
-    from node.cli import place
+    from node.cli import place, sol_days
     from node.cli.reach import reach, target
     from node.cli.wallet_file import read_wallet
 
@@ -177,7 +182,12 @@ def _show(
                 "nos": await endpoint.get_token_amount(account),
             }
 
-    known = place.run(read())
+    async def complete() -> dict[str, Any]:
+        known = await read()
+        told = await sol_days.days_of(loaded, key.address, known["lamports"])
+        return {**known, "sol_days": None if told is None else plain(told)}
+
+    known = place.run(complete())
     missing = "" if known["token_account_exists"] else " (no token account yet)"
     output.emit(
         known,
@@ -188,8 +198,14 @@ def _show(
                 ("encrypted", known["encrypted"]),
                 ("address", known["address"]),
                 ("cluster", known["cluster"]),
-                ("SOL", amounts.sol(known["lamports"])),
+                ("SOL", amounts.sol(known["lamports"]) + _lasts(known["sol_days"])),
                 ("NOS", amounts.nos(known["nos"]) + missing),
             ]
         ),
     )
+
+
+def _lasts(told: dict[str, Any] | None) -> str:
+    from node.cli.sol_days import lasts
+
+    return "" if told is None else f", {lasts(told['days'], told['daily'], told['reason'])}"
