@@ -18,10 +18,13 @@ import pytest_asyncio
 
 from node.agent.work_room import CPU_WATTS
 from node.api.client import ControlClient
+from node.gpu.ladder.record import kept_ladder
 from node.gpu.work.document import parse_proof
+from node.journal.journal import Journal
 from node.proof.work import verify_work
 from node.proof.work_anchors import find_anchors
 from node.records import Cid
+from tests.api.double import LADDER
 from tests.e2e.market_place import MarketPlace, market_place, queued, settled, single, until
 
 pytestmark = pytest.mark.docker
@@ -48,6 +51,9 @@ async def receipt_of(place: MarketPlace, run: dict[str, Any]) -> dict[str, Any]:
 
 async def test_a_proof_made_while_queued_is_named_by_the_next_receipt(place: MarketPlace, busybox_image: str) -> None:
     place.set_up(work_proof={"engine": "cpu", "seconds": 1, "size": 256})
+    ladder = kept_ladder(LADDER.replace(b'"gpu":"GPU-1","kind":"cuda"', b'"gpu":null,"kind":"cpu"'))
+    async with await Journal.open(place.settings.locations.journal) as journal:
+        await journal.work.add_ladder(ladder)
     async with place.agent() as agent:
         await until(lambda: queued(agent))
         made = await until(lambda: newest(agent))
@@ -59,7 +65,9 @@ async def test_a_proof_made_while_queued_is_named_by_the_next_receipt(place: Mar
         # The store has it, as it has the receipt.
         body = (await until(lambda: fetched(place, Cid(made["cid"])))) or b""
 
-    named = (await receipt_of(place, run))["work"]
+    receipt = await receipt_of(place, run)
+    assert receipt["ladder"] == ladder.digest
+    named = receipt["work"]
     assert named["sha256"] == made["sha256"] == hashlib.sha256(body).hexdigest()
     assert (named["cid"], named["root"], named["engine"]) == (made["cid"], made["root"], "cpu")
     proof = parse_proof(body)

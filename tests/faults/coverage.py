@@ -14,7 +14,7 @@ ELSEWHERE: dict[Mark, str] = {
     "ends the agent before and after it",
     Mark.JOURNAL_LADDER: "an operator's word, `gpunode bench gpu`: one row, which is there or is not",
     Mark.CONTENT_DROP: "hourly, of files that nothing names any more; those that stay go an hour later: "
-    "tests/agent/test_work_room.py",
+    "tests/agent/test_work_shift.py",
     Mark.ENGINE_PULL: "where a registry can be run: scenario `pull`",
     Mark.FILTER_LOAD: "not on the machine's own packet filter: loaded in one transaction of the kernel's, and seen to "
     "again by every life of the agent; tests/container/test_egress.py",
