@@ -25,15 +25,18 @@ from node.proof.work import verify_work
 from node.proof.work_anchors import find_anchors
 from node.records import Cid
 from tests.api.double import LADDER
-from tests.e2e.market_place import MarketPlace, market_place, queued, settled, single, until
+from tests.e2e.market_place import MarketPlace, market_place, queued, real_market_place, settled, single, until
 
 pytestmark = pytest.mark.docker
 LIMIT = 1 << 24
 
 
-@pytest_asyncio.fixture
-async def place(tmp_path: Path) -> AsyncIterator[MarketPlace]:
-    async with market_place(tmp_path) as made:
+@pytest_asyncio.fixture(params=["localnet", pytest.param("real", marks=pytest.mark.realchain)])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MarketPlace]:
+    if request.param == "real":
+        request.getfixturevalue("validator_binary")
+    start = real_market_place if request.param == "real" else market_place
+    async with start(tmp_path) as made:
         yield made
 
 
