@@ -69,6 +69,8 @@ def closing(known: dict[str, Any]) -> str:
     """The line below the checks of a bundle."""
     if not known["ok"]:
         return "This bundle does not verify."
+    if not known["verified"].get("receipt_signature"):
+        return "Nothing failed. The bundle holds no receipt: it proves who made it, and nothing of what it says."
     if known["verified"].get("settled") is None:
         return (
             "Nothing failed, without a chain: that the job was settled and paid is not checked. --cluster or --rpc"

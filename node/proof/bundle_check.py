@@ -26,6 +26,7 @@ from node.proof.gather import Sources, gather
 from node.proof.receipt import Receipt, parse_receipt
 from node.proof.receipt_model import LogCommitment
 from node.proof.settled import ChainReader
+from node.proof.signed import signed_settle
 from node.records import Address, Cid, FetchedDefinition
 
 LINE = "bundle"
@@ -156,6 +157,7 @@ def _lines(body: bytes, bundle: Bundle, job: Address | None, evidence: Evidence)
     ledger.proven(LINE, True, f"{len(body):,} bytes, {kind}, canonical and signed as a whole by {bundle.signer}")
     if job is not None:
         ledger.proven("bundle_job", job == said.job.job, f"it is of job {said.job.job}")
+    _node(ledger, bundle, evidence)
     ledger.checks += examined.checks
     receipt = _receipt(bundle)
     if receipt is not None:
@@ -168,6 +170,18 @@ def _lines(body: bytes, bundle: Bundle, job: Address | None, evidence: Evidence)
     return BundleVerification(
         Address(said.job.job), tuple(ledger.checks), offline=examined.offline, needed=frozenset(needed)
     )
+
+
+def _node(ledger: Ledger, bundle: Bundle, evidence: Evidence) -> None:
+    """Whether who settled the job made the bundle: anybody can make one of any job."""
+    settled = None if evidence.chain is None else evidence.chain.settled
+    if settled is None and evidence.settle is not None:
+        with suppress(ProofError):  # a line of examine says so
+            settled = signed_settle(evidence.settle.wire, evidence.settle.slot, evidence.cluster, evidence.job)
+    if settled is not None:
+        signers = settled.transaction.signers
+        told = f"the settle transaction is signed by {', '.join(signers)}"
+        ledger.consistent("bundle_node", settled.signed_by(bundle.signer), told)
 
 
 def _receipt(bundle: Bundle) -> Receipt | None:
@@ -205,7 +219,7 @@ def _log_claims(receipt: Receipt, reveal: Reveal | None) -> dict[int, LogCommitm
     claims = {claim.index: claim.log for claim in receipt.operations if claim.log is not None}
     for opening in () if reveal is None else reveal.openings:
         match opening.name.split("."):
-            case ["operations", index, "log"] if index.isdecimal() and opening.value is not None:
+            case ["operations", index, "log"] if index.isdecimal() and len(index) < 5 and opening.value is not None:
                 with suppress(ValidationError):
                     claims[int(index)] = LogCommitment.model_validate(opening.value)
     return claims

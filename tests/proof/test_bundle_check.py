@@ -9,14 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from solders.keypair import Keypair
 
 from node.chain.accounts import encode_job
 from node.chain.clusters import DEVNET, localnet
 from node.content.cid import file_cid
 from node.content.merkle import MerkleHasher
-from node.proof.bundle import parse_bundle
+from node.proof.bundle import build_bundle, parse_bundle
 from node.proof.bundle_check import verify_bundle, verify_bundle_online
-from node.proof.bundle_document import BundleChain, BundleEnd, BundleMissing
+from node.proof.bundle_document import BundleChain, BundleEarlier, BundleEnd, BundleMissing, BundleStage
 from node.proof.checks import Label, Verification
 from node.proof.commitments import conceal
 from node.proof.receipt import hidden_of
@@ -61,7 +64,7 @@ def test_a_good_bundle_offline() -> None:
     assert verification.offline
     assert {name for name, ok in outcomes(verification).items() if ok} == {
         *("bundle", "settle_signed", "memo", "receipt_cid", "receipt_signature", "receipt_names_job", "slots"),
-        *("receipt_chain", "host_card_cid", "host_card", "gpus", "bundle_agrees"),
+        *("receipt_chain", "host_card_cid", "host_card", "gpus", "bundle_agrees", "bundle_node"),
     }
     for name in ("job_account", "settled", "result_on_chain", "pay", "start_block", "end_block", "result_cid"):
         assert verification.verified[name] is None, name
@@ -179,6 +182,61 @@ def test_a_confidential_job_opens_with_its_openings() -> None:
     wrong = reveal.document()
     wrong["operations.0.image"]["value"] = "sha256:" + "00" * 32
     assert failed(verify_bundle(settled_bundle(made, more | {"openings": json.dumps(wrong).encode()})))
+
+
+PARTS = parts_of(world())
+STRANGER = Keypair.from_seed(bytes([91]) * 32)
+
+
+def test_a_strangers_bundle_of_the_job_is_seen() -> None:
+    """Anybody can make a bundle of any job, around what is public of it."""
+    held, said = parts_of(world())
+    theirs = account(**said, job=account().job.model_copy(update={"node": str(STRANGER.pubkey())}))
+    body = build_bundle(theirs, held, lambda message: bytes(STRANGER.sign_message(message)))
+    assert failed(verify_bundle(body)) == {"bundle_node", "bundle_agrees"}
+    assert failed(
+        verify_bundle(
+            build_bundle(
+                theirs.model_copy(update={"cids": {}, "earlier": ()}),
+                {"settle": held["settle"]},
+                lambda message: bytes(STRANGER.sign_message(message)),
+            )
+        )
+    ) == {"bundle_node"}
+
+
+WORDS = st.text(max_size=60) | st.sampled_from([JOB.address, JOB.definition_cid, "9" * 5000, "\x1b[2J", "\u202e"])
+NUMBERS = st.integers(-(10**39), 10**39)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "job": st.builds(
+                account().job.model_copy,
+                update=st.dictionaries(st.sampled_from(["run", "market", "poster", "definition"]), WORDS),
+            ),
+            "stages": st.lists(st.builds(BundleStage, stage=WORDS, entered_ms=NUMBERS), max_size=3).map(tuple),
+            "earlier": st.lists(
+                st.builds(BundleEarlier, part=st.just("earlier/1"), receipt=WORDS, settle=WORDS), max_size=3
+            ).map(tuple),
+            "cids": st.dictionaries(st.sampled_from(["receipt", "card", "earlier/1", "settle"]), WORDS),
+        }
+    ),
+    st.dictionaries(
+        st.sampled_from(["openings", "samples", "log/0", "definition", "work", "result"]),
+        st.binary(max_size=50)
+        | st.just(json.dumps({f"operations.{'9' * 5000}.log": {"salt": "00" * 32, "value": {}}}).encode()),
+    ),
+)
+@settings(max_examples=30)
+def test_whatever_a_node_signs_is_judged_and_never_breaks_the_judge(
+    changes: dict[str, Any], more: dict[str, bytes]
+) -> None:
+    held, said = PARTS
+    verification = verify_bundle(bundle({**held, **more}, **(said | changes)))
+    assert outcomes(verification)["bundle"] is not None
+    json.dumps(verification.document())
 
 
 def test_a_run_without_a_receipt_is_told_as_it_is() -> None:
