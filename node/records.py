@@ -788,7 +788,7 @@ class SubjectHealth:
     """One thing that the agent depends on, as last judged."""
 
     subject: str
-    """`engine`, `rpc`, `gpu`, `disk`, `clock`, `escapes` or `gpu sharing`."""
+    """`engine`, `rpc`, `gpu`, `gpu fitness`, `gpu owner`, `gpu sharing`, `disk`, `clock` or `escapes`, say."""
     lane: str
     """The lane it is looked at for; empty: the whole host."""
     state: HealthState

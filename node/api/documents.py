@@ -8,8 +8,9 @@ or from the journal. Names and units are those of the records; fields are added 
 - lane: `lane`, `node`, `market`, `phase`, `reason`, `since`, `position`, `queue_length`, `job`, `stage`, `progress`,
   `gpus` [UUID], `trailing` [job], `earning` (`earning`: true, false, or null where the chain cannot be asked; `code`,
   `sentence`, `asked_at`; null: not asked)
-- health: `subject` (`engine`, `rpc`, `gpu`, `disk`, `clock`, `isolation`), `lane` (empty: the host),
-  `state` (`ok`, `failing`, `unknown`), `reason`, `hint`, `since`, `hinders` (no job is taken because of it)
+- health: `subject` (`engine`, `rpc`, `gpu`, `gpu fitness`, `gpu owner`, `disk`, `clock`, `isolation`, ...),
+  `lane` (empty: the host), `state` (`ok`, `failing`, `unknown`), `reason`, `hint`, `since`, `hinders` (no job is taken
+  because of it)
 - gpu: `provider`, `index`, `uuid`, `name`, `vram_bytes`, `driver`, `cuda`, `compute_capability`, `power_limit_watts`,
   `power_default_watts`, `power_most_watts`, `pcie_width_most`, `pcie_generation_most`, `slowdown_temperature`,
   `shutdown_temperature`, `bus_id`, `ecc`, `persistence`, `compute_mode`, `mig`, of a MIG device `parent`, `slices`;

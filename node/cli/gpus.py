@@ -69,7 +69,7 @@ async def _ask_driver(settings: Settings | None) -> dict[str, Any]:
 def _show(known: dict[str, Any]) -> None:
     if known["provider"] == "simulated":
         output.line("provider simulated: there is no NVIDIA GPU here, and only a localnet accepts this one")
-    columns = ["gpu", "name", "memory", "driver", "CUDA", "compute", "power limit", "UUID"]
+    columns = ["gpu", "name", "memory", "driver", "CUDA", "compute", "power limit", "PCIe", "UUID"]
     output.table(columns, [_row(gpu) for gpu in known["gpus"]], "no GPU")
     proofs.show(known)
 
@@ -84,5 +84,12 @@ def _row(gpu: dict[str, Any]) -> list[object]:
         gpu["cuda"],
         gpu["compute_capability"],
         None if power is None else f"{power:.0f} W",
+        _link(gpu),
         gpu["uuid"],
     ]
+
+
+def _link(gpu: dict[str, Any]) -> str | None:
+    """What card and slot can do together."""
+    width, generation = gpu["pcie_width_most"], gpu["pcie_generation_most"]
+    return None if width is None or generation is None else f"{generation}.0 x{width}"

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pynvml
 import pytest
 
 from node.agent.gpu_live import gpus_now, nobody_s
+from node.agent.health.gpu_rules import RECOVERY
 from node.content.merkle import MerkleHasher
+from node.gpu import nvml
 from node.gpu.monitor import GpuMonitor, local_day
 from node.gpu.nvidia import NvidiaProvider
 from node.gpu.nvml import load_library
+from node.gpu.throttle import REASONS
 from node.records import Gpu
 from tests.gpu.record import SUCCESSIVE, Recorder
 from tests.gpu.test_nvidia import DOUBLE, ManualClock
@@ -162,3 +168,33 @@ def test_the_recorder_writes_what_the_double_plays(monkeypatch: pytest.MonkeyPat
         assert [{**part, "uuid": ""} for part in told["mig_devices"]] == [
             {**part, "uuid": ""} for part in was.get("mig_devices", [])
         ]
+
+
+CALL = re.compile(r"\bnvml\.(nvml\w+|NVML_\w+)")
+
+
+def test_the_binding_and_its_double_have_every_call_that_the_helper_makes() -> None:
+    """A misspelt call would be "not available" for ever, and nobody would notice."""
+    sources = sorted(Path(nvml.__file__).parent.glob("nvml*.py"))
+    calls = {name for source in sources for name in CALL.findall(source.read_text())}
+    assert len(calls) > 35
+    double = load_library(DOUBLE)
+    renamed = {"nvmlDeviceGetCurrentClocksEventReasons"}
+    assert [name for name in sorted(calls) if not hasattr(pynvml, name)] == []
+    assert [name for name in sorted(calls - renamed) if not hasattr(double, name)] == []
+    for name in sorted(calls - renamed):
+        ours, theirs = getattr(double, name), getattr(pynvml, name)
+        if callable(ours) and name != "nvmlInit":
+            inspect.signature(theirs).bind(*inspect.signature(ours).parameters)
+
+
+def test_throttle_reasons_are_nvml_s() -> None:
+    known = {
+        value
+        for name, value in vars(pynvml).items()
+        if name.startswith(("nvmlClocksEventReason", "nvmlClocksThrottleReason")) and isinstance(value, int)
+    }
+    assert {*REASONS} == {value for value in known if value > 1 and value & (value - 1) == 0}
+    assert {*RECOVERY} == {
+        value for name, value in vars(pynvml).items() if name.startswith("NVML_GPU_RECOVERY_ACTION_") and value
+    }
