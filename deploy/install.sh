@@ -322,7 +322,7 @@ program() {
 # --- Going from one version to another ------------------------------------------------------------------------------
 
 # Asks a version about the service's settings and journal, without changing either: prints the journal's file, its
-# schema and the number of open jobs. Fails where the version does not take the settings.
+# schema and the number of open jobs. Fails where the version does not take the settings, or cannot read the journal.
 examine() {
     [ -f "$settings/node.yaml" ] || return 0
     "$versions/$1/bin/python" -I - "$settings/node.yaml" <<'PYTHON'
@@ -332,19 +332,23 @@ import sys
 from pathlib import Path
 
 from node.errors import GpunodeError
+from node.journal.schema import check_version
 from node.settings_source import load_settings
 
 os.environ["GPUNODE_SYSTEM"] = "1"
+schema = opened = 0
 try:
     journal = load_settings(Path(sys.argv[1])).locations.journal
+    if journal.is_file():
+        with sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True) as file:
+            schema = file.execute("PRAGMA user_version").fetchone()[0]
+            check_version(schema)
+            if file.execute("SELECT count(*) FROM sqlite_master WHERE name = 'jobs'").fetchone()[0]:
+                opened = file.execute("SELECT count(*) FROM jobs WHERE stage <> 'done'").fetchone()[0]
 except GpunodeError as error:
     sys.exit(f"error: {error.message}\nhint: {error.hint}")
-schema = opened = 0
-if journal.is_file():
-    with sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True) as file:
-        schema = file.execute("PRAGMA user_version").fetchone()[0]
-        if file.execute("SELECT count(*) FROM sqlite_master WHERE name = 'jobs'").fetchone()[0]:
-            opened = file.execute("SELECT count(*) FROM jobs WHERE stage <> 'done'").fetchone()[0]
+except sqlite3.Error as error:
+    sys.exit(f"error: {journal}: {error}\nhint: see whether the file is whole")
 print(journal, schema, opened)
 PYTHON
 }
@@ -364,7 +368,7 @@ switch() {
         say "would: make $new the current version${old:+ in place of $old}"
         return
     fi
-    examine "$new" >/dev/null || fail "version $new does not take the settings of this host; nothing was changed" "correct $settings/node.yaml and repeat this command"
+    examine "$new" >/dev/null || fail "version $new cannot serve with this host's settings and journal (see above); nothing was changed" "mend that and repeat this command"
     if ! is_running; then
         replace "$old" "$new"
         return
@@ -500,6 +504,7 @@ act_purge() {
         kept="$root/root/gpunode-keys-$(date -u +%Y%m%dT%H%M%SZ)"
         change mkdir -p -m 0700 "$(dirname "$kept")"
         change mv "$settings/keys" "$kept"
+        [ -n "$root" ] || change chown -R root:root "$kept"
         say "wallets were moved to $kept: whoever deletes them gives up what is in them"
     fi
     change rm -rf "$settings" "$data"
