@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from node import __version__
 from node.agent import bundle_account as said
@@ -14,7 +17,7 @@ from node.bounded_json import JsonRefused, read_json
 from node.chain.clusters import cluster_named
 from node.content.folder import LocalStore
 from node.content.merkle import MerkleHasher
-from node.errors import ContentError, ContentMismatch, GpunodeError, ProofError
+from node.errors import ContentError, ContentTooLarge, GpunodeError, ProofError
 from node.journal.reader import JournalReader
 from node.proof.bundle import MAX_PARTS_BYTES, encoded_size
 from node.proof.bundle_document import Account, BundleChain, BundleEarlier, BundleMissing, BundleRelaxations
@@ -32,7 +35,7 @@ MOST_EARLIER = 1000
 SAMPLES_LIMIT = 4 << 20
 """Bytes of meter samples in a redacted bundle; a full one holds them whole."""
 PATIENCE = 8.0
-"""Seconds for what is asked of a chain or a store: who waits for the bundle gets it without."""
+"""Seconds for all that is asked of a chain and of stores: who waits for the bundle gets it without."""
 LEFT_OUT = ("definition", "result", "log", "words")
 """What only a full bundle holds."""
 
@@ -62,6 +65,7 @@ class PartsDesk:
     earlier: list[BundleEarlier] = field(default_factory=list)
     missing: list[BundleMissing] = field(default_factory=list)
     room: int = field(default_factory=lambda: MAX_PARTS_BYTES)
+    patience: float = field(default_factory=lambda: PATIENCE)
 
     async def collect(self) -> None:
         """Gather the parts: what proves most comes first, in case there is not room for all."""
@@ -124,17 +128,11 @@ class PartsDesk:
             return self._lack("settle", "the run is not settled yet")
         if settlement.kind is SettleKind.LOST or settlement.signature is None:
             return self._lack("settle", f"no transaction of this node's settled it ({settlement.kind.value})")
-        wire, why = await self.journal.settle_wire(self.run.run), "neither journal nor endpoint has it any more"
+        wire = await self.journal.settle_wire(self.run.run)
         if wire is None:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    wire = await self.sources.wire(settlement.signature)
-            except (GpunodeError, TimeoutError):
-                why = (
-                    "the journal does not have it, and no endpoint could be asked"  # whose address is nobody's business
-                )
+            wire = await self._asked(self.sources.wire(settlement.signature))
         if wire is None:
-            return self._lack("settle", why)
+            return self._lack("settle", "the journal does not have it, and no endpoint gave it")
         self._put("settle", wire)
         return None
 
@@ -189,13 +187,10 @@ class PartsDesk:
             return await self._file("definition", path, "it has just been removed")
         if self.records.delivered:
             return self._lack("definition", "its owner sent it, and it is removed once the job is settled")
-        try:
-            async with asyncio.timeout(PATIENCE):
-                body = await self.sources.content(self.run.definition_cid, self.room)
-        except (GpunodeError, TimeoutError):
-            self._lack("definition", "it is removed once the job is settled, and no store gave it back")
-        else:
-            self._put("definition", body)
+        body = await self._asked(self.sources.content(self.run.definition_cid, self.room))
+        if body is None:
+            return self._lack("definition", "it is removed once the job is settled, and no store gave it back")
+        self._put("definition", body)
         return None
 
     async def _logs(self) -> None:
@@ -211,18 +206,32 @@ class PartsDesk:
         return self.settings.locations.data
 
     async def _kept(self, name: str, cid: Cid) -> bytes | None:
+        """A document by its CID: this host's copy, else that of a store."""
         try:
-            body = await LocalStore(self.settings.locations.content).fetch(cid, self.room)
-        except ContentMismatch:
-            self._lack(name, "this host's copy was changed")
+            body: bytes | None = await LocalStore(self.settings.locations.content).fetch(cid, self.room)
+        except ContentTooLarge:
+            self._lack(name, "with it the bundle would be too large")
             return None
         except ContentError:
-            self._lack(name, "this host does not have it any more, or it is too large")
+            body = await self._asked(self.sources.content(cid, self.room))
+        if body is None:
+            self._lack(name, "this host does not have it any more, and no store gave it back")
             return None
         if not self._put(name, body):
             return None
         self.cids[name] = cid
         return body
+
+    async def _asked(self, question: Coroutine[Any, Any, bytes | None]) -> bytes | None:
+        """What somebody else has, in what is left of the time for that. Why not is not told: it has addresses in it."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self.patience):
+                return await question
+        except (GpunodeError, TimeoutError):
+            return None
+        finally:
+            self.patience = max(0.0, self.patience - (time.monotonic() - began))
 
     async def _file(self, name: str, path: Path, absent: str, most: int | None = None, root: str | None = None) -> None:
         """`root`: what the file hashed to when the receipt was made; another would only accuse this host falsely."""

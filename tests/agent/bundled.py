@@ -45,6 +45,7 @@ from node.records import (
     Settlement,
     Signature,
     Stage,
+    WorkReference,
 )
 from node.settings import Settings
 from tests.proof.test_receipt import ASSIGNMENT, HOST, JOB, NODE, RUN, address, sign
@@ -163,8 +164,10 @@ async def begin(journal: Journal, settings: Settings) -> None:
     await journal.finish_stage(RUN.address, Stage.FETCH, fetched, Stage.ADMIT)
 
 
-async def settled(journal: Journal, settings: Settings, reveal: Reveal | None = None) -> None:
-    """The job from its beginning to its pay; with `reveal` it is a confidential one."""
+async def settled(
+    journal: Journal, settings: Settings, reveal: Reveal | None = None, work: WorkReference | None = None
+) -> None:
+    """The job from its beginning to its pay; with `reveal` it is a confidential one. `work`: what its receipt names."""
     await begin(journal, settings)
     run, data, outcome = RUN.address, settings.locations.data, outcome_of()
     (data / "logs" / "x-0.jsonl").write_bytes(LOG)
@@ -188,6 +191,7 @@ async def settled(journal: Journal, settings: Settings, reveal: Reveal | None = 
         previous=None,
         previous_reason="the first",
         reveal=reveal,
+        work=work,
         sign=sign,
     )
     receipt_cid = await store.add_file("receipt", receipt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from node.api.control import ControlServer
 from node.chain.clusters import DEVNET
 from node.chain.policy import SpendingPolicy
 from node.chain.wallet import Wallet
+from node.content.cid import file_cid
+from node.content.folder import LocalStore
 from node.errors import ChainError, ControlError, WalletError
 from node.journal.journal import Journal
 from node.journal.reader import JournalReader
@@ -28,10 +31,22 @@ from node.proof.bundle_check import verify_bundle
 from node.proof.commitments import conceal
 from node.proof.envelope import canonical
 from node.proof.receipt import hidden_of
-from node.records import Cid, FetchedDefinition, Leg, LegKind, Refusal, SettleKind, Settlement, Signature, Stage
+from node.records import (
+    Cid,
+    FetchedDefinition,
+    Leg,
+    LegKind,
+    Refusal,
+    SettleKind,
+    Settlement,
+    Signature,
+    Stage,
+    WorkReference,
+)
 from node.settings import Settings
 from tests.agent.bundled import DEFINITION, GIVEN, LOG, MARK, SAMPLES, Nowhere, begin, outcome_of, settings_of, settled
 from tests.api.double import DoublePort
+from tests.gpu.work.examples import proof
 from tests.proof.test_receipt import JOB, KEY, NODE, RUN
 
 FULL = BundleWish(full=True)
@@ -171,8 +186,8 @@ async def test_a_settle_transaction_that_the_journal_has_not_is_asked_for(settin
         await journal.settle(RUN.address, settlement)
         assert await journal.settle_wire(RUN.address) is None
     assert (await made(settings, sources=Pinned(b"", wire))).parts["settle"] == wire
-    assert "no endpoint" in lacking(await made(settings))["settle"]
-    assert "has it" in lacking(await made(settings, sources=Pinned(b"")))["settle"]
+    for sources in (Nowhere(), Pinned(b"")):
+        assert "no endpoint gave it" in lacking(await made(settings, sources=sources))["settle"]
 
 
 async def test_who_takes_too_long_is_not_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +256,23 @@ async def test_what_does_not_fit_is_left_out_and_said(settings: Settings, monkey
     assert {"receipt", "settle", "card", "result"} <= set(full.parts)
     monkeypatch.setattr(bundle_parts, "SAMPLES_LIMIT", 3)
     assert "more than 3 bytes" in lacking(await made(settings))["samples"]
+
+
+async def test_the_work_proof_that_the_receipt_names(settings: Settings) -> None:
+    body = proof(openings=1024).body()
+    cid = file_cid(body)
+    work = WorkReference(hashlib.sha256(body).hexdigest(), cid, "00" * 32, Signature("5" * 88), "cpu", "", 1000)
+    async with await opened(settings) as journal:
+        await settled(journal, settings, work=work)
+    assert "no store gave it back" in lacking(await made(settings))["work"]
+    async with await JournalReader.open_readonly(settings.locations.journal) as journal:
+        asked = parse_bundle(await maker(settings, journal, Pinned(body)).make(JOB.address, BundleWish()))
+    assert asked.parts["work"] == body
+    await LocalStore(settings.locations.content).add_file("work", body)
+    async with await JournalReader.open_readonly(settings.locations.journal) as journal:
+        bundle = parse_bundle(await maker(settings, journal).make(JOB.address, BundleWish()))
+    assert bundle.parts["work"] == body
+    assert bundle.account.cids["work"] == cid
 
 
 async def test_files_that_were_cut_are_not_handed_on(settings: Settings) -> None:
