@@ -10,6 +10,8 @@ from typing import Any
 
 from node.errors import GpuError
 
+MOST_STUCK = 4
+"""Helper processes that may be stuck in the driver at once; none is begun beyond them."""
 _MAX_ANSWER_BYTES = 1024 * 1024
 STALE_CODES = frozenset((1, 9, 12, 15, 16, 18))
 """NVML errors (uninitialised, driver not loaded, library not found, GPU lost, reset required, library and driver of
@@ -122,6 +124,12 @@ class Helper:
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
             self._warm = False
+            self._abandoned = [each for each in self._abandoned if each.returncode is None]
+            if len(self._abandoned) >= MOST_STUCK:
+                raise DriverSilent(
+                    f"the GPU driver holds {MOST_STUCK} processes that asked it something and cannot be ended",
+                    hint="see `dmesg | grep -i nvrm`; a reboot usually helps",
+                )
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,

@@ -18,6 +18,8 @@ from node.gpu.state import GpuState, parse_row
 from node.records import Gpu
 from node.retry import Clock, SystemClock
 
+RENEW_SECONDS = 30.0
+"""Between two processes that are begun for the sake of a GPU that is lost."""
 MOST_XIDS = 256
 """In one sample: a program can cause them as fast as it likes."""
 GONE_CODES = frozenset((15, 16))
@@ -50,6 +52,7 @@ class NvidiaProvider:
         self._new_hasher = new_hasher
         self._seen_xids: dict[str, tuple[str, Counter[int]]] = {}
         """By UUID: the helper's life, and what was counted in it."""
+        self._renewed_at: float | None = None
         self.sampler = Sampler(self._sample, self._clock)
         """The one look a second at all GPUs that are followed."""
 
@@ -59,8 +62,7 @@ class NvidiaProvider:
         try:
             there = [row for row in rows if "lost" not in row]
             if len(there) < len(rows):
-                # This process would never see it again; another one does, once it is back.
-                await self._helper.renew()
+                await self._renew()
             return tuple(_gpu(row) for row in there)
         except (KeyError, TypeError, ValueError) as error:
             raise GpuError(f"the GPU driver's answer makes no sense: {error}", hint="update nvidia-ml-py") from error
@@ -69,7 +71,7 @@ class NvidiaProvider:
         """What these GPUs are left with now, all of them."""
         rows = await self._helper.call("state", uuids=list(uuids))
         for failed in (row["failed"] for row in rows if "failed" in row):
-            await self._helper.renew()
+            await self._renew()
             raise DriverRefused(f"the GPU driver refused: {failed['message']}", code=failed["code"])
         return tuple(parse_row(row) for row in rows)
 
@@ -85,6 +87,14 @@ class NvidiaProvider:
     async def aclose(self) -> None:
         """End the helper process."""
         await self._helper.aclose()
+
+    async def _renew(self) -> None:
+        """A process never sees a lost GPU again; another one does, once it is back. Not too often: a new process knows
+        nothing of errors that were reported before it, and a driver takes long to wake up."""
+        now = self._clock.monotonic()
+        if self._renewed_at is None or now - self._renewed_at >= RENEW_SECONDS:
+            self._renewed_at = now
+            await self._helper.renew()
 
     async def _sample(self, uuids: tuple[str, ...]) -> Round:
         rows = await self._helper.call("sample", uuids=list(uuids))

@@ -13,6 +13,8 @@ from node.gpu.samples import Round
 from node.retry import Clock, sleep_or
 
 SAMPLE_SECONDS = 1.0
+LONGEST_PAUSE = 16.0
+"""Between rounds that see nothing."""
 SHUNNED_SECONDS = 30.0
 """For which a GPU whose reads do not return is left out, so that those beside it can be read."""
 
@@ -65,22 +67,25 @@ class Sampler:
         finally:
             self._followers.remove(follower)
 
-    async def sample(self, uuids: Iterable[str]) -> None:
-        """Look at these GPUs at once, beside the rounds; what cannot be read leaves a gap."""
+    async def sample(self, uuids: Iterable[str]) -> bool:
+        """Look at these GPUs at once, beside the rounds; what cannot be read leaves a gap. Whether any could."""
         async with self._reading:
             seen = await self._look(tuple(sorted(set(uuids))))
         self._tell(seen)
+        return bool(seen.samples)
 
     async def _drive(self, stop: asyncio.Event) -> None:
         async with self._driving:
             self._driver = asyncio.current_task()
             try:
-                due = self._clock.monotonic()
+                due, pause = self._clock.monotonic(), SAMPLE_SECONDS
                 while not stop.is_set():
-                    due = max(due + SAMPLE_SECONDS, self._clock.monotonic())
+                    due = max(due + pause, self._clock.monotonic())
                     await sleep_or(self._clock, due - self._clock.monotonic(), stop)
                     if not stop.is_set():
-                        await self.sample({uuid for each in self._followers for uuid in each.uuids})
+                        # Each look at a driver that is gone may cost a process.
+                        seen = await self.sample({uuid for each in self._followers for uuid in each.uuids})
+                        pause = SAMPLE_SECONDS if seen or self._is_split else min(pause * 2, LONGEST_PAUSE)
             finally:
                 self._driver = None
 

@@ -162,6 +162,7 @@ async def test_owners_who_play(tmp_path: Path, pattern: str, pauses: bool) -> No
     well(bench)
     assert (await bench.see(10, OWNER)).state is OK
     bench.tell(processes=[PLAYED])
+    assert (await bench.see(5, OWNER)).state is OK, "one look is an accident"
     look = await bench.see(5, OWNER)
     assert (look.state is FAILING) is pauses
     if pauses:
@@ -344,7 +345,7 @@ async def test_whose_a_process_is(tmp_path: Path) -> None:
     def process(pid: int, groups: str, parent: int = 1) -> None:
         (proc / str(pid)).mkdir(parents=True)
         (proc / str(pid) / "cgroup").write_text(groups)
-        (proc / str(pid) / "stat").write_text(f"{pid} (a) b) S {parent} 0 0")
+        (proc / str(pid) / "stat").write_text(f"{pid} (a) b) S {parent} {'0 ' * 17}{pid}7 0")
 
     process(10, "0::/docker/cafe42")
     process(20, "0::/user.slice")
@@ -358,7 +359,21 @@ async def test_whose_a_process_is(tmp_path: Path) -> None:
         await journal.begin_job(given)
         running = OperationState(0, "op", "op", OperationStatus.RUNNING, container_id="cafe42")
         await journal.save_operation(given.run.address, running)
-        users = await GpuUsers(journal, [given.lane], proc).of(state)
+        telling = GpuUsers(journal, [given.lane], proc)
+        users = await telling.of(state)
+        assert await telling.of(state) == users
+        late = GpuState("GPU-a", processes=(GpuProcess(40, 1),))
+        process(40, "0::/docker/beefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeef")
+        assert (await telling.of(late))[0].owner is Owner.OTHER
+        second = OperationState(
+            1,
+            "next",
+            "next",
+            OperationStatus.RUNNING,
+            container_id="beefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeefbeef",
+        )
+        await journal.save_operation(given.run.address, second)
+        assert (await telling.of(late))[0].owner is Owner.JOB, "judged anew, because it runs in a container"
     owners = [each.owner for each in users]
     assert owners == [Owner.JOB, Owner.OTHER, Owner.OTHER, Owner.AGENT, Owner.AGENT, Owner.GONE]
     assert users[0].job == given.job.address

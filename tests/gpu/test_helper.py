@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from node.errors import GpuError
-from node.gpu.helper import DriverRefused, Helper
+from node.gpu import helper as helper_module
+from node.gpu.helper import MOST_STUCK, DriverRefused, DriverSilent, Helper
 from node.gpu.meter import metering
 from node.gpu.nvidia import NvidiaProvider
 from node.gpu.sampler import Sampler
@@ -104,6 +105,30 @@ async def test_a_name_that_is_no_utf_8(tmp_path: Path, make: Make, how: str) -> 
         await provider.aclose()
     assert gpu.name.encode().decode().startswith("H")
     assert gpu.name.endswith("100")
+
+
+async def test_only_so_many_processes_are_left_stuck_in_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a signal does not reach stays; here because none is sent."""
+    monkeypatch.setattr(helper_module, "_kill", lambda _: None)
+    helper = Helper((sys.executable, "-c", "import time; time.sleep(60)"), deadline=0.05, start_deadline=0.05)
+    try:
+        for _ in range(MOST_STUCK):
+            with pytest.raises(DriverSilent, match="did not answer within"):
+                await helper.call("inventory")
+        for _ in range(3):
+            with pytest.raises(DriverSilent, match="cannot be ended"):
+                await helper.call("inventory")
+        assert len(helper._abandoned) == MOST_STUCK
+        gone = helper._abandoned[0]
+        gone.kill()
+        await gone.wait()
+        with pytest.raises(DriverSilent, match="did not answer within"):
+            await helper.call("inventory")
+    finally:
+        for process in helper._abandoned:
+            if process.returncode is None:
+                process.kill()
+        await helper.aclose()
 
 
 AGENT = """

@@ -200,6 +200,23 @@ async def test_a_driver_that_refuses_leaves_a_gap() -> None:
     assert reading.gpus[0].gap_seconds == 60.0
 
 
+async def test_a_driver_that_is_gone_is_asked_less_and_less_often() -> None:
+    clock = ManualClock()
+    script = Script(clock)
+    script.error = GpuError("no driver")
+    sampler = Sampler(script.take, clock)
+    seen: list[Round] = []
+    async with sampler.following((A,), seen.append):
+        began = clock.monotonic()
+        await tick(clock, lambda: len(script.asked) >= 6)
+        assert clock.monotonic() - began >= 1 + 2 + 4 + 8 + 16 + 16
+        script.error = None
+        await tick(clock, lambda: bool(seen))
+        asked, now = len(script.asked), clock.monotonic()
+        await tick(clock, lambda: len(script.asked) >= asked + 3)
+        assert clock.monotonic() - now <= 5
+
+
 async def test_a_restart_goes_on_with_the_samples_of_the_life_before(tmp_path: Path) -> None:
     clock = ManualClock()
     script = Script(clock)

@@ -24,8 +24,8 @@ FOREVER = float("inf")
 AT_ONCE = Patience(failures=1, failures_over=0.0, successes=1, successes_over=0.0, unknown_limit=FOREVER)
 HEATED = Patience(failures=3, failures_over=8.0, successes=3, successes_over=30.0, unknown_limit=FOREVER)
 CROWDED = Patience(failures=3, failures_over=8.0, successes=3, successes_over=15.0, unknown_limit=FOREVER)
-LEFT_ALONE = Patience(failures=1, failures_over=0.0, successes=3, successes_over=60.0, unknown_limit=FOREVER)
-"""Of an owner who plays: at once, and not back between two rounds of a game."""
+LEFT_ALONE = Patience(failures=2, failures_over=4.0, successes=3, successes_over=60.0, unknown_limit=FOREVER)
+"""Of an owner who plays: soon, and not back between two rounds of a game."""
 
 
 @dataclass(frozen=True, slots=True)
