@@ -14,7 +14,7 @@ def check_slots(ledger: Ledger, receipt: Receipt, settled_slot: int | None) -> N
     told = f"work began at slot {receipt.start.slot}"
     told += "" if end is None else f", ended at {end}"
     told += "" if settled_slot is None else f", settled at {settled_slot}"
-    ledger.consistent("slots", slots == sorted(slots), told)
+    ledger.consistent("slots", slots == sorted(slots) and slots[0] >= 0, told)
 
 
 def check_blocks(ledger: Ledger, receipt: Receipt, facts: ChainFacts | None) -> None:

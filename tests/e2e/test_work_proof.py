@@ -21,6 +21,7 @@ from node.api.client import ControlClient
 from node.gpu.ladder.record import kept_ladder
 from node.gpu.work.document import parse_proof
 from node.journal.journal import Journal
+from node.proof.verify import verify_job
 from node.proof.work import verify_work
 from node.proof.work_anchors import find_anchors
 from node.records import Cid
@@ -77,6 +78,12 @@ async def test_a_proof_made_while_queued_is_named_by_the_next_receipt(place: Mar
     anchors = await find_anchors(place.rpc, proof)
     verdict = verify_work(body, node=place.node, gpu="cpu", anchors=anchors)
     assert verdict.ok, verdict.failed
+    # And by somebody who knows nothing but the job's address.
+    found = await verify_job(posted.job, cluster=place.net.cluster, chain=place.rpc, content=place.library)
+    assert found.ok, [check for check in found.checks if check.ok is False]
+    assert {"work_sha256", "work_anchor", "work_after_block", "work_products", "work_reference"} <= {
+        check.name for check in found.checks if check.ok
+    }
     (lane,) = known["work"]
     assert not lane["running"]
     assert 5.9 * 3600 < lane["next_at"] - time.time() <= 6 * 3600

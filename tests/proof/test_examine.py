@@ -400,3 +400,21 @@ async def test_a_work_proof_that_nobody_serves() -> None:
     assert found.ok
     assert lines(found)["work_cid"] == UNSEEN
     assert lines(examine(replace(whole, work=None)))["work_cid"] == UNSEEN
+
+
+# --- numbers that nobody could have meant -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [-1, -(10**39), 1 << 64, 10**39])
+async def test_numbers_without_sense_are_lines_and_no_exceptions(number: int) -> None:
+    for changes in (
+        {"assignment": replace(ASSIGNMENT, slot=number)},
+        {"outcome": replace(OUTCOME, end_slot=number, operations=())},
+        {"outcome": replace(OUTCOME, started_ms=number, operations=())},
+        {"outcome": replace(OUTCOME, started_ms=-number, ended_ms=number, operations=())},
+    ):
+        for whole in (await evidence(**changes), await offline(**changes)):
+            found = examine(whole)
+            assert found.document()["job"] == JOB.address
+            if "assignment" in changes:
+                assert "slots" in failed(found)
