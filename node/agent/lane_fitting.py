@@ -11,6 +11,9 @@ from node.agent.bundle import BundleMaker, sign_with
 from node.agent.bundle_sources import Network
 from node.agent.counter import MarketCounter
 from node.agent.earning_board import EarningBoard
+from node.agent.earnings.floor import BreakEvenFloor, Worth, always_worth
+from node.agent.earnings.prices import PriceBook
+from node.agent.earnings.sol_watch import SolWatch
 from node.agent.health.board import LaneHealth
 from node.agent.isolation import GpuRuntimes
 from node.agent.lane import Lane, LaneServices
@@ -76,6 +79,7 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop
             gpus.current,
             runtimes.refusal,
             host.origins.trouble,
+            _floor(host, lane),
         ),
         samples=settings.locations.data / "samples",
         clock=host.clock,
@@ -100,6 +104,21 @@ def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop
         shift=shift.run,
     )
     return Lane(lane.name, market, services)
+
+
+def _floor(host: Host, lane: LaneSettings) -> Worth:
+    """What keeps jobs away that do not pay for their power."""
+    settings = host.settings
+    if settings.policy.price_floor != "break-even":
+        return always_worth
+    prices = PriceBook(settings.earnings, settings.locations.data, host.clock.time)
+    return BreakEvenFloor(lane.name, settings.earnings, prices, host.journal, host.clock).worth
+
+
+def sol_watch(host: Host, wallets: Mapping[str, Wallet]) -> SolWatch:
+    """What warns that a wallet's SOL runs out."""
+    addresses = {name: wallet.address for name, wallet in wallets.items()}
+    return SolWatch(addresses, host.rpc.get_balance, host.journal, host.clock, host.settings.earnings.sol_days)
 
 
 def earning_board(host: Host, wallets: Mapping[str, Wallet]) -> EarningBoard:

@@ -21,6 +21,7 @@ from node.agent.lane_fitting import (
     lane_signer,
     make_lane,
     open_wallet,
+    sol_watch,
 )
 from node.agent.notify import ServiceManager
 from node.agent.port import RunningAgent
@@ -65,6 +66,7 @@ async def run_agent(settings: Settings) -> None:
             lanes,
             [
                 earning.run,
+                sol_watch(host, wallets).run,
                 host.subscriptions.run,
                 host.rpc.run,
                 host.monitor.run,

@@ -12,6 +12,7 @@ from node.cli.options import ClusterOption, IdsOption, JsonOption, RpcOption, Se
 
 if TYPE_CHECKING:
     from node.records import Market
+    from node.settings import Settings
 
 group = typer.Typer(help="Show the markets of a cluster.", invoke_without_command=True)
 
@@ -62,7 +63,9 @@ def show(
     """Show one market: price, rules and who waits in its queue.
 
     JSON: `address`, `authority`, `price` (micro-NOS a second), `queue_type` (jobs, nodes, empty), `queue`,
-    `xnos_minimum` (micro-xNOS), `access_key` (null: none), `job_timeout` and `job_expiration` (seconds), `vault`.
+    `xnos_minimum` (micro-xNOS), `access_key` (null: none), `job_timeout` and `job_expiration` (seconds), `vault`,
+    `break_even` (by lane: `price` in micro-NOS a second, `milliwatts`, `jobs`, `reason`; an estimate of what the power
+    for a second of work costs here; null: not known).
     """
     from node.cli import place
     from node.cli.reach import reach, target
@@ -75,8 +78,10 @@ def show(
         async with reach(target(loaded, cluster, ids, rpc)) as (chain, endpoint):
             return await Ledger(chain, endpoint).market(parse_address(wanted))
 
-    found = place.run(read())
-    known = document(found)
+    async def complete() -> dict[str, Any]:
+        return {**document(await read()), "break_even": await break_evens(loaded)}
+
+    known = place.run(complete())
     output.emit(known, as_json, lambda: _show(known))
 
 
@@ -112,14 +117,48 @@ def _list(settings: Path | None, cluster: str | None, ids: str | None, rpc: str 
     from node.cli.reach import reach, target
     from node.market.ledger import Ledger
 
-    async def read() -> tuple[Market, ...]:
-        async with reach(target(place.load_if_any(settings), cluster, ids, rpc)) as (chain, endpoint):
-            return await Ledger(chain, endpoint).markets()
+    loaded = place.load_if_any(settings)
 
-    known = [document(each) for each in sorted(place.run(read()), key=lambda each: (-each.job_price, each.address))]
-    rows = [_row(each) for each in known]
+    async def read() -> tuple[tuple[Market, ...], dict[str, Any]]:
+        async with reach(target(loaded, cluster, ids, rpc)) as (chain, endpoint):
+            return await Ledger(chain, endpoint).markets(), await break_evens(loaded)
+
+    markets, costs = place.run(read())
+    known = [
+        {**document(each), "break_even": costs}
+        for each in sorted(markets, key=lambda each: (-each.job_price, each.address))
+    ]
+    shown = {lane: cost for lane, cost in costs.items() if cost["price"] is not None}
+    rows = [[*_row(each), *(_beside(each["price"], cost["price"]) for cost in shown.values())] for each in known]
     columns = ["market", "price an hour", "queue", "stake asked", "access key"]
+    columns += [f"break-even of {lane}" if len(shown) > 1 else "break-even" for lane in shown]
     output.emit({"markets": known}, as_json, lambda: output.table(columns, rows, "this cluster has no markets"))
+
+
+async def break_evens(settings: Settings | None) -> dict[str, Any]:
+    """By lane, what the power for a second of work costs here; empty where the settings name no price of energy."""
+    if settings is None or (settings.earnings.tariff.price is None and not settings.earnings.tariff.hours):
+        return {}
+    import time
+
+    from node.agent.earnings.break_even import HISTORY, of_lane
+    from node.agent.earnings.prices import PriceBook
+    from node.api.documents import plain
+    from node.cli import agent_state
+    from node.errors import GpunodeError
+
+    now = time.time()
+    try:
+        jobs = (await agent_state.read_money(settings, int(now - HISTORY), int(now) + 1)).jobs
+    except GpunodeError:
+        jobs = ()
+    nos = (await PriceBook(settings.earnings, settings.locations.data, time.time).current()).nos
+    return {lane.name: plain(of_lane(jobs, lane.name, settings.earnings, nos, now)) for lane in settings.lanes}
+
+
+def _beside(price: int, least: int) -> str:
+    """Break-even an hour, and whether the market pays it."""
+    return f"~{amounts.nos(least * 3600)}" + ("" if price >= least else " (more than it pays)")
 
 
 def _row(known: dict[str, Any]) -> list[object]:
@@ -132,12 +171,19 @@ def _queue(known: dict[str, Any]) -> str:
     return "empty" if not count else f"{count} {kind[:-1] if count == 1 else kind}"
 
 
+def _sums(cost: dict[str, Any]) -> str:
+    if cost["price"] is None:
+        return f"n/a ({cost['reason']})"
+    return f"about {amounts.nos(cost['price'] * 3600)} an hour (an estimate: {cost['reason']})"
+
+
 def _show(known: dict[str, Any]) -> None:
     output.fields(
         [
             ("market", known["address"]),
             ("owner", known["authority"]),
             ("price", f"{amounts.nos(known['price'])} a second, {amounts.nos(known['price'] * 3600)} an hour"),
+            *((f"break-even, {lane}", _sums(cost)) for lane, cost in known["break_even"].items()),
             ("stake asked", f"{amounts.nos(known['xnos_minimum'])} of weight (xNOS)"),
             ("access key", known["access_key"] or "none asked"),
             ("job timeout", amounts.duration(known["job_timeout"])),

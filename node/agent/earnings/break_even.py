@@ -8,8 +8,9 @@ from fractions import Fraction
 
 from node.agent.earnings.prices import Price
 from node.agent.earnings.report import ran
-from node.agent.earnings.tariff import Tariff
+from node.agent.earnings.tariff import Tariff, zone_of
 from node.journal.money import JobMoney
+from node.settings_earnings import EarningsSettings
 
 HISTORY = 30 * 86_400.0
 """Seconds of jobs that are looked at."""
@@ -57,6 +58,13 @@ def break_even(
         f"{float(second) * HOUR / 1e6:.4f} {currency} an hour; a NOS is worth {nos.micro / 1e6:.4f} {currency}"
     )
     return BreakEven(int(price), milliwatts, count, sums)
+
+
+def of_lane(jobs: Iterable[JobMoney], lane: str, settings: EarningsSettings, nos: Price, now: float) -> BreakEven:
+    """That of the GPUs that a lane's newest metered job ran on."""
+    known = [job for job in jobs if job.lane == lane and job.gpus and _is_metered(job)]
+    gpus = frozenset(known[-1].gpus) if known else frozenset()
+    return break_even(known, gpus, Tariff(settings.tariff, zone_of(settings)), nos, settings.currency, now)
 
 
 def _is_metered(job: JobMoney) -> bool:

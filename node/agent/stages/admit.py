@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from node.agent.earnings.floor import Worth, always_worth
 from node.agent.edges import JobDesk
 from node.agent.monitor import JobMonitor
 from node.errors import DefinitionInvalid, GpuError, JobError, LaneDegraded, PlanInvalid
@@ -41,6 +42,8 @@ class Readiness:
     """Whether the runtimes of a plan can give it these GPUs: empty, or why not."""
     origins: Callable[[Sequence[str]], Awaitable[str]] = _anywhere
     """Looks at where these images come from; empty, or why they may not be fetched."""
+    worth: Worth = always_worth
+    """Whether a job on these GPUs pays what it costs, where that is asked for."""
 
 
 async def admit(
@@ -63,7 +66,8 @@ async def admit(
         return _unplanned(monitor, error, clock)
     except JobError as error:
         return Refusal(job.address, error.message)
-    trouble = await readiness.runtimes(plan, gpus)
+    given = {uuid for container in plan.containers for uuid in container.gpu_uuids}
+    trouble = await readiness.worth(job, given) or await readiness.runtimes(plan, gpus)
     if trouble:
         return Refusal(job.address, trouble)
     images = tuple(dict.fromkeys(container.image for container in plan.containers))
@@ -75,7 +79,6 @@ async def admit(
     )
     if trouble:
         return Refusal(job.address, trouble)
-    given = {uuid for container in plan.containers for uuid in container.gpu_uuids}
     return replace(plan, gpus=tuple(gpu for gpu in gpus if gpu.uuid in given))
 
 
