@@ -47,6 +47,7 @@ from node.settings import Settings
 from tests.agent.bundled import DEFINITION, GIVEN, LOG, MARK, SAMPLES, Nowhere, begin, outcome_of, settings_of, settled
 from tests.api.double import DoublePort
 from tests.gpu.work.examples import proof
+from tests.proof.outside.bundle import failed_lines
 from tests.proof.test_receipt import JOB, KEY, NODE, RUN
 
 FULL = BundleWish(full=True)
@@ -73,6 +74,7 @@ async def made(settings: Settings, wish: BundleWish | None = None, sources: Sour
         body = await maker(settings, journal, sources).make(JOB.address, wish or BundleWish())
     verification = verify_bundle(body, JOB.address)
     assert verification.ok, [check for check in verification.checks if check.ok is False]
+    assert failed_lines(body) == [], "a verifier that shares no code with ours"
     return parse_bundle(body)
 
 

@@ -27,6 +27,7 @@ from node.proof.work_anchors import find_anchors
 from node.records import Cid
 from tests.api.double import LADDER
 from tests.e2e.market_place import MarketPlace, market_place, queued, real_market_place, settled, single, until
+from tests.proof.outside import signed as outside
 
 pytestmark = pytest.mark.docker
 LIMIT = 1 << 24
@@ -50,6 +51,7 @@ async def receipt_of(place: MarketPlace, run: dict[str, Any]) -> dict[str, Any]:
     body = (await place.library.fetch(Cid(run["receipt_cid"]), LIMIT)).body
     statement = json.loads(base64.b64decode(json.loads(body)["payload"]))
     predicate: dict[str, Any] = statement["predicate"]
+    assert outside.receipt_of(body, place.node) == predicate, "a verifier that shares no code with ours"
     return predicate
 
 

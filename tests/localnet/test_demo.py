@@ -22,6 +22,7 @@ from node.localnet.demo_summary import found_matches
 from node.localnet.interruption import interruptible
 from node.localnet.recipes import definition
 from node.proof.bundle_check import verify_bundle
+from tests.proof.outside.bundle import failed_lines
 
 COMMAND = [sys.executable, "-m", "node.cli", "demo"]
 STAGES = ["fetch", "admit", "run", "report", "settle"]
@@ -81,6 +82,7 @@ def test_the_main_job_is_done_paid_and_verified(tmp_path: Path) -> None:
     assert (summary["bundle"]["ok"], summary["bundle"]["missing"]) == (True, [])
     assert summary["bundle"]["verified"]["settle_signed"] is True
     assert verify_bundle(bundle.read_bytes(), summary["job"]).ok
+    assert failed_lines(bundle.read_bytes()) == [], "a verifier that shares no code with ours"
 
     said = done.stderr.splitlines()
     assert "│ model: " in done.stderr, "the job's own log, while it runs"

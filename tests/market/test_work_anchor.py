@@ -17,6 +17,7 @@ from node.proof.memo import work_memo
 from node.proof.work import verify_work
 from node.proof.work_anchors import AnchorsUnknown, find_anchors
 from tests.market.conftest import Town
+from tests.proof.outside.work import Chain, failed_parts
 
 
 @pytest.fixture
@@ -38,6 +39,15 @@ async def test_a_proof_is_anchored_found_and_checked(town: Town, tmp_path: Path)
     assert anchors.tries == 1
     verdict = verify_work(body, node=host.node, gpu="cpu", anchors=anchors)
     assert verdict.ok, verdict.failed
+    seen = Chain(
+        anchors.seed_blockhash,
+        host.node,
+        anchors.root,
+        anchors.anchor_slot,
+        anchors.after_slot,
+        anchors.after_blockhash,
+    )
+    assert failed_parts(body, seen, node=host.node, gpu="cpu") == [], "a verifier that shares no code with ours"
 
     # Another root of the same node in the meantime is one more try; the same root again is none.
     await town.sign_and_send(host.node, memo(host.node, work_memo(proof.root.hex())))
