@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from node.agent.health.ballast import Ballast
 from node.agent.health.chain_clock import ChainClock
+from node.agent.health.mounts import is_read_only
 from node.agent.health.verdict import WELL, Look
 from node.container.egress.guard import Guard
 from node.errors import ChainError, ContainerError, EngineUnavailable, FilterError, GpuError
@@ -188,7 +189,8 @@ class DiskProbe:
             found = os.statvfs(folder)
         except OSError as error:
             return Look(UNKNOWN, f"the free space of {folder} cannot be read: {error.strerror}")
-        if found.f_flag & os.ST_RDONLY:
+        # The engine writes to its folder, whatever this process may: a hardened service sees it read-only.
+        if found.f_flag & os.ST_RDONLY and (folder == self._data or is_read_only(folder)):
             return Look(FAILING, f"{folder} is mounted read-only", "see `dmesg`: the file system may be damaged")
         free = found.f_bavail * found.f_frsize
         if free < self._least:
