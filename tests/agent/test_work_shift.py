@@ -208,7 +208,7 @@ async def test_whatever_takes_the_lane_from_its_queue_ends_it(world: Works, word
             await (lane.drain() if word == "drain" else lane.pause(None))
         await world.clock.until(lambda: "stop" in world.chain.sent)
         assert world.story[-1] == "gone"
-        await world.clock.advance(HOUR)
+        await world.clock.advance(HOUR / 6)
         assert len(world.prover.orders) == 1
 
 

@@ -1,4 +1,5 @@
-"""What a GPU work proof costs and gives: rate, seconds, joules, bytes, and what checking it takes on one core.
+"""What a GPU work proof costs and gives: rate, seconds, joules, bytes, what checking it takes on one core, and how long
+a job waits for one that it cuts off.
 
     .venv/bin/python -m tests.bench.gpu_work [--engine cuda --gpu GPU-...] [--seconds 15] [--size 8192] [--json]
 
@@ -9,6 +10,7 @@ run. Nothing is asserted but that the proof is good: the figures are for people.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import sys
@@ -19,6 +21,7 @@ from node.base58 import b58encode
 from node.gpu.work.challenge import OPENINGS, WorkChallenge, operations
 from node.gpu.work.engine import choose_engine
 from node.gpu.work.helper import energy_counter
+from node.gpu.work.process import working
 from node.gpu.work.prover import open_rows, prove
 from node.proof.work import verify_work
 
@@ -54,6 +57,27 @@ def measure(engine_name: str, gpu: str | None, seconds: float, size: int | None)
     }
 
 
+def measure_cuts(engine_name: str, gpu: str | None, size: int | None, times: int) -> list[float]:
+    """Milliseconds from the moment a job comes until the helper process, with its GPU memory, is gone."""
+
+    async def cut(number: int) -> float:
+        async with working() as helper:
+            await helper.start(engine_name, gpu)
+            challenge = WorkChallenge(b58encode(os.urandom(32)), 1, b58encode(os.urandom(32)), gpu or "cpu", "bench")
+            proving = asyncio.create_task(helper.prove(challenge, seconds=600, size=size))
+            await asyncio.sleep(0.2 + 0.3 * number)
+            began = time.perf_counter()
+            proving.cancel()
+            await asyncio.wait((proving,))
+            await helper.gone()
+            return (time.perf_counter() - began) * 1000
+
+    async def several() -> list[float]:
+        return [await cut(number) for number in range(times)]
+
+    return asyncio.run(several())
+
+
 def _products(gpu: str | None) -> list[dict[str, Any]]:
     """int8 products alone, by our kernel and by cuBLAS."""
     from node.gpu.cuda import CudaDevice
@@ -70,9 +94,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--gpu", help="UUID, as nvidia-smi -L gives it")
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--size", type=int)
+    parser.add_argument("--cuts", type=int, default=5, help="How often one is cut off.")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     known = measure(chosen.engine, chosen.gpu, chosen.seconds, chosen.size)
+    known["cut_milliseconds"] = measure_cuts(chosen.engine, chosen.gpu, chosen.size, chosen.cuts)
     if chosen.json:
         print(json.dumps(known))
         return 0
