@@ -64,7 +64,7 @@ def resigned(payload: bytes) -> bytes:
 
 
 @given(PARTS)
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_what_goes_in_comes_out(parts: dict[str, bytes]) -> None:
     body = bundle(parts)
     read = parse_bundle(body)
@@ -78,7 +78,7 @@ def test_what_goes_in_comes_out(parts: dict[str, bytes]) -> None:
 
 
 @given(st.integers(0, len(SMALL) * 8 - 1))
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_any_flipped_bit_of_the_file_is_caught_and_placed(bit: int) -> None:
     changed = bytearray(SMALL)
     changed[bit // 8] ^= 1 << bit % 8
@@ -108,7 +108,7 @@ SPANS = {
 
 
 @given(st.sampled_from(sorted(SPANS)), st.integers(0, 1 << 16), st.integers(0, 7))
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_the_part_that_is_named_is_the_one_that_was_changed(name: str, place: int, bit: int) -> None:
     changed = bytearray(PAYLOAD)
     changed[SPANS[name][place % len(SPANS[name])]] ^= 1 << bit

@@ -206,6 +206,16 @@ def test_a_strangers_bundle_of_the_job_is_seen() -> None:
 
 
 WORDS = st.text(max_size=60) | st.sampled_from([JOB.address, JOB.definition_cid, "9" * 5000, "\x1b[2J", "\u202e"])
+
+
+def stage(said: tuple[str, int]) -> BundleStage:
+    return BundleStage(stage=said[0], entered_ms=said[1])
+
+
+def link(said: tuple[str, str]) -> BundleEarlier:
+    return BundleEarlier(part="earlier/1", receipt=said[0], settle=said[1])
+
+
 NUMBERS = st.integers(-(10**39), 10**39)
 
 
@@ -216,10 +226,8 @@ NUMBERS = st.integers(-(10**39), 10**39)
                 account().job.model_copy,
                 update=st.dictionaries(st.sampled_from(["run", "market", "poster", "definition"]), WORDS),
             ),
-            "stages": st.lists(st.builds(BundleStage, stage=WORDS, entered_ms=NUMBERS), max_size=3).map(tuple),
-            "earlier": st.lists(
-                st.builds(BundleEarlier, part=st.just("earlier/1"), receipt=WORDS, settle=WORDS), max_size=3
-            ).map(tuple),
+            "stages": st.lists(st.tuples(WORDS, NUMBERS).map(stage), max_size=3).map(tuple),
+            "earlier": st.lists(st.tuples(WORDS, WORDS).map(link), max_size=3).map(tuple),
             "cids": st.dictionaries(st.sampled_from(["receipt", "card", "earlier/1", "settle"]), WORDS),
         }
     ),
