@@ -141,7 +141,7 @@ def _settlements(ledger: Ledger, facts: ChainFacts, walk: Walk, settled: Settled
         if transaction.slot > above:
             order = "not all in the receipts' order"
             notes.append(
-                f"{link.cid} landed in slot {transaction.slot}, after the one that follows it ({above}), as after a fork"
+                f"{link.cid} landed in slot {transaction.slot}, after the one that follows it ({above}), as by a fork"
             )
         above, landed = transaction.slot, landed + 1
     told = "; ".join([f"{_counted(landed, 'settlement')} on the chain, {order}", *notes[:3]])
