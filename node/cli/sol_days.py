@@ -53,7 +53,8 @@ def lasts(days: float | None, daily: int | None, reason: str) -> str:
     """How long it lasts, for people."""
     if days is None or daily is None:
         return f"days left: n/a ({reason})"
-    return f"about {days:,.0f} days left at {amounts.sol(daily)} a day (an estimate: {reason})"
+    long = "more than 1,000" if days > 1_000 else f"about {days:,.0f}"
+    return f"{long} days left at {amounts.sol(daily)} a day (an estimate: {reason})"
 
 
 async def _money(settings: Settings) -> Money | None:
