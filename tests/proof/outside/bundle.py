@@ -15,7 +15,7 @@ from tests.proof.outside.encoding import (
     strict_json,
 )
 from tests.proof.outside.settlement import Settlement, settlement_of
-from tests.proof.outside.signed import card_of, receipt_of, statement_of
+from tests.proof.outside.signed import BUNDLES, card_of, receipt_of, statement_of
 from tests.proof.outside.work import failed_parts
 
 BUNDLE = "urn:gpunode:bundle:1"
@@ -47,6 +47,8 @@ def opened(raw: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
     except (TypeError, KeyError, IndexError):
         raise Wrong(part, "no signature") from None
     statement = statement_of(raw, node, BUNDLE, part, MOST_BYTES)
+    if not BUNDLES.is_valid(statement):
+        raise Wrong(part, "not what the schema says")
     said = dict(statement["predicate"])
     try:
         held, digests = said.pop("parts"), said.pop("digests")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from securesystemslib.dsse import Envelope
@@ -17,6 +20,9 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 RECEIPT = "urn:gpunode:receipt:1"
 CARD = "urn:gpunode:host:1"
 MOST_BYTES = 1 << 20
+
+SCHEMAS = Path(__file__).parents[3] / "node" / "proof" / "schemas"
+"""Published beside the page: what is read there are two JSON files, and no code."""
 
 FIELD = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -40,6 +46,14 @@ def signed(key: bytes, message: bytes, signature: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def schema(name: str) -> Any:
+    """A validator of statements."""
+    return jsonschema_rs.validator_for(json.loads((SCHEMAS / name).read_text()))
+
+
+RECEIPTS, BUNDLES = schema("receipt-1.json"), schema("bundle-1.json")
 
 
 def statement_of(raw: bytes, node: str, kind: str, part: str, most: int = MOST_BYTES) -> dict[str, Any]:
@@ -75,6 +89,8 @@ def statement_of(raw: bytes, node: str, kind: str, part: str, most: int = MOST_B
 def receipt_of(raw: bytes, node: str, part: str = "receipt_signature") -> dict[str, Any]:
     """A receipt's fields."""
     statement = statement_of(raw, node, RECEIPT, part)
+    if not RECEIPTS.is_valid(statement):
+        raise Wrong(part, "not what the schema says")
     fields = statement["predicate"]
     if fields.get("node") != node:
         raise Wrong(part, "another node's")
