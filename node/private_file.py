@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from pathlib import Path
 
@@ -69,3 +70,63 @@ def _require_quiet_folder(path: Path, what: str) -> None:
                 f"{folder} belongs to user {status.st_uid}, who could replace the {what} {path.name}",
                 hint=f"chown {os.geteuid()} {folder}, or keep the {what} elsewhere",
             )
+
+
+def create_private(path: Path, content: str, mode: int, what: str) -> None:
+    """Write a new file of that mode, durable when this returns. Raises WalletError where there is a file already."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(path, content, mode)
+        settle(path.parent)
+    except OSError as error:
+        if os.path.lexists(path):
+            raise WalletError(
+                f"{path} exists already", hint=f"A {what} is never overwritten; name another, or use this one."
+            ) from None
+        raise WalletError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def write_private(path: Path, content: str, mode: int) -> None:
+    """Write a file that was not there. Raises OSError."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(handle, "w") as file:
+        os.fchmod(handle, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def settle(folder: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_private(path: Path, content: str, mode: int) -> None:
+    """Write a file anew, all of it or nothing, and overwrite its old bytes. Raises WalletError, also where the file has
+    a second name, which would keep them."""
+    path = path.resolve()
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with path.open("r+b") as old:
+            if os.fstat(old.fileno()).st_nlink > 1:
+                raise WalletError(
+                    f"{path} has a second name (a hard link), which would keep the key as it was",
+                    hint="Remove the other name first.",
+                )
+            try:
+                write_private(beside, content, mode)
+                beside.replace(path)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
+            settle(path.parent)
+            # The name leads to the new file by now; this handle still leads to the old one.
+            old.write(bytes(os.fstat(old.fileno()).st_size))
+            old.flush()
+            os.fsync(old.fileno())
+    except OSError as error:
+        raise WalletError(f"{path} cannot be changed: {error.strerror}", hint="The key is as it was.") from None

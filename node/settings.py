@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
-from solders.pubkey import Pubkey
 
 from node.countries import COUNTRY_CODES
 from node.paths import Paths, default_paths
@@ -18,6 +17,8 @@ from node.settings_api import ApiSettings
 from node.settings_earnings import EarningsSettings
 from node.settings_gpu import GpuSettings
 from node.settings_isolation import EngineSettings, IsolationRule, LimitSettings
+from node.settings_lanes import LaneGroupSettings, require_apart
+from node.settings_lanes import LaneSettings as LaneSettings
 from node.settings_network import NetworkSettings
 from node.settings_resources import ResourceSettings
 from node.settings_section import Section, Size, parse_size
@@ -146,33 +147,6 @@ class StakeSettings(Section):
     days: int = Field(default=14, ge=14, le=365)
 
 
-class LaneSettings(Section):
-    """One GPU or set of GPUs, one key, at most one job at a time."""
-
-    name: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
-    wallet: Path
-    """Key file, mode 0600: Solana id.json, or encrypted by `gpunode wallet encrypt`."""
-    passphrase_file: Path | None = None
-    """File (mode 0600) with the passphrase of an encrypted key, where no systemd credential has it."""
-    market: str
-    """Address of the market to join."""
-    gpus: Literal["all"] | tuple[str, ...] = "all"
-    """`all`, or the UUIDs this lane offers."""
-    payout: str | None = None
-    """NOS token account, or owner of one, that `finish` pays; by default the wallet's own."""
-
-    @field_validator("market", "payout")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            Pubkey.from_string(value)
-        except ValueError:
-            raise ValueError("must be a Solana address (base58, 32 bytes)") from None
-        return value
-
-
 class PathSettings(Section):
     """Where the agent keeps its things."""
 
@@ -257,7 +231,10 @@ class Settings(Section):
     work_proof: WorkProofSettings = WorkProofSettings()
     earnings: EarningsSettings = EarningsSettings()
     paths: PathSettings = Field(default_factory=PathSettings)
-    lanes: tuple[LaneSettings, ...] = Field(min_length=1)
+    lanes: tuple[LaneSettings, ...] = ()
+    """One at least, unless a group makes them."""
+    lane_groups: tuple[LaneGroupSettings, ...] = ()
+    """Lanes of one seed, one for each GPU. What they are becomes part of `lanes` when settings are read."""
 
     @model_validator(mode="after")
     def _lists(self) -> Settings:
@@ -274,9 +251,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _lanes(self) -> Settings:
-        names = [lane.name for lane in self.lanes]
+        if not self.lanes and not self.lane_groups:
+            raise ValueError("lanes: name at least one, or a group in lane_groups")
+        require_apart(self.lanes)
+        names = [group.name for group in self.lane_groups]
         if len(set(names)) != len(names):
-            raise ValueError("two lanes have the same name")
+            raise ValueError("two groups of lanes have the same name")
         return self
 
     @property

@@ -10,13 +10,15 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from node.errors import SettingsError
-from node.settings import LaneSettings, Settings
+from node.lane_groups import read_places, with_lanes
+from node.settings import Settings
+from node.settings_lanes import LaneGroupSettings, LaneSettings
 from node.settings_yaml import LIMIT, YamlRefused, read_yaml
 
 ENVIRONMENT_PREFIX = "GPUNODE_"
@@ -44,14 +46,9 @@ def load_settings(
     except ValidationError as error:
         raise _explain(error, file) from None
     settings = settings if file is None else _anchor(settings, file.absolute().parent)
-    # Compared only now: one key may be written as a relative path in one lane and an absolute one in another.
-    wallets = [lane.wallet.expanduser() for lane in settings.lanes]
-    if len(set(wallets)) != len(wallets):
-        raise SettingsError(
-            f"{file or 'environment'}: lanes: two lanes use the same wallet",
-            hint="give each lane a key of its own: gpunode wallet new",
-        )
-    return settings
+    places = read_places(settings.locations.data) if settings.lane_groups else {}
+    # Compared once more: one key may be written as a relative path in one lane and an absolute one in another.
+    return with_lanes(settings, places)
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -149,7 +146,10 @@ def _explain(error: ValidationError, file: Path | None) -> SettingsError:
     return SettingsError(f"{where}: {key}: {shown}: {message}", hint="see node.example.yaml for what is allowed")
 
 
-def _anchor_lane(lane: LaneSettings, folder: Path) -> LaneSettings:
+_L = TypeVar("_L", LaneSettings, LaneGroupSettings)
+
+
+def _anchor_lane(lane: _L, folder: Path) -> _L:
     secret = None if lane.passphrase_file is None else folder / lane.passphrase_file.expanduser()
     return lane.model_copy(update={"wallet": folder / lane.wallet.expanduser(), "passphrase_file": secret})
 
@@ -173,6 +173,7 @@ def _anchor(settings: Settings, folder: Path) -> Settings:
         update={
             "service": settings.service.model_copy(update={"frp": frp}),
             "lanes": lanes,
+            "lane_groups": tuple(_anchor_lane(group, folder) for group in settings.lane_groups),
             "paths": paths,
             "content": settings.content.model_copy(update={"stores": stores}),
         }

@@ -109,9 +109,30 @@ def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
     assert "gpunode init" in caught.value.hint
 
 
-def test_lanes_may_not_share_a_key() -> None:
-    with pytest.raises(SettingsError, match="same wallet"):
-        load(**{"lanes.1": {"name": "two", "wallet": load().lanes[0].wallet, "market": MARKET}})
+def two(**second: Any) -> Settings:
+    """Settings of two lanes, of which the first has GPU-a."""
+    lane = {"name": "two", "wallet": "other.json", "market": MARKET, "gpus": ["GPU-b"], **second}
+    return load(**{"lanes.0.gpus": ["GPU-a", "MIG-1"], "lanes.1": lane})
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"wallet": load().lanes[0].wallet}, "main and two use the same wallet"),
+        ({"wallet": "keys/../keys/main.json", "account": 0}, None),
+        ({"name": "main"}, "two lanes have the same name: main"),
+        ({"gpus": ["GPU-b", "gpu-A"]}, "main and two share GPU gpu-A"),
+        ({"gpus": ["MIG-1"]}, "main and two share GPU MIG-1"),
+        ({"gpus": "all"}, "lane two has all GPUs, and there are other lanes"),
+        ({}, None),
+    ],
+)
+def test_lanes_may_share_no_key_name_or_gpu(second: dict[str, Any], said: str | None) -> None:
+    if said is None:
+        assert len(two(**second).lanes) == 2
+        return
+    with pytest.raises(SettingsError, match=said):
+        two(**second)
 
 
 @given(st.integers(0, 10**6))

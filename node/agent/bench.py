@@ -100,8 +100,11 @@ class Bench:
         task.pipeline.quit(loss.message)
 
     async def _see_through(self, task: JobTask) -> None:
-        await task.run()
-        self.trail.drop(task)
+        try:
+            await task.run()
+        finally:
+            # Also where it is cut short: a lane that is started again takes it up anew.
+            self.trail.drop(task)
         if task.settlement is None:
             return
         try:

@@ -52,8 +52,8 @@ class LaneRows:
         return tuple(rows)
 
     async def _wallet(self) -> Finding:
-        lane, path = self.lane, self.lane.wallet.expanduser()
-        wallet = await aside(lambda: keyfile.read(path))
+        lane, (path, account) = self.lane, self.lane.key
+        wallet = await aside(lambda: keyfile.read(path, account))
         kept = secrecy(wallet.encrypted, PassphraseSource(lane.name, lane.passphrase_file))
         whose = await aside(lambda: owner(path))
         return Finding(f"wallet of {lane.name}", True, f"{wallet.address}, mode 0600, of {whose}, {kept}")
@@ -77,7 +77,7 @@ class LaneRows:
         if await self.genesis.or_none() is None:
             return (Finding(f"market of {lane.name}", None, "not looked at: the endpoint does not serve", ""),)
         try:
-            wallet = await aside(lambda: keyfile.read(lane.wallet.expanduser()))
+            wallet = await aside(lambda: keyfile.read(*lane.key))
         except WalletError:
             return (Finding(f"market of {lane.name}", None, "not looked at: the wallet cannot be read", ""),)
         context = self._context(wallet.address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 from node import __version__
 from node.agent.bundle import BundleMaker, sign_with
@@ -29,26 +30,53 @@ from node.agent.stages.admit import Readiness
 from node.agent.work_room import WorkRoom
 from node.agent.work_shift import WorkShift
 from node.agent.workshop import Workshop
+from node.chain.derivation import Seed
 from node.chain.fees import FeePolicy
 from node.chain.outbox import Outbox
 from node.chain.passphrase import PassphraseSource
 from node.chain.policy import NODE_KINDS, SpendingPolicy
 from node.chain.upkeep import nobody_told
 from node.chain.wallet import Signer, Wallet
+from node.errors import WalletError
 from node.market.context import MarketContext
 from node.market.effects import effect_of_row
 from node.market.lane_view import LaneView, read_view
 from node.market.work_anchor import WorkAnchorage
 from node.proof.memo import work_memo
 from node.records import Address
-from node.settings import LaneSettings
+from node.settings import LaneSettings, Settings
 
 DAY = 86_400.0
 
 
-def open_wallet(lane: LaneSettings) -> Wallet:
-    """The lane's key, opened. Raises WalletError."""
-    return Wallet.load(lane.wallet.expanduser(), PassphraseSource(lane.name, lane.passphrase_file))
+def open_wallet(lane: LaneSettings, opened: dict[Path, Seed] | None = None) -> Wallet:
+    """The lane's key, opened; `opened` as in `Wallet.load`. Raises WalletError."""
+    path, account = lane.key
+    return Wallet.load(path, PassphraseSource(lane.name, lane.passphrase_file), account, opened)
+
+
+def open_wallets(settings: Settings) -> tuple[dict[str, Wallet], dict[str, WalletError]]:
+    """The keys by the lanes' names, and what is wrong with those that cannot be opened: their lanes stay out, the
+    others serve. Raises WalletError where none can be, or where two lanes have the same key in different files."""
+    wallets: dict[str, Wallet] = {}
+    troubles: dict[str, WalletError] = {}
+    opened: dict[Path, Seed] = {}
+    for lane in settings.lanes:
+        try:
+            wallets[lane.name] = open_wallet(lane, opened)
+        except WalletError as error:
+            troubles[lane.name] = error
+    if not wallets:
+        raise next(iter(troubles.values()))
+    owners: dict[Address, str] = {}
+    for name, wallet in wallets.items():
+        other = owners.setdefault(wallet.address, name)
+        if other != name:
+            raise WalletError(
+                f"lanes {other} and {name} have the same key, {wallet.address}",
+                hint="Give each lane a key of its own: gpunode wallet new FILE, or another `account` of a seed.",
+            )
+    return wallets, troubles
 
 
 def make_lane(host: Host, lane: LaneSettings, wallet: Wallet, workshop: Workshop, work: WorkRoom) -> Lane:

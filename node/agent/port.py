@@ -13,8 +13,9 @@ from pathlib import Path
 
 from node.agent.bundle import BundleMaker
 from node.agent.bundle_parts import EARLIER, BundleWish
-from node.agent.lane import DRAINED, Lane
+from node.agent.lane import DRAINED
 from node.agent.readiness import Inventory
+from node.agent.supervisor import OneLane
 from node.agent.work_room import WorkRoom
 from node.errors import ControlError
 from node.gpu.ladder.record import kept_ladder
@@ -57,7 +58,7 @@ class RunningAgent:
     cluster: str
     started_at: float
     gpu_provider: str
-    lanes: Mapping[str, Lane]
+    lanes: Mapping[str, OneLane]
     journal: JournalReader
     inventory: Inventory
     data: Path
@@ -177,7 +178,7 @@ class RunningAgent:
 
     async def drain(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
         """Finish the job at hand and take no more."""
-        return await self._tell(lane, Lane.drain)
+        return await self._tell(lane, lambda one: one.drain())
 
     async def pause(self, lane: str | None = None, seconds: float | None = None) -> tuple[LaneStatus, ...]:
         """As drain, for a time."""
@@ -185,11 +186,11 @@ class RunningAgent:
 
     async def resume(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
         """Undo drain or pause."""
-        return await self._tell(lane, Lane.resume)
+        return await self._tell(lane, lambda one: one.resume())
 
     async def adopt(self, lane: str | None = None) -> tuple[LaneStatus, ...]:
         """As resume, and take over what the journal did not ask for."""
-        return await self._tell(lane, Lane.adopt)
+        return await self._tell(lane, lambda one: one.adopt())
 
     async def stop(self) -> None:
         """Detach and end."""
@@ -199,7 +200,7 @@ class RunningAgent:
         """Give the jobs back, leave the queues, and end."""
         self.stopping(True)
 
-    async def _tell(self, name: str | None, word: Callable[[Lane], Awaitable[None]]) -> tuple[LaneStatus, ...]:
+    async def _tell(self, name: str | None, word: Callable[[OneLane], Awaitable[None]]) -> tuple[LaneStatus, ...]:
         if name is not None and name not in self.lanes:
             raise ControlError(f"there is no lane {name!r}", hint=f"lanes: {', '.join(self.lanes)}")
         told = [lane for lane in self.lanes.values() if name in (None, lane.name)]

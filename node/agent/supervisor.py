@@ -12,10 +12,11 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
-from node.agent.lane import Lane
 from node.agent.logs import current_lane
 from node.agent.waiting import plain_errors
+from node.records import LaneStatus
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +26,58 @@ RESTART_AFTER = 5.0
 """Seconds before a background task that failed is started again."""
 
 
+class OneLane(Protocol):
+    """A lane, for who runs it and for its operator."""
+
+    @property
+    def name(self) -> str:
+        """As in the settings."""
+        ...
+
+    @property
+    def status(self) -> LaneStatus:
+        """What it is doing, and why."""
+        ...
+
+    async def start(self) -> None:
+        """Make it known to the journal."""
+        ...
+
+    async def run(self) -> None:
+        """Work until told to quit."""
+        ...
+
+    def quit(self) -> None:
+        """Give the job at hand back, leave the queue, and end."""
+        ...
+
+    async def leave(self) -> None:
+        """Leave the queue for a stop that keeps no place."""
+        ...
+
+    async def drain(self) -> None:
+        """Finish the job at hand, and take no more."""
+        ...
+
+    async def pause(self, seconds: float | None) -> None:
+        """As drain, for a time."""
+        ...
+
+    async def resume(self) -> None:
+        """Undo drain and pause."""
+        ...
+
+    async def adopt(self) -> None:
+        """As resume, and take over what the journal did not ask for."""
+        ...
+
+
 class Supervisor:
     """The lanes of one agent, and what runs beside them for all."""
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
+        lanes: Sequence[OneLane],
         background: Sequence[Callable[[], Awaitable[None]]] = (),
         *,
         leave_on_stop: bool = False,
@@ -94,9 +141,16 @@ class Supervisor:
             os._exit(HARD_EXIT)
         self.stop()
 
-    async def _run_lane(self, lane: Lane) -> None:
+    async def _run_lane(self, lane: OneLane) -> None:
         current_lane.set(lane.name)
-        await lane.run()
+        while True:
+            try:
+                await lane.run()
+                return
+            except Exception:
+                # The journal has all that it was about: it is taken up again, and the other lanes hear nothing of it.
+                log.exception("lane %s failed unexpectedly and is started again", lane.name)
+            await asyncio.sleep(RESTART_AFTER)
 
 
 async def _forever(task: Callable[[], Awaitable[None]]) -> None:

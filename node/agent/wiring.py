@@ -21,8 +21,10 @@ from node.agent.lane_fitting import (
     lane_signer,
     make_lane,
     open_wallet,
+    open_wallets,
     sol_watch,
 )
+from node.agent.lane_groups import require_separate_gpus, unopened, with_group_lanes, with_only
 from node.agent.notify import ServiceManager
 from node.agent.port import RunningAgent
 from node.agent.premises import Host, open_host
@@ -51,19 +53,21 @@ async def run_agent(settings: Settings) -> None:
     """
     manager = ServiceManager.from_environment()
     async with AsyncExitStack() as stack:
-        wallets = {lane.name: open_wallet(lane) for lane in settings.lanes}
         require_own(settings.locations.data)
         stack.enter_context(claim(settings.locations.journal))
-        host = await open_host(settings, stack)
+        settings = await with_group_lanes(settings)
+        wallets, troubles = open_wallets(settings)
+        host = await open_host(with_only(settings, wallets), stack)
+        await require_separate_gpus(host)
         workshop = await open_workshop(host.grounds, tuple(wallet.address for wallet in wallets.values()))
         if workshop.services.tunnel is not None:
             host.health.watch.add(watched_tunnel(workshop.services))
         work = await open_work_room(host)
-        lanes = [make_lane(host, lane, wallets[lane.name], workshop, work) for lane in settings.lanes]
+        lanes = [make_lane(host, lane, wallets[lane.name], workshop, work) for lane in host.settings.lanes]
         sweeps = [sweeping(host.engine, host.journal, lane.name, lane.status.node, host.clock) for lane in lanes]
         earning = earning_board(host, wallets)
         supervisor = Supervisor(
-            lanes,
+            [*lanes, *unopened(settings, troubles, host.clock)],
             [
                 earning.run,
                 sol_watch(host, wallets).run,
@@ -85,7 +89,7 @@ async def run_agent(settings: Settings) -> None:
             leave_on_stop=not settings.shutdown.keep_queue_place,
             on_end=manager.stopping,
         )
-        workshop.lanes.update(supervisor.lanes)
+        workshop.lanes.update({lane.name: lane for lane in lanes})
         port = RunningAgent(
             version=__version__,
             cluster=settings.cluster,

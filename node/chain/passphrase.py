@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.chain.keyfile import MAX_PASSPHRASE, nobody_to_ask
+from node.chain.keyfile import nobody_to_ask
+from node.chain.sealed import MAX_PASSPHRASE
 from node.errors import WalletError
 from node.private_file import read_private
 from node.records import Address

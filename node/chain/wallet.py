@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,6 +11,7 @@ from solders.message import Message, MessageV0, from_bytes_versioned, to_bytes_v
 from solders.transaction import Transaction, VersionedTransaction
 
 from node.chain import keyfile
+from node.chain.derivation import Seed
 from node.chain.keyfile import Asks, nobody_to_ask
 from node.chain.policy import SpendingPolicy
 from node.chain.secret import SecretKey
@@ -32,12 +33,19 @@ class Wallet:
         self.address = self._key.address
 
     @classmethod
-    def load(cls, path: Path, ask: Asks = nobody_to_ask) -> Wallet:
-        """Read and open a key file; `ask` gives the passphrase where it is encrypted.
+    def load(
+        cls,
+        path: Path,
+        ask: Asks = nobody_to_ask,
+        account: int | None = None,
+        opened: MutableMapping[Path, Seed] | None = None,
+    ) -> Wallet:
+        """Read and open a key file, or with `account` a seed's for one of its keys; `ask` gives the passphrase where it
+        is encrypted, once for all keys that are loaded with the same `opened`.
 
         Raises WalletError as `keyfile.read` does, and where the passphrase is missing or wrong.
         """
-        return cls(keyfile.read(path).open(ask))
+        return cls(keyfile.read(path, account).open(ask, opened))
 
     @classmethod
     def create(cls, path: Path, passphrase: str | None = None) -> Wallet:

@@ -82,7 +82,7 @@ def show(
     loaded = place.load_if_any(settings)
     if node is None:
         own = place.lane_of(place.require_settings(loaded, "`register show` without an address"), lane)
-        address: Address = keyfile.read(own.wallet.expanduser()).address
+        address: Address = keyfile.read(*own.key).address
     else:
         address = parse_address(node)
 

@@ -41,9 +41,9 @@ def wallet(
 ) -> None:
     """Show a wallet, make one, encrypt one, or send from one.
 
-    JSON: `wallet` (file), `encrypted`, `address`, `cluster`, `lamports`, `token_account`, `token_account_exists`,
-    `nos` (micro-NOS), `sol_days` (for how long the SOL lasts: `days`, `daily` in lamports, `history` in days, `reason`;
-    null: no lane's wallet).
+    JSON: `wallet` (file), `account` (of a seed; else null), `encrypted`, `address`, `cluster`, `lamports`,
+    `token_account`, `token_account_exists`, `nos` (micro-NOS), `sol_days` (for how long the SOL lasts: `days`, `daily`
+    in lamports, `history` in days, `reason`; null: no lane's wallet).
     """
     if context.invoked_subcommand is None:
         _show(settings, key_file, lane, cluster, ids, rpc, as_json)
@@ -61,9 +61,9 @@ def show(
 ) -> None:
     """Show address and balances.
 
-    JSON: `wallet` (file), `encrypted`, `address`, `cluster`, `lamports`, `token_account`, `token_account_exists`,
-    `nos` (micro-NOS), `sol_days` (for how long the SOL lasts: `days`, `daily` in lamports, `history` in days, `reason`;
-    null: no lane's wallet).
+    JSON: `wallet` (file), `account` (of a seed; else null), `encrypted`, `address`, `cluster`, `lamports`,
+    `token_account`, `token_account_exists`, `nos` (micro-NOS), `sol_days` (for how long the SOL lasts: `days`, `daily`
+    in lamports, `history` in days, `reason`; null: no lane's wallet).
     """
     _show(settings, key_file, lane, cluster, ids, rpc, as_json)
 
@@ -71,20 +71,34 @@ def show(
 @group.command()
 def new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Key file to write; never one that exists.")],
+    seed: Annotated[
+        bool, typer.Option("--seed", help="Make a seed: 24 words, of which each lane gets a key by `account`.")
+    ] = False,
     passphrase: Annotated[bool, typer.Option("--passphrase", help="Encrypt it; asks for a passphrase.")] = False,
     passphrase_file: NewPassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new key file (mode 0600): Solana id.json, or encrypted with a passphrase.
+    """Make a new key file (mode 0600): Solana id.json, or encrypted with a passphrase; or the file of a seed.
 
-    JSON: `wallet` (file), `address`.
+    JSON: `wallet` (file), `address` (of a seed: of its account 0), `seed`.
     """
+    from node.chain import keyfile, seedfile
+    from node.chain.derivation import Seed
     from node.chain.wallet import Wallet
 
     secret = new_passphrase(passphrase_file) if passphrase or passphrase_file else None
-    made = Wallet.create(file.expanduser(), secret)
-    known = {"wallet": str(file), "address": made.address}
-    output.emit(known, as_json, lambda: output.line(f"{made.address}  {file}"))
+    path = file.expanduser()
+    address = (
+        seedfile.create(path, Seed.new(), secret, keyfile.SCRYPT_N) if seed else Wallet.create(path, secret).address
+    )
+    known = {"wallet": str(file), "address": address, "seed": seed}
+    output.emit(known, as_json, lambda: _made(known))
+
+
+def _made(known: dict[str, Any]) -> None:
+    output.line(f"{known['address']}  {known['wallet']}" + ("  (account 0)" if known["seed"] else ""))
+    if known["seed"]:
+        output.line("Keep a copy of the file: whoever has it owns what all its accounts earn.")
 
 
 @group.command()
@@ -173,6 +187,7 @@ def _show(
             account = addresses.token_account(chain, key.address)
             return {
                 "wallet": str(key.path),
+                "account": key.account,
                 "encrypted": key.encrypted,
                 "address": key.address,
                 "cluster": chain.name,
@@ -194,7 +209,7 @@ def _show(
         as_json,
         lambda: output.fields(
             [
-                ("wallet", known["wallet"]),
+                ("wallet", known["wallet"] + ("" if key.account is None else f", account {key.account}")),
                 ("encrypted", known["encrypted"]),
                 ("address", known["address"]),
                 ("cluster", known["cluster"]),

@@ -11,7 +11,10 @@ from node.cli import output
 from node.cli.options import JsonOption, LaneOption, SettingsOption, WalletOption
 
 if TYPE_CHECKING:
+    from node.chain.derivation import Seed
+    from node.chain.keyfile import Asks, KeyFile
     from node.chain.secret import SecretKey
+    from node.chain.seedfile import SeedFile
 
 NewPassphraseOption = Annotated[
     Path | None,
@@ -38,22 +41,21 @@ def encrypt(
     passphrase_file: NewPassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Encrypt a key file with a passphrase, in place.
+    """Encrypt a key file, or a seed's, with a passphrase, in place.
 
     JSON: `wallet` (file), `address`, `encrypted`.
     """
-    from node.chain import keyfile
     from node.chain.keyfile import nobody_to_ask
     from node.cli import place
-    from node.cli.wallet_file import read_wallet
+    from node.cli.wallet_file import read_secret
     from node.errors import UsageError
 
-    file = read_wallet(place.load_if_any(settings), wallet, lane)
+    file = read_secret(place.load_if_any(settings), wallet, lane)
     if file.encrypted:
         raise UsageError(
             f"{file.path} is encrypted already", hint="another passphrase: gpunode wallet change-passphrase"
         )
-    keyfile.rewrite(file.path, file.open(nobody_to_ask), new_passphrase(passphrase_file))
+    _rewrite(file, nobody_to_ask, new_passphrase(passphrase_file))
     _done(file.path, file.address, True, as_json)
 
 
@@ -68,11 +70,9 @@ def decrypt(
 
     JSON: `wallet` (file), `address`, `encrypted`.
     """
-    from node.chain import keyfile
-
-    path, key = _opened(settings, wallet, lane, old_passphrase_file)
-    keyfile.rewrite(path, key, None)
-    _done(path, key.address, False, as_json)
+    file, ask = _encrypted(settings, wallet, lane, old_passphrase_file)
+    _rewrite(file, ask, None)
+    _done(file.path, file.address, False, as_json)
 
 
 def change_passphrase(
@@ -87,17 +87,16 @@ def change_passphrase(
 
     JSON: `wallet` (file), `address`, `encrypted`.
     """
-    from node.chain import keyfile
-
-    path, key = _opened(settings, wallet, lane, old_passphrase_file)
-    keyfile.rewrite(path, key, new_passphrase(passphrase_file))
-    _done(path, key.address, True, as_json)
+    file, ask = _encrypted(settings, wallet, lane, old_passphrase_file)
+    key = file.open(ask)
+    _put(file.path, key, new_passphrase(passphrase_file))
+    _done(file.path, file.address, True, as_json)
 
 
 def new_passphrase(file: Path | None) -> str:
     """The passphrase a key is to have: from a file, or typed twice. Raises UsageError, WalletError."""
-    from node.chain.keyfile import require_good
     from node.chain.passphrase import on_terminal, read_passphrase
+    from node.chain.sealed import require_good
     from node.errors import UsageError
 
     if file is not None:
@@ -111,18 +110,34 @@ def new_passphrase(file: Path | None) -> str:
     return first
 
 
-def _opened(settings: Path | None, wallet: Path | None, lane: str | None, old: Path | None) -> tuple[Path, SecretKey]:
+def _encrypted(
+    settings: Path | None, wallet: Path | None, lane: str | None, old: Path | None
+) -> tuple[KeyFile | SeedFile, Asks]:
     from node.chain.passphrase import PassphraseSource
     from node.cli import place
-    from node.cli.wallet_file import passphrase_source, read_wallet
+    from node.cli.wallet_file import passphrase_source, read_secret
     from node.errors import UsageError
 
     loaded = place.load_if_any(settings)
-    file = read_wallet(loaded, wallet, lane)
+    file = read_secret(loaded, wallet, lane)
     if not file.encrypted:
         raise UsageError(f"{file.path} is not encrypted", hint="encrypt it: gpunode wallet encrypt")
     ask = passphrase_source(loaded, wallet, lane) if old is None else PassphraseSource(file=old, environment={})
-    return file.path, file.open(ask)
+    return file, ask
+
+
+def _rewrite(file: KeyFile | SeedFile, ask: Asks, passphrase: str | None) -> None:
+    _put(file.path, file.open(ask), passphrase)
+
+
+def _put(path: Path, secret: SecretKey | Seed, passphrase: str | None) -> None:
+    from node.chain import keyfile, seedfile
+    from node.chain.secret import SecretKey
+
+    if isinstance(secret, SecretKey):
+        keyfile.rewrite(path, secret, passphrase)
+    else:
+        seedfile.rewrite(path, secret, passphrase, keyfile.SCRYPT_N)
 
 
 def _done(path: Path, address: str, encrypted: bool, as_json: bool) -> None:
