@@ -103,7 +103,9 @@ class _Doctor:
         return Finding("container engine", True, f"version {info.version}, runtime {runtime}")
 
     async def _inventory(self) -> tuple[Gpu, ...]:
-        provider = await choose_provider(self._settings.gpu.provider, self._settings.cluster)
+        provider = await choose_provider(
+            self._settings.gpu.provider, self._settings.cluster, simulated=self._settings.gpu.simulated
+        )
         try:
             return await provider.inventory()
         finally:

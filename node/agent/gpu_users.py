@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,10 +42,9 @@ class GpuUser:
 class GpuUsers:
     """Tells them apart, by the containers of the jobs at hand."""
 
-    def __init__(self, journal: JournalReader, lanes: Sequence[str], proc: Path = Path("/proc")) -> None:
-        """`lanes`: the names of all lanes of this agent; `proc`: where processes are looked up."""
+    def __init__(self, journal: JournalReader, proc: Path = Path("/proc")) -> None:
+        """`journal`: which jobs there are, of all lanes that ever were; `proc`: where processes are looked up."""
         self._journal = journal
-        self._lanes = tuple(lanes)
         self._proc = proc
         self._self = os.getpid()
         self._jobs: Mapping[str, Address] = {}
@@ -64,8 +63,8 @@ class GpuUsers:
 
     async def _containers(self) -> Mapping[str, Address]:
         found = {}
-        for lane in self._lanes:
-            for job in await self._journal.open_jobs(lane):
+        for lane in await self._journal.lanes():
+            for job in await self._journal.open_jobs(lane.status.lane):
                 for operation in await self._journal.operations(job.run):
                     if operation.container_id:
                         found[operation.container_id] = job.job

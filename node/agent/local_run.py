@@ -250,7 +250,9 @@ async def _open(body: bytes, settings: Settings, folder: Path, stack: AsyncExitS
 
 
 async def _gpus(settings: Settings, stack: AsyncExitStack) -> tuple[Gpu, ...]:
-    provider = await choose_provider(settings.gpu.provider, settings.cluster, new_hasher=MerkleHasher)
+    provider = await choose_provider(
+        settings.gpu.provider, settings.cluster, new_hasher=MerkleHasher, simulated=settings.gpu.simulated
+    )
     stack.push_async_callback(provider.aclose)
     return await provider.inventory()
 

@@ -125,7 +125,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
     )
     stack.push_async_callback(gpus.aclose)
     monitor = GpuMonitor(gpus, clock, local_day, settings.gpu.throttle_minutes * 60)
-    users = GpuUsers(journal, [lane.name for lane in settings.lanes])
+    users = GpuUsers(journal)
     fitness = open_fitness(settings, monitor, users.of, clock)
     facts = await measure_host(paths.data)
     work = OpenWork(journal, [lane.name for lane in settings.lanes])

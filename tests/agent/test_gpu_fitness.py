@@ -359,7 +359,7 @@ async def test_whose_a_process_is(tmp_path: Path) -> None:
         await journal.begin_job(given)
         running = OperationState(0, "op", "op", OperationStatus.RUNNING, container_id="cafe42")
         await journal.save_operation(given.run.address, running)
-        telling = GpuUsers(journal, [given.lane], proc)
+        telling = GpuUsers(journal, proc)
         users = await telling.of(state)
         assert await telling.of(state) == users
         late = GpuState("GPU-a", processes=(GpuProcess(40, 1),))
