@@ -353,7 +353,7 @@ print(journal, schema, opened)
 PYTHON
 }
 
-schema_of() { examine "$1" 2>/dev/null | cut -d' ' -f2; }
+schema_of() { examine "$1" 2>/dev/null | cut -d' ' -f2 || true; }
 
 start() { systemctl start gpunode.service; }
 
@@ -469,7 +469,8 @@ require_no_open_job() {
     local current opened
     current="$(version_at current)"
     [ -n "$current" ] && [ -z "$force" ] || return 0
-    opened="$(examine "$current" 2>/dev/null | cut -d' ' -f3)"
+    opened="$(examine "$current" | cut -d' ' -f3)" ||
+        fail "whether jobs are open cannot be told (see above)" "mend that, or --force"
     [ "${opened:-0}" = 0 ] || fail "$opened jobs are not settled yet: their pay would be lost" "gpunode drain, wait until gpunode status says drained; or --force"
 }
 

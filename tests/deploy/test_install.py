@@ -258,6 +258,15 @@ def test_open_jobs_are_in_the_way(host: Host) -> None:
     assert not host.opt.exists()
 
 
+def test_where_open_jobs_cannot_be_told_it_is_said(host: Host) -> None:
+    host.in_use()
+    host.settings.write_text("cluster: nonsense\n")
+    said = host("--uninstall", fails=True)
+    assert "cluster: 'nonsense'" in said
+    assert "whether jobs are open cannot be told" in said
+    assert host.current() == OLD
+
+
 @pytest.mark.parametrize("arguments", [["--nothing"], ["--prefix"], ["--prefix", "here"], ["--prefix", "/"]])
 def test_wrong_usage(host: Host, arguments: list[str]) -> None:
     assert "hint: " in host(*arguments, fails=True)
