@@ -11,7 +11,7 @@ from node.agent.earning_state import ask, unknown
 from node.errors import GpunodeError
 from node.journal.reader import JournalReader
 from node.market.lane_view import LaneView
-from node.records import Address, EarningState
+from node.records import Address, EarningState, LanePhase, LaneStatus
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ class EarningBoard:
         self._views = views
         self._journal = journal
         self._now = now
-        self._known: dict[str, EarningState] = {}
-        self._wanted: dict[str, tuple[Address, str]] = {}
+        self._known: dict[str, tuple[_Doing, EarningState]] = {}
+        self._wanted: dict[str, LaneStatus] = {}
         self._asked = asyncio.Event()
         self._news = asyncio.Condition()
 
@@ -45,12 +45,13 @@ class EarningBoard:
             self._asked.clear()
             wanted, self._wanted = self._wanted, {}
             async with asyncio.TaskGroup() as group:
-                for lane, (market, reason) in wanted.items():
-                    group.create_task(self._ask(lane, market, reason))
+                for status in wanted.values():
+                    group.create_task(self._ask(status))
 
-    async def _ask(self, lane: str, market: Address, reason: str) -> None:
+    async def _ask(self, status: LaneStatus) -> None:
+        lane = status.lane
         try:
-            state = await ask(self._views[lane], self._journal, lane, market, reason, self._now)
+            state = await ask(self._views[lane], self._journal, lane, status.market, status.reason, self._now)
         except GpunodeError as error:
             state = unknown(error.message, self._now())
         except Exception:
@@ -58,28 +59,38 @@ class EarningBoard:
             log.exception("whether lane %s earns cannot be told", lane)
             state = unknown("internal error; see the agent's log", self._now())
         async with self._news:
-            self._known[lane] = state
+            self._known[lane] = (_doing(status), state)
             self._news.notify_all()
 
-    async def of(self, lane: str, market: Address, reason: str) -> EarningState | None:
-        """A lane's state; None for a lane that nobody here knows. `reason`: the lane's own."""
-        if lane not in self._views:
+    async def of(self, status: LaneStatus) -> EarningState | None:
+        """The state of a lane that is at this; None for one that nobody here knows."""
+        if status.lane not in self._views:
             return None
-        known = self._young(lane, FRESH)
+        known = self._young(status, FRESH)
         if known is not None:
             return known
-        self._wanted[lane] = (market, reason)
+        self._wanted[status.lane] = status
         self._asked.set()
-        known = self._young(lane, OLD)
+        known = self._young(status, OLD)
         if known is not None:
             return known
         try:
             async with asyncio.timeout(WAIT), self._news:
-                await self._news.wait_for(lambda: self._young(lane, OLD) is not None)
+                await self._news.wait_for(lambda: self._young(status, OLD) is not None)
         except TimeoutError:
             return unknown("the chain has not answered yet", self._now())
-        return self._young(lane, OLD)
+        return self._young(status, OLD)
 
-    def _young(self, lane: str, age: float) -> EarningState | None:
-        known = self._known.get(lane)
-        return known if known is not None and 0 <= self._now() - known.asked_at < age else None
+    def _young(self, status: LaneStatus, age: float) -> EarningState | None:
+        """What is known, unless it is older than that, or the lane was at something else then."""
+        doing, known = self._known.get(status.lane, (None, None))
+        if known is None or doing != _doing(status) or not 0 <= self._now() - known.asked_at < age:
+            return None
+        return known
+
+
+_Doing = tuple[LanePhase, Address | None]
+
+
+def _doing(status: LaneStatus) -> _Doing:
+    return status.phase, status.job

@@ -22,7 +22,6 @@ from node.gpu.ladder.record import kept_ladder
 from node.journal.money import Money
 from node.journal.reader import JournalReader
 from node.records import (
-    Address,
     AgentStatus,
     EarningState,
     ExposedService,
@@ -46,7 +45,7 @@ async def _nothing_seen() -> tuple[GpuNow, ...]:
     return ()
 
 
-async def _not_asked(_lane: str, _market: Address, _reason: str) -> EarningState | None:
+async def _not_asked(_status: LaneStatus) -> EarningState | None:
     return None
 
 
@@ -72,8 +71,8 @@ class RunningAgent:
     relaxations: tuple[Relaxation, ...] = ()
     services: Callable[[], tuple[ExposedService, ...]] = tuple
     """What jobs expose now."""
-    earning: Callable[[str, Address, str], Awaitable[EarningState | None]] = _not_asked
-    """Whether a lane earns, by what the chain shows; given its market and its own reason."""
+    earning: Callable[[LaneStatus], Awaitable[EarningState | None]] = _not_asked
+    """Whether a lane earns, by what the chain shows."""
     work: WorkRoom | None = None
     """Where work proofs are made."""
     bundles: BundleMaker | None = None
@@ -101,8 +100,7 @@ class RunningAgent:
     async def _lanes(self) -> tuple[LaneStatus, ...]:
         """Each lane's status, with what the chain says of its earning."""
         statuses = [lane.status for lane in self.lanes.values()]
-        asked = [self.earning(status.lane, status.market, status.reason) for status in statuses]
-        states = await asyncio.gather(*asked)
+        states = await asyncio.gather(*(self.earning(status) for status in statuses))
         return tuple(replace(status, earning=state) for status, state in zip(statuses, states, strict=True))
 
     async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:

@@ -23,6 +23,8 @@ from node.records import (
     EarningState,
     Job,
     JobState,
+    LanePhase,
+    LaneStatus,
     Market,
     QueueType,
     Run,
@@ -171,8 +173,8 @@ async def test_the_board_asks_only_when_somebody_wants_to_know(journal: Journal)
     chain = Chain()
     board = EarningBoard({"main": chain.look}, journal, lambda: chain.now)
 
-    async def of(reason: str = "") -> EarningState:
-        found = await board.of("main", HERE, reason)
+    async def of(reason: str = "", phase: LanePhase = LanePhase.QUEUED) -> EarningState:
+        found = await board.of(LaneStatus("main", NODE, HERE, phase, reason, 0.0))
         assert found is not None
         return found
 
@@ -196,6 +198,8 @@ async def test_the_board_asks_only_when_somebody_wants_to_know(journal: Journal)
         chain.now += OLD
         chain.answer = RpcUnavailable("nobody is there")
         assert await of() == EarningState(None, "unknown", "not known whether it earns: nobody is there", chain.now)
-        assert await board.of("another", HERE, "") is None
+        assert await board.of(LaneStatus("another", NODE, HERE, LanePhase.QUEUED, "", 0.0)) is None
+        chain.answer = LaneView(MARKET, (RUN,), WORK)
+        assert (await of(phase=LanePhase.WORKING)).code == "working", "the lane is at something else now: asked at once"
     finally:
         task.cancel()

@@ -6,16 +6,18 @@ One chain and one agent serve all tests of this file, one job after the other; t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import docker
 import pytest
 import pytest_asyncio
 
 from node.api.client import ControlClient
+from node.api.money import parse_money
 from node.chain import addresses
 from node.content.cid import file_cid
 from node.proof.receipt import verify_receipt
-from node.records import Cid, JobState
+from node.records import Cid, JobState, PaySource
 from tests.e2e.market_place import MarketPlace, market_place, queued, real_market_place, settled, single, until, working
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
@@ -72,6 +74,18 @@ async def test_a_job_is_run_settled_and_paid(
     assert receipt.operations[0].log is not None
     assert docker_client.containers(all=True, filters={"label": f"gpunode.job={posted.job}"}) == []
     await until(lambda: queued(agent))
+    await _check_money(place, agent, run)
+
+
+async def _check_money(place: MarketPlace, agent: ControlClient, run: dict[str, Any]) -> None:
+    """The running agent's ledger has the job's pay, and the lane says that it earns."""
+    money = parse_money(await agent.money(0, 1 << 40))
+    (job,) = (each for each in money.jobs if each.run == run["run"])
+    assert (job.pay, job.pay_source) == (run["settlement"]["pay"], PaySource.BALANCES)
+    assert (job.gpus, job.millijoules) == ((), None), "it asked for no GPU, and nothing else is metered"
+    (lane,) = (await agent.status())["lanes"]
+    assert lane["earning"]["earning"] is True
+    assert lane["earning"]["code"] == "queued"
 
 
 async def test_receipts_are_a_chain(place: MarketPlace, agent: ControlClient, busybox_image: str) -> None:
