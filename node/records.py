@@ -519,6 +519,8 @@ class OperationState:
     so all operations' together are the job's. None: not counted."""
     began_ms: int | None = None
     """When its container was first told to start: the beginning of its own timeout."""
+    pulled_ms: int | None = None
+    """When the image of its first container was on this host."""
     restarts: int = 0
     """How often its rule had the present container started again."""
     earlier_starts: int = 0

@@ -18,6 +18,7 @@ from node.agent.schedule import Schedule
 from node.agent.step import Step
 from node.api.owner.port import SYSTEM, LogFrame, LogKind, Progress, StateFrame
 from node.errors import OwnerRefused
+from node.journal.latency import Moment
 from node.records import Address, Assignment, EndCause, ExposedService, PlannedOperation, Stage
 from node.retry import Clock
 
@@ -62,6 +63,8 @@ class JobLive:
         self.is_over = False
         self.expire: Callable[[], None] = lambda: None
         """Ends the job as if its time were over."""
+        self.note: Callable[[Moment, int], None] = lambda _moment, _ms: None
+        """Takes the moments (unix ms) at which the job came to points of its way."""
         self._clock = clock
         self.letterbox = Letterbox()
         """Where the owner of a confidential job leaves the definition and collects the result."""

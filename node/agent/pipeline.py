@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -117,6 +118,7 @@ class JobPipeline:
         self._at = Stage.FETCH
         self._live = JobLive(assignment, services.clock, services.tools.log_path)
         self._live.expire = self._monitor.expire
+        self._live.note = partial(services.journal.latency.note, self._run)
 
     def quit(self, reason: str) -> None:
         """Give the job up, if its work is not over: containers stop, and it goes back unpaid."""

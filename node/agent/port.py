@@ -14,11 +14,15 @@ from pathlib import Path
 from node.agent.bundle import BundleMaker
 from node.agent.bundle_parts import EARLIER, BundleWish
 from node.agent.lane import DRAINED
+from node.agent.moments import first_output
 from node.agent.readiness import Inventory
 from node.agent.supervisor import OneLane
 from node.agent.work_room import WorkRoom
 from node.errors import ControlError
 from node.gpu.ladder.record import kept_ladder
+from node.journal.job_filter import EVERY_JOB, JobFilter
+from node.journal.job_work import RunEnergy
+from node.journal.latency import Latency, Moment
 from node.journal.money import Money
 from node.journal.reader import JournalReader
 from node.records import (
@@ -103,9 +107,27 @@ class RunningAgent:
         states = await asyncio.gather(*(self.earning(status) for status in statuses))
         return tuple(replace(status, earning=state) for status, state in zip(statuses, states, strict=True))
 
-    async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
-        """The latest runs, newest first."""
-        return await self.journal.jobs(limit)
+    async def jobs(self, limit: int = 50, wanted: JobFilter = EVERY_JOB) -> tuple[JobSummary, ...]:
+        """The latest runs among those wanted, newest first."""
+        return await self.journal.jobs(limit, wanted)
+
+    async def moments(self, run: Address) -> Mapping[Moment, int]:
+        """When one run came to each point of its way; of one that runs, with the first line of its log."""
+        found = await self.journal.latency.of(run)
+        if Moment.STARTED in found and not found.keys() & {Moment.FIRST_OUTPUT, Moment.EXITED}:
+            at = await asyncio.to_thread(first_output, await self.log_paths(run))
+            if at is not None:
+                self.journal.latency.note(run, Moment.FIRST_OUTPUT, at)
+                return {**found, Moment.FIRST_OUTPUT: at}
+        return found
+
+    async def energy(self, run: Address) -> RunEnergy | None:
+        """What one run's GPUs used."""
+        return await self.journal.energy(run)
+
+    async def latency(self, since: float) -> Latency:
+        """What the legs of the ways took."""
+        return await self.journal.latency.latency(since)
 
     async def job(self, address: str) -> tuple[JobSummary, ...]:
         """All runs of one job, newest first."""

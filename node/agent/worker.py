@@ -11,6 +11,7 @@ from pathlib import Path
 from node.agent.edges import Operations
 from node.agent.edges_services import OpenServices, Resources, Services
 from node.agent.live import JobLive
+from node.agent.moments import milliseconds
 from node.agent.outputs import Outputs
 from node.agent.step import Step
 from node.agent.waiting import plain_errors
@@ -19,6 +20,7 @@ from node.container import ending
 from node.container.engine import ContainerView
 from node.container.stop import EitherSignal, StopSignal
 from node.errors import ContentError, LiteralUnresolved, ServiceError
+from node.journal.latency import Moment
 from node.logins import Credentials
 from node.plan_records import FolderMount
 from node.records import (
@@ -111,8 +113,12 @@ class Worker:
         self, step: Step, operation: PlannedOperation, login: Credentials, services: OpenServices
     ) -> None:
         started = asyncio.Event()
+        # What an earlier life of the agent started began when the engine says, or nobody knows when.
+        seen_before = bool(step.state.starts)
 
         async def on_started(view: ContainerView) -> None:
+            if (at := milliseconds(view.started_at) or (None if seen_before else self._now())) is not None:
+                self._live.note(Moment.STARTED, at)
             if operation.services:
                 services.started(view.addresses[0] if view.addresses else "")
                 started.set()
@@ -121,7 +127,7 @@ class Worker:
             step.show(Progress.RUNNING)
 
         with plain_errors():
-            await self._attended(step, operation, login, services, started, on_started)
+            await self._attended(step, operation, login, services, started, on_started, seen_before)
 
     async def _attended(
         self,
@@ -131,9 +137,10 @@ class Worker:
         services: OpenServices,
         started: asyncio.Event,
         on_started: Callable[[ContainerView], Awaitable[None]],
+        seen_before: bool,
     ) -> None:
         async with asyncio.TaskGroup() as group:
-            attending = group.create_task(self._attend(step, services, started))
+            attending = group.create_task(self._attend(step, services, started, seen_before))
             await self._tools.operations.run_operation(
                 operation,
                 step.previous,
@@ -158,10 +165,12 @@ class Worker:
             return state
         return replace(state, cause=cause)
 
-    async def _attend(self, step: Step, services: OpenServices, started: asyncio.Event) -> None:
+    async def _attend(self, step: Step, services: OpenServices, started: asyncio.Event, seen_before: bool) -> None:
         """Be with the services: ready once, and then well; a container that is not is started anew."""
         await started.wait()
         await services.ready()
+        if not seen_before:
+            self._live.note(Moment.FIRST_HEALTH, self._now())
         await step.make_ready()
         step.tell()
         while True:

@@ -13,6 +13,7 @@ import httpx
 from node.api.documents import Document
 from node.bounded_json import JsonRefused, read_json
 from node.errors import ControlError
+from node.journal.job_filter import EVERY_JOB, JobFilter
 
 TIMEOUT = 15.0
 """Seconds for an answer; the agent answers from memory and journal, so it is far less."""
@@ -50,9 +51,17 @@ class ControlClient:
         """The agent's document."""
         return await self._json("GET", "/v1/status")
 
-    async def jobs(self, limit: int = 50) -> Document:
-        """The latest runs."""
-        return await self._json("GET", "/v1/jobs", query={"limit": limit})
+    async def jobs(self, limit: int = 50, wanted: JobFilter = EVERY_JOB) -> Document:
+        """The latest runs among those wanted."""
+        asked = {"lane": wanted.lane, "state": wanted.state, "since": wanted.since, "skip": wanted.skip or None}
+        known = {name: value for name, value in asked.items() if value is not None}
+        if wanted.since is not None:
+            known["since"] = int(wanted.since)
+        return await self._json("GET", "/v1/jobs", query={"limit": limit, **known})
+
+    async def latency(self, since: float) -> Document:
+        """What the legs of runs' ways took, of runs since unix seconds."""
+        return await self._json("GET", "/v1/latency", query={"since": int(since)})
 
     async def job(self, address: str) -> Document:
         """All runs of one job, with their operations."""

@@ -3,7 +3,8 @@
 Routes (documents are described in node/api/documents.py):
 
 - GET  /v1/status                → agent
-- GET  /v1/jobs?limit=N          → `{"jobs": [run]}`, newest first
+- GET  /v1/jobs?limit=N&lane=NAME&state=STATE&since=SECONDS&skip=N → `{"jobs": [run]}`, newest first
+- GET  /v1/latency?since=SECONDS → latency
 - GET  /v1/jobs/{address}        → `{"job": ..., "runs": [run + "operations": [operation]]}` (job or run address)
 - GET  /v1/logs/{address}        → `{"files": [{"operation": 0, "path": ...}]}`; with `?operation=I&offset=B` the bytes
   of that operation's log file from byte B, as far as it is written; the length read so far is the next offset
@@ -37,18 +38,14 @@ from typing import Any
 from aiohttp import web
 
 from node.api import documents
+from node.api.control_requests import BODY_LIMIT, BadRequest, Unknown, body_of, number, read_piece, wanted
 from node.api.guard import Guard, GuardLimits, own_user_and
 from node.api.money import money_document
 from node.api.port import ControlPort
-from node.bounded_json import JsonRefused, read_json
 from node.errors import ControlError, GpunodeError
 
 log = logging.getLogger(__name__)
 
-BODY_LIMIT = 16 * 1024
-"""Bytes of a request body."""
-LOG_CHUNK = 256 * 1024
-"""Bytes of a log file in one answer."""
 JOBS_LIMIT = 1000
 """Runs in one answer at most."""
 BACKLOG = 64
@@ -84,7 +81,7 @@ class ControlServer:
 
     async def start(self) -> None:
         """Bind the socket (0600, or 0660 for a group) and answer requests."""
-        group = None if self._group is None else _group_number(self._group)
+        group = None if self._group is None else _groupnumber(self._group)
         listener = await asyncio.to_thread(_bind, self.path, group)
         self._inode = self.path.stat().st_ino
         guard = Guard(own_user_and(group), self._limits)
@@ -121,7 +118,7 @@ def answers(path: Path) -> bool:
     return True
 
 
-def _group_number(name: str) -> int:
+def _groupnumber(name: str) -> int:
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
@@ -183,6 +180,7 @@ def _application(port: ControlPort, guard: Guard) -> web.Application:
             web.get("/v1/jobs/{address}", routes.job),
             web.get("/v1/logs/{address}", routes.logs),
             web.get("/v1/events", routes.events),
+            web.get("/v1/latency", routes.latency),
             web.post("/v1/bundle", routes.bundle),
             web.get("/v1/gpus", routes.gpus),
             web.get("/v1/money", routes.money),
@@ -204,9 +202,9 @@ async def _errors(
 ) -> web.StreamResponse:
     try:
         return await handler(request)
-    except _BadRequest as error:
+    except BadRequest as error:
         return _refusal(400, error)
-    except _Unknown as error:
+    except Unknown as error:
         return _refusal(404, error)
     except GpunodeError as error:
         return _refusal(409, error)
@@ -217,16 +215,8 @@ async def _errors(
         return _refusal(500, ControlError("the agent failed to answer", hint="its log says why; this is a bug"))
 
 
-class _BadRequest(ControlError):
-    pass
-
-
-class _Unknown(ControlError):
-    pass
-
-
 def _refusal(status: int, error: GpunodeError) -> web.Response:
-    kind = "ControlError" if isinstance(error, _BadRequest | _Unknown) else type(error).__name__
+    kind = "ControlError" if isinstance(error, BadRequest | Unknown) else type(error).__name__
     known = {"kind": kind, "message": error.message, "hint": error.hint}
     return web.json_response({"error": known}, status=status)
 
@@ -241,48 +231,53 @@ class _Routes:
         return web.json_response(documents.agent_document(await self._port.status()))
 
     async def jobs(self, request: web.Request) -> web.Response:
-        limit = _number(request, "limit", default=50, largest=JOBS_LIMIT)
-        runs = await self._port.jobs(limit=limit)
+        limit = number(request, "limit", default=50, largest=JOBS_LIMIT)
+        runs = await self._port.jobs(limit, wanted(request))
         return web.json_response({"jobs": [documents.run_document(run) for run in runs]})
 
     async def job(self, request: web.Request) -> web.Response:
         address = request.match_info["address"]
         runs = await self._port.job(address)
         if not runs:
-            raise _Unknown(f"{address}: this host has run no such job", hint="see `gpunode jobs`")
+            raise Unknown(f"{address}: this host has run no such job", hint="see `gpunode jobs`")
         described = []
         for run in runs:
             operations = [documents.operation_document(state) for state in await self._port.operations(run.run)]
-            described.append({**documents.run_document(run), "operations": operations})
+            more = documents.run_more(await self._port.moments(run.run), await self._port.energy(run.run))
+            described.append({**documents.run_document(run), **more, "operations": operations})
         return web.json_response({"job": runs[0].job, "runs": described})
+
+    async def latency(self, request: web.Request) -> web.Response:
+        since = number(request, "since", default=0, largest=2**40)
+        return web.json_response(documents.latency_document(await self._port.latency(since)))
 
     async def logs(self, request: web.Request) -> web.Response:
         address = request.match_info["address"]
         paths = await self._port.log_paths(address)
         if "operation" not in request.query:
             if not paths and not await self._port.job(address):
-                raise _Unknown(f"{address}: this host has run no such job", hint="see `gpunode jobs`")
+                raise Unknown(f"{address}: this host has run no such job", hint="see `gpunode jobs`")
             files = [{"operation": index, "path": str(path)} for index, path in enumerate(paths)]
             return web.json_response({"files": files})
-        index = _number(request, "operation", default=0, largest=10_000)
+        index = number(request, "operation", default=0, largest=10_000)
         if index >= len(paths):
-            raise _Unknown(f"{address}: operation {index} has no log", hint=f"see `gpunode jobs show {address}`")
-        offset = _number(request, "offset", default=0, largest=2**62)
-        piece = await asyncio.to_thread(_read, paths[index], offset)
+            raise Unknown(f"{address}: operation {index} has no log", hint=f"see `gpunode jobs show {address}`")
+        offset = number(request, "offset", default=0, largest=2**62)
+        piece = await asyncio.to_thread(read_piece, paths[index], offset)
         return web.Response(body=piece, content_type="application/octet-stream")
 
     async def events(self, request: web.Request) -> web.Response:
-        after = _number(request, "after", default=0, largest=2**62)
+        after = number(request, "after", default=0, largest=2**62)
         events = await self._port.events(after=after)
         return web.json_response({"events": [documents.event_document(event) for event in events]})
 
     async def bundle(self, request: web.Request) -> web.Response:
         # A command and not a question, because it signs.
-        body = await _body(request, job=str, full=bool, earlier=int)
+        body = await body_of(request, job=str, full=bool, earlier=int)
         if "job" not in body:
-            raise _BadRequest("job: is missing")
+            raise BadRequest("job: is missing")
         if not 0 <= body.get("earlier", 0) <= JOBS_LIMIT:
-            raise _BadRequest(f"earlier: must be a whole number up to {JOBS_LIMIT}")
+            raise BadRequest(f"earlier: must be a whole number up to {JOBS_LIMIT}")
         made = await self._port.bundle(body["job"], full=body.get("full", False), earlier=body.get("earlier"))
         return web.Response(body=made, content_type="application/json")
 
@@ -299,79 +294,38 @@ class _Routes:
         return web.json_response(documents.proofs_document(await self._port.proofs()))
 
     async def ladders(self, request: web.Request) -> web.Response:
-        text = (await _body(request, document=str)).get("document")
+        text = (await body_of(request, document=str)).get("document")
         if text is None:
             await self._port.require_rest()
             return web.json_response({"digest": None})
         return web.json_response({"digest": (await self._port.keep_ladder(text.encode())).digest})
 
     async def money(self, request: web.Request) -> web.Response:
-        since = _number(request, "from", default=0, largest=2**40)
-        until = _number(request, "to", default=2**40, largest=2**40)
+        since = number(request, "from", default=0, largest=2**40)
+        until = number(request, "to", default=2**40, largest=2**40)
         return web.json_response(money_document(await self._port.money(since, until)))
 
     async def drain(self, request: web.Request) -> web.Response:
-        body = await _body(request, lane=str)
+        body = await body_of(request, lane=str)
         return _lanes(await self._port.drain(body.get("lane")))
 
     async def pause(self, request: web.Request) -> web.Response:
-        body = await _body(request, lane=str, seconds=(int, float))
+        body = await body_of(request, lane=str, seconds=(int, float))
         seconds = body.get("seconds")
         if seconds is not None and not 0 < seconds < 2**31:
-            raise _BadRequest("seconds: must be more than 0")
+            raise BadRequest("seconds: must be more than 0")
         return _lanes(await self._port.pause(body.get("lane"), seconds))
 
     async def resume(self, request: web.Request) -> web.Response:
-        body = await _body(request, lane=str, adopt=bool)
+        body = await body_of(request, lane=str, adopt=bool)
         act = self._port.adopt if body.get("adopt") else self._port.resume
         return _lanes(await act(body.get("lane")))
 
     async def stop(self, request: web.Request) -> web.Response:
-        body = await _body(request, quit=bool)
+        body = await body_of(request, quit=bool)
         await (self._port.stop_and_quit() if body.get("quit") else self._port.stop())
         return web.json_response({"stopping": True})
 
 
 def _lanes(lanes: tuple[Any, ...]) -> web.Response:
     return web.json_response({"lanes": [documents.lane_document(lane) for lane in lanes]})
-
-
-async def _body(request: web.Request, **allowed: type | tuple[type, ...]) -> dict[str, Any]:
-    """The request's JSON object with only the members allowed; an empty body is an empty object."""
-    raw = await request.read()
-    if not raw:
-        return {}
-    try:
-        body = read_json(raw, limit=BODY_LIMIT, depth=4)
-    except JsonRefused:
-        raise _BadRequest("the request body is not JSON") from None
-    if not isinstance(body, dict):
-        raise _BadRequest("the request body must be a JSON object")
-    for name, value in body.items():
-        kind = allowed.get(name)
-        if kind is None:
-            raise _BadRequest(f"{name[:40]}: no such member", hint=f"allowed: {', '.join(allowed)}")
-        if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-            raise _BadRequest(f"{name}: {value!r:.40} is of the wrong type")
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def _number(request: web.Request, name: str, *, default: int, largest: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 20 or int(text) > largest:
-        raise _BadRequest(f"{name}: {text[:40]!r} must be a whole number up to {largest}")
-    return int(text)
-
-
-def _read(path: Path, offset: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(LOG_CHUNK)
-    except FileNotFoundError:
-        # An operation that has not begun has no log yet.
-        return b""
-    except OSError as error:
-        raise ControlError(f"{path}: cannot be read: {error.strerror}", hint="check the data folder") from None

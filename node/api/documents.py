@@ -22,6 +22,12 @@ or from the journal. Names and units are those of the records; fields are added 
 - run: `run`, `job`, `lane`, `node`, `market`, `poster`, `definition_cid`, `price`, `timeout`, `run_time`, `stage`,
   `stages` (stage → seconds spent; null for the one at hand), `cause`, `refusal`, `result_cid`, `receipt_cid`,
   `settlement` (`kind`, `signature`, `slot`, `pay`, `payout`, `reason`, `fee`, or null)
+- of one run that was asked for also `moments` (name → unix ms, in the order in which they came: `queued`, `assigned`
+  (by the chain's clock), `picked_up`, `pulled`, `prepared`, `started`, `first_health`, `first_output`, `exited`,
+  `uploaded`, `settled`; those not seen are not there), `legs` (name → ms between two of them: `queue`, `pick_up`,
+  `pull`, `prepare`, `start`, `first_output`, `first_health`, `run`, `upload`, `settle`), `energy` (`millijoules`,
+  `source`; null: not known)
+- latency: `since`, `runs`, `legs` [`leg`, `count` (runs for which it is known), `p50`, `p95` (ms; null: of no run)]
 - proofs: `work` [outlook], `ladders` [`gpu` (UUID or `cpu`), `measured_ms`, `digest`, `document`] (the newest of each
   device, the newest first), `joules_today` (that work proofs of 24 h used; null: not known), `daily_joules`
 - outlook: `lane`, `engine` (`cuda`, `cpu`, null: no proofs are made), `why`, `running`, `next_at` (unix seconds; null:
@@ -41,6 +47,8 @@ from pathlib import Path
 from typing import Any
 
 from node.bounded_json import read_json
+from node.journal.job_work import RunEnergy
+from node.journal.latency import Latency, Moment, legs_of, steps_of
 from node.records import AgentStatus, Gpu, JobSummary, JournalEvent, LaneStatus, OperationState
 from node.records_proofs import KeptProof, ProofsKnown
 
@@ -143,6 +151,20 @@ def operation_document(state: OperationState) -> Document:
         "log": None if log is None else {"root": log.root, "length": log.length, "truncated": log.truncated},
         "network": plain(state.network),
     }
+
+
+def run_more(moments: Mapping[Moment, int], energy: RunEnergy | None) -> Document:
+    """What is told of a run only where one is asked for: its moments, legs and energy."""
+    return {
+        "moments": {moment.value: at for moment, at, _ in steps_of(moments)},
+        "legs": legs_of(moments),
+        "energy": plain(energy),
+    }
+
+
+def latency_document(latency: Latency) -> Document:
+    """What the legs took."""
+    return {"since": latency.since, "runs": latency.runs, "legs": plain(latency.legs)}
 
 
 def event_document(event: JournalEvent) -> Document:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from node.journal.job_filter import EVERY_JOB, JobFilter
+from node.journal.job_work import RunEnergy
+from node.journal.latency import Latency, Moment
 from node.journal.money import Money
-from node.records import AgentStatus, Gpu, JobSummary, JournalEvent, LaneStatus, OperationState
+from node.records import Address, AgentStatus, Gpu, JobSummary, JournalEvent, LaneStatus, OperationState
 from node.records_gpus import GpuNow
 from node.records_proofs import KeptLadder, ProofsKnown
 
@@ -21,12 +25,24 @@ class ControlPort(Protocol):
         """The agent, its GPUs and every lane's state with its reason."""
         ...
 
-    async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
-        """The latest runs, newest first."""
+    async def jobs(self, limit: int = 50, wanted: JobFilter = EVERY_JOB) -> tuple[JobSummary, ...]:
+        """The latest runs among those wanted, newest first."""
         ...
 
     async def job(self, address: str) -> tuple[JobSummary, ...]:
         """All runs of one job (by job or run address), newest first; empty when unknown."""
+        ...
+
+    async def moments(self, run: Address) -> Mapping[Moment, int]:
+        """When one run came to each point of its way (unix ms), as far as that is known."""
+        ...
+
+    async def energy(self, run: Address) -> RunEnergy | None:
+        """What one run's GPUs used; None where nothing was metered."""
+        ...
+
+    async def latency(self, since: float) -> Latency:
+        """What the legs of the ways took, of runs that began after `since` (unix seconds)."""
         ...
 
     async def operations(self, run: str) -> tuple[OperationState, ...]:

@@ -72,10 +72,16 @@ class Startup:
         image = await self._image()
         if image is None:
             return None
+        pulled = course.now()
         container = await self._create()
         if container is not None:
             digest = image.digest_for(course.spec.image)
-            course.state = replace(course.state, image_digest=digest, command_hash=ending.command_hash(container))
+            course.state = replace(
+                course.state,
+                image_digest=digest,
+                command_hash=ending.command_hash(container),
+                pulled_ms=course.state.pulled_ms if course.state.pulled_ms is not None else pulled,
+            )
         return container
 
     async def start(self, container: ContainerView) -> bool:

@@ -4,8 +4,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import dataclass
 
 from node.records import EnergyReading, Outcome, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnergy:
+    """What a run's GPUs used while it worked."""
+
+    millijoules: int
+    source: str
+    """`counter` (metered), `power` (integrated samples) or `simulated`."""
+
+
+def energy_of(db: sqlite3.Connection, run: str) -> RunEnergy | None:
+    """A run's energy; None where it is not known."""
+    row = db.execute("SELECT millijoules, source FROM job_work WHERE run = ?", (run,)).fetchone()
+    return None if row is None or row[0] is None else RunEnergy(int(row[0]), str(row[1]))
 
 
 def begin(db: sqlite3.Connection, run: str, lane: str) -> None:

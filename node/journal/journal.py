@@ -11,7 +11,7 @@ from pathlib import Path
 from node.bounded_json import read_json
 from node.errors import JournalError, WrongCluster
 from node.journal import job_work as work_rows
-from node.journal import rows
+from node.journal import latency, rows
 from node.journal.codec import encode
 from node.journal.database import Database, Relief
 from node.journal.gpu_states import GpuStateRows
@@ -145,6 +145,7 @@ class Journal(JournalReader):
                 _put_record(db, run.address, ASSIGNED, encode(assignment), now)
                 _enter(db, run.address, Stage.FETCH, now)
                 work_rows.begin(db, run.address, assignment.lane)
+                latency.begin(db, run.address, assignment.lane, run.time, now)
                 # A node that is given a job has left the queue.
                 db.execute("UPDATE lanes SET queued_since = NULL WHERE name = ?", (assignment.lane,))
 
@@ -172,11 +173,13 @@ class Journal(JournalReader):
     async def finish_stage(self, run: Address, stage: Stage, record: object, following: Stage) -> None:
         """Store the record that `stage` made and move the run to the stage `following`, in one step."""
         text = encode(record)
+        seen = self.latency.seen(run)
 
         def work(db: sqlite3.Connection) -> None:
             now = self._now()
             _put_record(db, run, stage.value, text, now)
             work_rows.keep(db, run, record)
+            latency.put(db, run, {**seen, **latency.of_record(record, now)})
             if isinstance(record, Outcome):
                 # Work that was done when it was to be given up is not given up.
                 db.execute("UPDATE jobs SET cause = ?, refusal = '' WHERE run = ?", (record.cause.value, run))
@@ -202,13 +205,16 @@ class Journal(JournalReader):
     async def save_operation(self, run: Address, state: OperationState) -> None:
         """Store an operation's state."""
         text = encode(state)
-        await self._database.write(
-            Mark.JOURNAL_OPERATION,
-            lambda db: db.execute(
+        seen = {**self.latency.seen(run), **latency.of_operation(state)}
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
                 "INSERT OR REPLACE INTO operations (run, position, state, written) VALUES (?, ?, ?, ?)",
                 (run, state.index, text, self._now()),
-            ),
-        )
+            )
+            latency.put(db, run, seen)
+
+        await self._database.write(Mark.JOURNAL_OPERATION, work)
 
     async def link_receipt(
         self,
@@ -240,6 +246,7 @@ class Journal(JournalReader):
     async def settle(self, run: Address, settlement: Settlement) -> None:
         """Store how a run was settled and end its way, in one step."""
         text = encode(settlement)
+        seen = self.latency.seen(run)
 
         def work(db: sqlite3.Connection) -> None:
             now = self._now()
@@ -270,8 +277,10 @@ class Journal(JournalReader):
                 )
             db.execute("UPDATE jobs SET stage = ? WHERE run = ?", (Stage.DONE.value, run))
             _enter(db, run, Stage.DONE, now)
+            latency.put(db, run, {**seen, latency.Moment.SETTLED: round(now * 1000)})
 
         await self._database.write(Mark.JOURNAL_SETTLEMENT, work)
+        self.latency.forget(run)
 
     async def reopen(self, run: Address, reason: str) -> bool:
         """Take a run's settlement back, because a fork took back what it was made of: its stage is SETTLE again. False
@@ -287,6 +296,7 @@ class Journal(JournalReader):
             db.execute("DELETE FROM stage_records WHERE run = ? AND stage = ?", (run, Stage.SETTLE.value))
             db.execute("DELETE FROM stage_times WHERE run = ? AND stage = ?", (run, Stage.DONE.value))
             db.execute("DELETE FROM settlements WHERE run = ?", (run,))
+            db.execute("DELETE FROM moments WHERE run = ? AND moment = ?", (run, latency.Moment.SETTLED.value))
             # Its receipt keeps the signature until there is another: most often the same bytes land again, and the next
             # receipt, made meanwhile, would otherwise name the one before it.
             db.execute(

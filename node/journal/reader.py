@@ -10,6 +10,9 @@ from node.errors import JournalError
 from node.journal import money, rows
 from node.journal.codec import decode, decode_any
 from node.journal.database import Database
+from node.journal.job_filter import EVERY_JOB, JobFilter
+from node.journal.job_work import RunEnergy, energy_of
+from node.journal.latency import LatencyRows
 from node.journal.money import Money
 from node.journal.rows import LaneRow, ReceiptLink
 from node.journal.work import WorkReader
@@ -26,6 +29,8 @@ class JournalReader:
         self._database = database
         self.work: WorkReader = WorkReader(database)
         """GPU work proofs and precision ladders."""
+        self.latency = LatencyRows(database)
+        """When runs came to the points of their ways."""
 
     @classmethod
     async def open_readonly(cls, path: Path) -> JournalReader:
@@ -64,9 +69,13 @@ class JournalReader:
         """One lane, or None when the journal has not seen it."""
         return next((row for row in await self.lanes() if row.status.lane == name), None)
 
-    async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
-        """The latest runs, newest first."""
-        return await self._summaries("ORDER BY jobs.created DESC, jobs.rowid DESC LIMIT ?", (limit,))
+    async def jobs(self, limit: int = 50, wanted: JobFilter = EVERY_JOB) -> tuple[JobSummary, ...]:
+        """The latest runs among those wanted, newest first."""
+        return await self._summaries(*wanted.clause(limit))
+
+    async def energy(self, run: str) -> RunEnergy | None:
+        """What a run's GPUs used; None where nothing was metered."""
+        return await self._database.read(lambda db: energy_of(db, run))
 
     async def job(self, address: str) -> tuple[JobSummary, ...]:
         """All runs of a job, by job or run address, newest first; empty when unknown."""

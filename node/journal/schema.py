@@ -302,6 +302,24 @@ _SETTLE_WIRE = """
 ALTER TABLE settlements ADD COLUMN wire BLOB;
 """
 
+_LATENCY = """
+-- When a run came to each point of its way (unix milliseconds): written once. Of older runs, what other tables tell.
+CREATE TABLE moments (
+    run TEXT NOT NULL REFERENCES jobs (run),
+    moment TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (run, moment)
+) WITHOUT ROWID;
+INSERT INTO moments SELECT run, 'assigned', run_time * 1000 FROM jobs WHERE run_time > 0;
+INSERT INTO moments SELECT run, 'picked_up', CAST(round(created * 1000) AS INTEGER) FROM jobs;
+INSERT INTO moments SELECT run, 'queued', CAST(round(queued_since * 1000) AS INTEGER) FROM job_work
+    WHERE queued_since IS NOT NULL;
+INSERT INTO moments SELECT run, 'exited', ended_ms FROM job_work WHERE ended_ms > started_ms;
+INSERT INTO moments SELECT t.run, 'uploaded', CAST(round(t.entered * 1000) AS INTEGER) FROM stage_times t
+    JOIN receipts r ON r.run = t.run WHERE t.stage = 'settle';
+INSERT INTO moments SELECT run, 'settled', CAST(round(settled * 1000) AS INTEGER) FROM settlements;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _LIVES,
@@ -313,6 +331,7 @@ MIGRATIONS: tuple[str, ...] = (
     _MONEY,
     _WORK,
     _SETTLE_WIRE,
+    _LATENCY,
 )
 
 

@@ -15,6 +15,9 @@ from node.gpu.ladder.record import (
     kept_ladder,
     not_measured,
 )
+from node.journal.job_filter import EVERY_JOB, JobFilter
+from node.journal.job_work import RunEnergy
+from node.journal.latency import Latency, Moment, latency_of
 from node.journal.money import JobMoney, Money, Spent
 from node.records import (
     Address,
@@ -120,6 +123,9 @@ MONEY = Money(
 )  # fmt: skip
 
 
+MOMENTS = {Moment.ASSIGNED: 99_000, Moment.PICKED_UP: 100_000, Moment.STARTED: 100_600, Moment.EXITED: 102_600}
+
+
 class DoublePort:
     """Answers as an agent with one lane would."""
 
@@ -135,12 +141,22 @@ class DoublePort:
             raise self.broken
         return AgentStatus("0.1.0", "localnet", 42, 900.0, "simulated", (GPU,), (self.lane,), self.health)
 
-    async def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
-        self.told.append(("jobs", limit))
+    async def jobs(self, limit: int = 50, wanted: JobFilter = EVERY_JOB) -> tuple[JobSummary, ...]:
+        self.told.append(("jobs", limit) if wanted == EVERY_JOB else ("jobs", limit, wanted))
         return (summary(),)[:limit]
 
     async def job(self, address: str) -> tuple[JobSummary, ...]:
         return (summary(),) if address in (JOB, RUN) else ()
+
+    async def moments(self, run: Address) -> dict[Moment, int]:
+        return MOMENTS if run == RUN else {}
+
+    async def energy(self, run: Address) -> RunEnergy | None:
+        return RunEnergy(7, "counter") if run == RUN else None
+
+    async def latency(self, since: float) -> Latency:
+        self.told.append(("latency", since))
+        return latency_of([MOMENTS], since)
 
     async def operations(self, run: str) -> tuple[OperationState, ...]:
         return (OperationState(0, "hello", "0", OperationStatus.SUCCESS, exit_code=0, starts=1),)

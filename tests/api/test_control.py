@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from node.api.client import ControlClient, NoAgent
-from node.api.control import BODY_LIMIT, LOG_CHUNK, ControlServer, answers
+from node.api.control import ControlServer, answers
+from node.api.control_requests import BODY_LIMIT, LOG_CHUNK
 from node.errors import ControlError
 from tests.api.double import GPU, JOB, RUN, DoublePort
 

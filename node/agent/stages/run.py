@@ -15,6 +15,7 @@ from pathlib import Path
 
 from node.agent.edges import JobDesk, Meter, MeterMaker
 from node.agent.live import JobLive
+from node.agent.moments import first_output
 from node.agent.monitor import JobMonitor
 from node.agent.outputs import Outputs
 from node.agent.schedule import Schedule
@@ -23,6 +24,7 @@ from node.agent.worker import Tools, Worker
 from node.errors import ContentError, GpuError
 from node.job.plan import LABEL_JOB, LABEL_LANE, LABEL_NODE
 from node.journal.journal import Journal
+from node.journal.latency import Moment
 from node.records import EndCause, EnergyReading, OperationState, Outcome, Plan, Refusal
 from node.retry import Clock
 
@@ -73,6 +75,7 @@ async def run(monitor: JobMonitor, plan: Plan, services: RunServices) -> Outcome
         await _perform(monitor, plan, steps, services)
         finished = tuple(step.state for step in steps)
         energy = _whole(await _read(meter), finished)
+    await _note_output(plan, services)
     await _clean(monitor, plan, services)
     done = all(_ended_by_itself(state, monitor) for state in finished)
     if monitor.stop.cause is EndCause.HOST and monitor.quit_reason and not done:
@@ -130,6 +133,12 @@ async def _perform(monitor: JobMonitor, plan: Plan, steps: tuple[Step, ...], ser
     schedule = Schedule(steps, worker.perform, monitor.stop, services.clock)
     with services.live.running(schedule):
         await schedule.complete()
+
+
+async def _note_output(plan: Plan, services: RunServices) -> None:
+    logs = [services.tools.log_path(operation) for operation in plan.operations if operation.container is not None]
+    if (at := await asyncio.to_thread(first_output, logs)) is not None:
+        services.live.note(Moment.FIRST_OUTPUT, at)
 
 
 async def _clean(monitor: JobMonitor, plan: Plan, services: RunServices) -> None:
