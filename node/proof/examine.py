@@ -21,7 +21,7 @@ from node.proof.commitments import Reveal
 from node.proof.evidence import Document, Evidence
 from node.proof.handed import check_handed, with_openings
 from node.proof.receipt import Receipt, parse_receipt, verify_receipt
-from node.proof.receipt_checks import check_commitments, check_names, check_samples, state_rest
+from node.proof.receipt_checks import check_commitments, check_names, check_samples, check_telemetry, state_rest
 from node.proof.result_checks import check_logs, check_operations, read_result
 from node.proof.settled import Settled
 from node.proof.signed import KeysElsewhere, signed_settle
@@ -52,6 +52,7 @@ def examine(evidence: Evidence) -> Verification:
         check_slots(ledger, receipt, _settled_slot(evidence, landed))
         check_blocks(ledger, receipt, facts)
         check_times(ledger, receipt, facts, job)
+        check_telemetry(ledger, receipt)
         check_samples(ledger, receipt, evidence.samples)
         check_commitments(ledger, receipt, evidence.reveal)
         state_rest(ledger, receipt)

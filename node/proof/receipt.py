@@ -163,6 +163,8 @@ def _telemetry(reading: EnergyReading | None) -> dict[str, Any] | None:
     return {
         "root": reading.samples_root,
         "samples": reading.samples,
+        "firstMs": reading.first_ms,
+        "lastMs": reading.last_ms,
         "gpus": [_gpu_telemetry(gpu) for gpu in reading.gpus],
     }
 
@@ -178,6 +180,7 @@ def _gpu_telemetry(gpu: GpuTelemetry) -> dict[str, Any]:
         "memoryMostBytes": gpu.memory_most,
         "powerMostMilliwatts": _thousandths(gpu.power_most),
         "temperatureMostCelsius": gpu.temperature_most,
+        "gapMs": _thousandths(gpu.gap_seconds) or 0,
         "throttled": [{"reason": why, "milliseconds": _thousandths(seconds) or 0} for why, seconds in gpu.throttled],
         "errors": [error[:LONGEST_ERROR] for error in gpu.errors[:MOST_ERRORS]],
     }

@@ -38,6 +38,20 @@ def check_names(
     ledger.consistent("receipt_names_job", not wrong, "; ".join(wrong) or ", ".join(expected) + " agree")
 
 
+def check_telemetry(ledger: Ledger, receipt: Receipt) -> None:
+    """Whether the receipt names one file of samples, and its parts tell of the GPUs that the job was given."""
+    telemetry, energy = receipt.telemetry, receipt.energy
+    if telemetry is None or energy is None:
+        return
+    same = (telemetry.root, telemetry.samples) == (energy.samples_root, energy.samples)
+    strangers = {gpu.uuid for gpu in telemetry.gpus} - {gpu.uuid for gpu in receipt.gpus}
+    told = (
+        "energy and telemetry are of one file of samples" if same else "energy and telemetry are of different samples"
+    )
+    told += f"; {', '.join(sorted(strangers))} was not given to the job" if strangers else ""
+    ledger.consistent("telemetry_agrees", same and not strangers, told)
+
+
 def check_samples(ledger: Ledger, receipt: Receipt, lines: Sequence[bytes] | None) -> None:
     """Whether sample lines are those that the receipt was made with."""
     telemetry = receipt.telemetry
@@ -80,6 +94,8 @@ def state_rest(ledger: Ledger, receipt: Receipt) -> None:
     if telemetry is not None:
         errors = sum(len(gpu.errors) for gpu in telemetry.gpus)
         told = f"{telemetry.samples} samples of {len(telemetry.gpus)} GPUs, {errors} errors, root {telemetry.root}"
+        gap = max((gpu.gap_ms for gpu in telemetry.gpus), default=0)
+        told += f"; {gap / 1000:.0f} s without samples" if gap else ""
         ledger.stated("telemetry", told)
     if receipt.ladder is not None:
         ledger.stated("ladder", f"precision ladder {receipt.ladder}")

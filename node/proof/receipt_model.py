@@ -138,6 +138,8 @@ class GpuTelemetryClaim(_Part):
     """Milliwatts, at most."""
     temperature_most_celsius: StrictInt | None = Field(alias="temperatureMostCelsius")
     """Degrees Celsius, at most."""
+    gap_ms: StrictInt = Field(default=0, alias="gapMs")
+    """Of `milliseconds`, those between samples too far apart to tell what was between them."""
     throttled: tuple[ThrottleClaim, ...]
     """Only what it was held down by; idling is none."""
     errors: tuple[StrictStr, ...]
@@ -151,6 +153,10 @@ class TelemetryClaim(_Part):
     """As `energy.samplesRoot`."""
     samples: StrictInt
     """How many lines that root is over."""
+    first_ms: StrictInt | None = Field(default=None, alias="firstMs")
+    """Unix milliseconds from which on all of the GPUs were sampled."""
+    last_ms: StrictInt | None = Field(default=None, alias="lastMs")
+    """Unix milliseconds up to which all of them were."""
     gpus: tuple[GpuTelemetryClaim, ...]
     """One of each GPU that was sampled."""
 

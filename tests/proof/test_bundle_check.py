@@ -64,7 +64,7 @@ def test_a_good_bundle_offline() -> None:
     assert verification.offline
     assert {name for name, ok in outcomes(verification).items() if ok} == {
         *("bundle", "settle_signed", "memo", "receipt_cid", "receipt_signature", "receipt_names_job", "slots"),
-        *("receipt_chain", "host_card_cid", "host_card", "gpus", "bundle_agrees", "bundle_node"),
+        *("receipt_chain", "host_card_cid", "host_card", "gpus", "bundle_agrees", "bundle_node", "telemetry_agrees"),
     }
     for name in ("job_account", "settled", "result_on_chain", "pay", "start_block", "end_block", "result_cid"):
         assert verification.verified[name] is None, name

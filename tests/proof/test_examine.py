@@ -28,7 +28,7 @@ from node.proof.gather import Sources, gather
 from node.proof.memo import receipt_memo
 from node.proof.receipt import hidden_of
 from node.proof.work import WorkAnchors
-from node.records import Cid, Signature, WorkReference
+from node.records import Cid, GpuTelemetry, Signature, WorkReference
 from tests.gpu.work.examples import AFTER, key
 
 from .series import detail, failed, lines
@@ -267,6 +267,15 @@ async def test_samples() -> None:
     assert "telemetry_root" not in lines(examine(replace(whole, samples=None)))
     for wrong in (SAMPLES[:2], SAMPLES[::-1], (*SAMPLES, b"x"), ()):
         assert lines(examine(replace(whole, samples=wrong)))["telemetry_root"] == WRONG
+
+
+async def test_one_file_of_samples_and_the_jobs_own_gpus() -> None:
+    assert OUTCOME.energy is not None
+    stranger = GpuTelemetry("GPU-9", samples=1, seconds=1.0, joules=None, source="none")
+    measured = replace(OUTCOME, energy=replace(OUTCOME.energy, gpus=(stranger,)))
+    found = examine(await offline(outcome=measured))
+    assert "telemetry_agrees" in failed(found)
+    assert "GPU-9 was not given to the job" in detail(found, "telemetry_agrees")
 
 
 async def test_commitments() -> None:

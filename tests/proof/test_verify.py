@@ -66,6 +66,7 @@ async def test_a_good_job() -> None:
         "gpus_used": (Label.STATED, None),
         "energy": (Label.STATED, None),
         "telemetry": (Label.STATED, None),
+        "telemetry_agrees": (Label.CONSISTENT, True),
         "previous_receipt": (Label.STATED, None),
         "receipt_chain": (Label.PROVEN, True),
         "receipt_chain_settled": (Label.PROVEN, True),
