@@ -56,14 +56,17 @@ async def audit(of: Month, lane: int) -> dict[str, Any]:
         stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     out, _ = await process.communicate()
-    assert process.returncode == 0
+    assert process.returncode == 0, out
     found: dict[str, Any] = json.loads(out)
     return found
 
 
 async def told(of: Month, folder: Path, by: str) -> dict[str, Any]:
     """What `gpunode earnings --json` says."""
-    lanes = [{"name": name, "wallet": str(folder / f"{name}.json"), "market": of.market} for name in ("one", "two")]
+    lanes = [
+        {"name": name, "wallet": str(folder / f"{name}.json"), "market": of.market, "gpus": [f"GPU-{name}"]}
+        for name in ("one", "two")
+    ]
     (folder / "settings.yaml").write_text(
         json.dumps(
             {
@@ -82,7 +85,7 @@ async def told(of: Month, folder: Path, by: str) -> dict[str, Any]:
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, _ = await process.communicate()
-    assert process.returncode == 0
+    assert process.returncode == 0, out
     found: dict[str, Any] = json.loads(out)
     return found
 
