@@ -26,6 +26,7 @@ from node.journal.latency import Latency, Moment
 from node.journal.money import Money
 from node.journal.reader import JournalReader
 from node.records import (
+    Address,
     AgentStatus,
     EarningState,
     ExposedService,
