@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from node.api.client import ControlClient, NoAgent
-from node.api.documents import Document, lane_document, operation_document, run_document
+from node.api.documents import (
+    Document,
+    lane_document,
+    latency_document,
+    operation_document,
+    run_document,
+    run_more,
+)
 from node.errors import ControlError
+from node.journal.job_filter import EVERY_JOB, JobFilter
 
 if TYPE_CHECKING:
     from node.journal.money import Money
@@ -44,19 +52,35 @@ async def read_status(settings: Settings) -> Document:
     }
 
 
-async def read_jobs(settings: Settings, limit: int) -> Document:
+async def read_latency(settings: Settings, since: float) -> Document:
+    """What the legs of runs' ways took since unix seconds, from the agent or its journal. Raises ControlError where
+    there is neither."""
+    place = settings.locations
+    try:
+        async with ControlClient(place.control_socket) as client:
+            return await client.latency(since)
+    except NoAgent:
+        if not place.journal.exists():
+            raise
+    from node.journal.reader import JournalReader
+
+    async with await JournalReader.open_readonly(place.journal) as journal:
+        return latency_document(await journal.latency.latency(since))
+
+
+async def read_jobs(settings: Settings, limit: int, wanted: JobFilter = EVERY_JOB) -> Document:
     """`jobs` (runs, newest first) and `running`."""
     place = settings.locations
     try:
         async with ControlClient(place.control_socket) as client:
-            return {"running": True, **await client.jobs(limit)}
+            return {"running": True, **await client.jobs(limit, wanted)}
     except NoAgent:
         if not place.journal.exists():
             return {"running": False, "jobs": []}
     from node.journal.reader import JournalReader
 
     async with await JournalReader.open_readonly(place.journal) as journal:
-        return {"running": False, "jobs": [run_document(run) for run in await journal.jobs(limit)]}
+        return {"running": False, "jobs": [run_document(run) for run in await journal.jobs(limit, wanted)]}
 
 
 async def read_money(settings: Settings, since: int, until: int) -> Money:
@@ -97,6 +121,7 @@ async def read_job(settings: Settings, address: str) -> Document:
         described = [
             {
                 **run_document(run),
+                **run_more(await journal.latency.of(run.run), await journal.energy(run.run)),
                 "operations": [operation_document(state) for state in await journal.operations(run.run)],
             }
             for run in runs

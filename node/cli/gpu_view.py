@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from node.cli import amounts, output
+from node.cli import amounts, output, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from node.settings import Settings
 
 SECONDS = 1.0
@@ -30,13 +26,13 @@ Known = dict[str, Any]
 async def watch(settings: Settings | None, as_json: bool) -> None:
     """Show it until interrupted: a terminal is drawn anew, a pipe gets a block or a JSON line each second."""
     async with _source(settings) as read:
-        with _screen(draws=output.on_terminal() and not as_json) as draw:
+        with screen.screen(draws=screen.is_screen() and not as_json) as draw:
             while True:
                 known = await read()
                 if as_json:
                     output.json_line(known)
                 else:
-                    draw(lines(known, *_size(draws=output.on_terminal())))
+                    draw(lines(known, *screen.size(draws=screen.is_screen())))
                 await asyncio.sleep(SECONDS)
 
 
@@ -133,32 +129,6 @@ def _fitted(parts: Sequence[str], width: int, indent: str) -> list[str]:
 
 def _clock(time_ms: int) -> str:
     return time.strftime("%H:%M", time.localtime(time_ms / 1000))
-
-
-def _size(*, draws: bool) -> tuple[int, int]:
-    return (output.width(), max(3, shutil.get_terminal_size((100, 24)).lines - 1)) if draws else (10_000, 100_000)
-
-
-@contextmanager
-def _screen(*, draws: bool) -> Iterator[Any]:
-    """Draws over what was drawn before, without wiping it first; leaves the terminal as it was."""
-
-    def draw(shown: Sequence[str]) -> None:
-        if draws:
-            # Each line wipes only what is behind it, and all leaves in one piece: nothing is ever seen empty.
-            sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\r\n" for line in shown) + "\x1b[J")
-        else:
-            sys.stdout.write("\n".join(shown) + "\n\n")
-        sys.stdout.flush()
-
-    if draws:
-        sys.stdout.write("\x1b[?1049h\x1b[?25l")  # a screen of its own, without a cursor
-    try:
-        yield draw
-    finally:
-        if draws:
-            sys.stdout.write("\x1b[?25h\x1b[?1049l")
-            sys.stdout.flush()
 
 
 @asynccontextmanager

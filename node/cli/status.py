@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import asyncio
 import time
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,93 +13,66 @@ from node.cli import amounts, output
 from node.cli.failure import ATTENTION
 from node.cli.options import JsonOption, SettingsOption
 
+if TYPE_CHECKING:
+    from node.cli.status_screen import Look
+
 WATCH_SECONDS = 1.0
 
 
 def status(
     settings: SettingsOption = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again whenever it changes.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it, once a second.")] = False,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="List every lane, however many.")] = False,
+    latency: Annotated[bool, typer.Option("--latency", help="With what each leg of jobs' ways took.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what the agent and each lane are doing, and why.
 
-    JSON: the agent (`running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus`, `lanes`, `health`,
-    `services` that jobs expose) and `recent` (runs). A lane's `earning` (`earning`, `code`, `sentence`, `asked_at`) is
-    what the chain shows of it, whether an agent runs or not. Exit status 3 when a person should act: no agent runs, or
-    a lane is degraded.
+    JSON: `state` (`serving`, `resting`, `attention`, `stopped`), `attention` [`lane`, `what`, `fix`, `since`], the
+    agent (`running`, `version`, `cluster`, `pid`, `started_at`, `gpu_provider`, `gpus`, `lanes`, `health`, `services`
+    that jobs expose), `recent` (runs), `earned` (`days`, `today` and `span`: `jobs`, `paid`, `pay` in micro-NOS,
+    `pay_unknown`, `lamports` spent, `millijoules`), `latency` (`since`, `runs`, `legs`: `leg`, `count`, `p50`, `p95`
+    in ms, each null where no run tells). A lane's `earning` (`earning`, `code`, `sentence`, `asked_at`) is what the
+    chain shows of it, whether an agent runs or not. Exit status 3 when a person should act: no agent runs, or a lane
+    is degraded.
     """
-    from node.cli import agent_state, earning, place
+    from node.cli import place, screen
+    from node.cli.status_read import StatusReader, needs_attention
+    from node.cli.status_screen import Look, fitted, lines
 
-    loaded = place.load(settings)
-    if watch:
-        _watch(settings, as_json)
+    reader = StatusReader(place.load(settings))
+    draws = screen.is_screen()
+
+    def look() -> Look:
+        # A pipe has no width: nothing is cut or wrapped for it but where COLUMNS says so.
+        return Look(output.width(), time.time(), output.on_terminal(), everything, latency)
+
+    if not watch:
+        known = place.run(reader.read())
+        output.emit(known, as_json, lambda: print("\n".join(lines(known, look()))))
+        if needs_attention(known):
+            raise typer.Exit(ATTENTION)
         return
-    known = place.run(earning.complete(loaded, agent_state.read_status(loaded)))
-    output.emit(known, as_json, lambda: show(known))
-    if needs_attention(known):
-        raise typer.Exit(ATTENTION)
+    with screen.screen(draws=draws and not as_json) as draw:
+
+        def show(known: dict[str, Any]) -> None:
+            if as_json:
+                output.json_line(known)
+            else:
+                draw(fitted(lines(known, look()), screen.size(draws=draws)[1]))
+
+        place.run(watching(reader.read, show, asyncio.sleep))
 
 
-def needs_attention(known: dict[str, Any]) -> bool:
-    """Whether a person should act: no agent runs, or a lane cannot serve."""
-    return not known["running"] or any(lane["phase"] == "degraded" for lane in known["lanes"])
-
-
-def show(known: dict[str, Any]) -> None:
-    """The screen for people."""
-    if known["running"]:
-        since = amounts.duration(int(time.time() - known["started_at"]))
-        output.line(f"gpunode {known['version']} on {known['cluster']}, running for {since} (process {known['pid']})")
-        output.line(gpu_line(known))
-        for line in health_lines(known):
-            output.line(line)
-    else:
-        output.note("no agent is running; this is what its journal holds (start it: gpunode run)")
-    output.line()
-    rows = [_lane(lane, known["recent"], known["running"]) for lane in known["lanes"]]
-    output.table(["lane", "state", "for", "place", "job", "what"], rows, "no lanes")
-    for lane in known["lanes"]:
-        if lane.get("earning") is not None:
-            output.line(f"{lane['lane']}: {lane['earning']['sentence']}")
-    for lane in known["lanes"]:
-        for job in lane.get("trailing", ()):
-            output.line(f"{lane['lane']}: the pay of job {job} is still on its way")
-    for service in known.get("services", ()):
-        url = service["url"] or "private: its owner knows where"
-        output.line(
-            f"service of {service['job']}, {service['operation']} {service['port']}: {url} ({service['status']})"
-        )
-    if known["recent"]:
-        output.line()
-        show_runs(known["recent"])
-
-
-def gpu_line(known: dict[str, Any]) -> str:
-    """One line on the GPUs, which never hides that they are simulated."""
-    names = [gpu["name"] for gpu in known["gpus"]]
-    listed = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "none"
-    simulated = "  [simulated: no real GPU is used]" if known["gpu_provider"] == "simulated" else ""
-    return f"GPUs: {listed}{simulated}"
-
-
-def health_lines(known: dict[str, Any]) -> list[str]:
-    """How what the agent depends on stands: one line, and one more for each that is not well."""
-    seen = known.get("health", [])
-    if not seen:
-        return []
-    names = list(dict.fromkeys(each["subject"] for each in seen))
-    worst = {name: {each["state"] for each in seen if each["subject"] == name} for name in names}
-    order = ("failing", "unknown", "ok")
-    line = ", ".join(f"{name} {next(state for state in order if state in worst[name])}" for name in names)
-    return [f"Health: {line}", *(_trouble(each) for each in seen if each["state"] != "ok")]
-
-
-def _trouble(seen: dict[str, Any]) -> str:
-    whose = f" of {seen['lane']}" if seen["lane"] else ""
-    hint = f" ({seen['hint']})" if seen["hint"] else ""
-    effect = "; no job is taken until that is over" if seen["hinders"] else ""
-    spent = amounts.duration(max(0, int(time.time() - seen["since"])))
-    return f"  {seen['subject']}{whose} {seen['state']} for {spent}: {seen['reason']}{hint}{effect}"
+async def watching(
+    read: Callable[[], Awaitable[dict[str, Any]]],
+    show: Callable[[dict[str, Any]], None],
+    sleep: Callable[[float], Awaitable[None]],
+) -> None:
+    """Read and show it once a second, until interrupted."""
+    while True:
+        show(await read())
+        await sleep(WATCH_SECONDS)
 
 
 def show_runs(runs: list[dict[str, Any]]) -> None:
@@ -129,28 +102,6 @@ def run_end(run: dict[str, Any]) -> str:
     return _ENDS.get(str(run["cause"]), str(run["cause"] or settled["kind"]))
 
 
-def _lane(lane: dict[str, Any], runs: list[dict[str, Any]], running: bool) -> list[object]:
-    state = lane["phase"] if lane["stage"] is None else f"{lane['phase']} ({lane['stage']})"
-    if not running:
-        # The journal holds what was last shown; nobody is in that state now.
-        state = f"was {state}"
-    spot = None if lane["position"] is None else f"{lane['position']} of {lane['queue_length'] or '?'}"
-    spent = amounts.duration(max(0, int(time.time() - lane["since"])))
-    return [lane["lane"], state, spent, spot, lane["job"], lane["progress"] or _reason(lane, runs)]
-
-
-def _reason(lane: dict[str, Any], runs: list[dict[str, Any]]) -> str | None:
-    """The lane's reason, less what the other columns say; of a job, how much of its time is left."""
-    reason = str(lane["reason"])
-    if lane["position"] is not None and reason.startswith("place "):
-        return None
-    run = next((run for run in runs if run["job"] == lane["job"] and run["settlement"] is None), None)
-    if run is None or reason != f"{lane['stage']}: job {lane['job']}":
-        return reason
-    left = int(run["run_time"] + run["timeout"] - time.time())
-    return f"{amounts.duration(left)} of {amounts.duration(run['timeout'])} left" if left > 0 else "its time is over"
-
-
 def _run(run: dict[str, Any]) -> list[object]:
     settled, end = run["settlement"], run_end(run)
     return [
@@ -168,21 +119,3 @@ def run_seconds(run: dict[str, Any]) -> float | None:
     if run["settlement"] is None and run["run_time"]:
         return max(0.0, float(int(time.time() - run["run_time"])))
     return sum(spent) if spent else None
-
-
-def _watch(settings: Path | None, as_json: bool) -> None:
-    """Until interrupted: a terminal is drawn anew, a pipe gets one block (or JSON line) per change."""
-    from node.cli import agent_state, place
-
-    loaded = place.load(settings)
-    before: object = None
-    while True:
-        known = place.run(agent_state.read_status(loaded))
-        if output.on_terminal() and not as_json:
-            sys.stdout.write("\x1b[H\x1b[2J")
-            show(known)
-        elif known != before:
-            output.emit(known, as_json, lambda known=known: show(known))  # type: ignore[misc]
-        sys.stdout.flush()
-        before = known
-        time.sleep(WATCH_SECONDS)

@@ -57,7 +57,7 @@ def port(shell: Shell, settings: Path) -> Iterator[DoublePort]:
 def test_status_for_people_and_programs(shell: Shell, settings: Path, port: DoublePort) -> None:
     answer = shell("status", "--settings", settings)
     assert answer.status == 0
-    assert "gpunode 0.1.0 on localnet, running for" in answer.out
+    assert answer.out.startswith("serving: gpunode 0.1.0 on localnet, up ")
     assert "simulated: no real GPU is used" in answer.out
     assert "working (run)" in answer.out
     assert JOB in answer.out
@@ -77,7 +77,9 @@ def test_status_says_what_is_not_well_and_whose_pay_is_on_its_way(
     port.lane = replace(port.lane, trailing=(JOB,))
     answer = shell("status", "--settings", settings)
     assert "Health: engine ok, gpu failing" in answer.out
-    assert "GPU 7 is gone (see dmesg); no job is taken until that is over" in " ".join(answer.out.split())
+    assert "main: gpu failing: GPU 7 is gone; no job is taken until that is over (see dmesg), for" in " ".join(
+        answer.out.split()
+    )
     assert f"main: the pay of job {JOB} is still on its way" in answer.out
     known = shell("status", "--settings", settings, "--json").document
     assert [(seen["subject"], seen["state"], seen["hinders"]) for seen in known["health"]] == [
@@ -169,7 +171,7 @@ def test_without_an_agent_the_journal_answers_and_says_so(shell: Shell, settings
     asyncio.run(write())
     answer = shell("status", "--settings", settings)
     assert answer.status == 3
-    assert "no agent is running" in answer.err
+    assert "no agent is running" in answer.out
     assert "waits in the queue" in answer.out
     assert "was queued" in answer.out
     known = shell("status", "--settings", settings, "--json").document

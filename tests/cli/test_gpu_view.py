@@ -12,7 +12,7 @@ import pytest
 
 from node.api.control import ControlServer
 from node.api.documents import gpu_document, lane_document, plain
-from node.cli import gpu_view, output
+from node.cli import gpu_view, output, screen
 from node.gpu.scenario import LOST_NAME
 from node.settings import Settings
 from tests.api.double import GPU, JOB, NOW, DoublePort, lane
@@ -62,7 +62,7 @@ def test_what_is_not_available_is_not_shown_as_zero() -> None:
 def test_a_terminal_is_drawn_over_and_left_as_it_was(monkeypatch: pytest.MonkeyPatch, is_terminal: bool) -> None:
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
-    with gpu_view._screen(draws=is_terminal) as draw:
+    with screen.screen(draws=is_terminal) as draw:
         draw(["one", "two"])
         draw(["three"])
     text = out.getvalue()
