@@ -112,7 +112,8 @@ async def test_only_so_many_processes_are_left_stuck_in_a_driver(monkeypatch: py
     monkeypatch.setattr(helper_module, "_kill", lambda _: None)
     helper = Helper((sys.executable, "-c", "import time; time.sleep(60)"), deadline=0.05, start_deadline=0.05)
     try:
-        for _ in range(MOST_STUCK):
+        # On a busy machine a deadline may also pass before there is a process that could be stuck.
+        while len(helper._abandoned) < MOST_STUCK:
             with pytest.raises(DriverSilent, match="did not answer within"):
                 await helper.call("inventory")
         for _ in range(3):

@@ -118,6 +118,8 @@ def emulated(capability: tuple[int, int]) -> CudaDevice:
     return device
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("_few_times")
 def test_the_ladder_of_a_gpu_on_emulated_threads() -> None:
     """Each kind of number goes through the kernels, and its product is compared with the host's."""
@@ -130,6 +132,8 @@ def test_the_ladder_of_a_gpu_on_emulated_threads() -> None:
     assert not ladder._gpu.memory  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("_few_times")
 def test_an_older_gpu_says_what_it_lacks() -> None:
     products = CudaLadder(emulated((7, 5)), None, seconds=0.0, size=256).products()
@@ -147,6 +151,7 @@ def test_a_wrong_product_has_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "is wrong" in wrong[0].why
 
 
+@pytest.mark.long
 def test_the_quantised_model_on_the_gpu_is_exactly_the_definitions() -> None:
     gpu = emulated((8, 0))
     ladder = CudaLadder(gpu, None, seconds=0.0, size=256)

@@ -87,7 +87,9 @@ def cuda(capability: tuple[int, int]) -> CudaEngine:
     return CudaEngine(device)
 
 
-@pytest.mark.parametrize("capability", [(7, 0), (7, 5), (8, 0)])
+@pytest.mark.parametrize(
+    "capability", [pytest.param((7, 0), marks=pytest.mark.long), (7, 5), pytest.param((8, 0), marks=pytest.mark.long)]
+)
 def test_the_kernels_make_the_same_rounds(capability: tuple[int, int]) -> None:
     engine = cuda(capability)
     done = prove(engine, CHALLENGE, size=256, rounds=2, openings=32)
