@@ -24,6 +24,7 @@ from node.settings_resources import ResourceSettings
 from node.settings_section import Section, Size, parse_size
 from node.settings_security import SecuritySettings
 from node.settings_service import ServiceSettings
+from node.settings_transfers import TransferSettings
 from node.settings_work import WorkProofSettings
 
 
@@ -223,6 +224,7 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     policy: PolicySettings = PolicySettings()
     resources: ResourceSettings = ResourceSettings()
+    transfers: TransferSettings = TransferSettings()
     stake: StakeSettings = StakeSettings()
     journal: JournalSettings = JournalSettings()
     shutdown: ShutdownSettings = ShutdownSettings()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from node.agent.edges import Standing
 from node.agent.heartbeat import keep_quiet
 from node.agent.registrar import Registrar
+from node.chain.line import pressing
 from node.chain.subscription import Subscriptions
 from node.market import funds, join
 from node.market.context import MarketContext
@@ -99,11 +100,13 @@ class MarketCounter:
 
     async def settle(self, assignment: Assignment, result: Cid, memo: str) -> Settlement:
         """Get a result on-chain."""
-        return await Settler(self.context).settle(assignment, result, memo)
+        with pressing():
+            return await Settler(self.context).settle(assignment, result, memo)
 
     async def quit(self, assignment: Assignment, reason: str) -> Settlement:
         """Give a job back."""
-        return await Settler(self.context).quit(assignment, reason)
+        with pressing():
+            return await Settler(self.context).quit(assignment, reason)
 
     async def head(self, assignment: Assignment) -> tuple[int, str]:
         """A recent slot and its blockhash."""

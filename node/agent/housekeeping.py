@@ -16,6 +16,7 @@ from node.journal.journal import Journal
 from node.records import Address, Plan, Stage
 from node.retry import Clock
 from node.settings_isolation import LimitSettings
+from node.turns import Turns
 
 SWEEP_EVERY = 60.0
 TIDY_EVERY = 300.0
@@ -55,10 +56,13 @@ def image_cache(
     limits: LimitSettings,
     clock: Clock,
     registries: Registries,
+    turns: Turns | None = None,
 ) -> ImageCache:
     """The images pulled for jobs, within the budget of the settings."""
     budget = limits.image_cache_bytes
-    return ImageCache(engine, journal.images, work.images, disk, budget=budget, clock=clock, registries=registries)
+    return ImageCache(
+        engine, journal.images, work.images, disk, budget=budget, clock=clock, registries=registries, turns=turns
+    )
 
 
 def space_ledger(

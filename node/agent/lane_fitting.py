@@ -170,6 +170,7 @@ def lane_context(host: Host, lane: LaneSettings, signer: Signer, undone: Undone 
         payout=None if lane.payout is None else Address(lane.payout),
         stake=host.settings.stake,
         clock=host.clock,
+        gathering=host.gathering,
         reopen_above=round(host.settings.fees.reopen_above * 1_000_000),
     )
 

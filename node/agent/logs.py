@@ -6,12 +6,9 @@ import json
 import logging
 import sys
 import time
-from contextvars import ContextVar
 
 from node.errors import GpunodeError
-
-current_lane: ContextVar[str] = ContextVar("current_lane", default="")
-"""Set by a lane for its own task and all tasks started from it."""
+from node.turns import current_lane as current_lane
 
 NOISY = ("httpx", "httpcore", "websockets", "asyncio", "docker", "urllib3", "aiohttp.access")
 """Libraries whose chatter is not ours; their warnings stay. Some would log addresses with secrets in them."""

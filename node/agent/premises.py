@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from node import __version__
 from node.agent.escapes.gate import EscapeGate, Sources, open_gate
@@ -22,6 +23,7 @@ from node.agent.readiness import HostCheck
 from node.agent.workshop import Grounds
 from node.chain.bucket import Rate
 from node.chain.clusters import Cluster, cluster_named
+from node.chain.gathering import Accounts, Gathering
 from node.chain.rpc import Rpc
 from node.chain.standing import Limits
 from node.chain.subscription import Subscriptions, websocket_url
@@ -46,14 +48,19 @@ from node.gpu.provider import GpuProvider, choose_provider
 from node.gpu.scenario import LOST_NAME
 from node.journal.journal import Journal
 from node.public_network import either, nothing_exempt
-from node.records import SubjectHealth
+from node.records import Address, SubjectHealth
 from node.retry import Clock, SystemClock
 from node.settings import RpcSettings, Settings
+from node.turns import Turns
 
 log = logging.getLogger(__name__)
 
 BURST_SECONDS = 8.0
 """Of an endpoint's rate that may be used at once."""
+
+
+GATHER = 0.5
+"""Seconds for which a look at the chain that nothing has asked for waits for those of other lanes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class Host:
     journal: Journal
     rpc: Rpc
     subscriptions: Subscriptions
+    gathering: Gathering
     library: Library
     drawer: RelievedDrawer
     engine: Engine
@@ -135,7 +143,8 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         exempt = either(exempt, local_registries)
     manifests = Manifests(exempt=exempt)
     stack.push_async_callback(manifests.aclose)
-    cache = image_cache(engine, disk, journal, work, settings.limits, clock, manifests)
+    turns = Turns(settings.transfers.parallel, clock)
+    cache = image_cache(engine, disk, journal, work, settings.limits, clock, manifests, turns)
     space = space_ledger(engine, disk, cache, work, manifests, settings.limits)
     runner = OperationRunner(
         engine,
@@ -155,6 +164,7 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
         journal=journal,
         rpc=rpc,
         subscriptions=subscriptions,
+        gathering=Gathering(partial(_together, rpc), clock, GATHER if len(settings.lanes) > 1 else 0.0),
         library=library,
         drawer=RelievedDrawer(LocalStore(paths.content), paths.data, ballast),
         engine=engine,
@@ -186,8 +196,13 @@ async def open_host(settings: Settings, stack: AsyncExitStack) -> Host:
             disk=disk,
             origins=Origins(exempt),
             relieve=ballast.relieve,
+            turns=turns,
         ),
     )
+
+
+async def _together(rpc: Rpc, addresses: Sequence[Address], least: int | None) -> Accounts:
+    return await rpc.read_accounts(addresses, None, least)
 
 
 def _rpc(settings: RpcSettings, clock: Clock) -> Rpc:

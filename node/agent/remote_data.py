@@ -14,6 +14,7 @@ from node.content.resources.desk import ResourceDesk
 from node.errors import ContainerError, ContentError, GpunodeError
 from node.public_network import Exempt
 from node.settings import Settings
+from node.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,9 @@ def open_desk(settings: Settings, exempt: Exempt) -> ResourceDesk:
     return _desk(settings, exempt, keep_free)
 
 
-def open_shared_desk(settings: Settings, exempt: Exempt, space: SpaceLedger, disk: EngineDisk) -> ResourceDesk:
+def open_shared_desk(
+    settings: Settings, exempt: Exempt, space: SpaceLedger, disk: EngineDisk, turns: Turns
+) -> ResourceDesk:
     """The same for an agent: on the engine's disk it also leaves free what `space` has promised to jobs, and gives way
     to new ones."""
     root = folder_of(settings)
@@ -45,7 +48,7 @@ def open_shared_desk(settings: Settings, exempt: Exempt, space: SpaceLedger, dis
             log.debug("what is promised to jobs cannot be told: %s", error)
             return floor
 
-    desk = _desk(settings, exempt, keep_free)
+    desk = _desk(settings, exempt, keep_free, turns)
 
     async def give_way(short: int) -> None:
         try:
@@ -58,9 +61,16 @@ def open_shared_desk(settings: Settings, exempt: Exempt, space: SpaceLedger, dis
     return desk
 
 
-def _desk(settings: Settings, exempt: Exempt, keep_free: Callable[[], Awaitable[int]]) -> ResourceDesk:
+def _desk(
+    settings: Settings, exempt: Exempt, keep_free: Callable[[], Awaitable[int]], turns: Turns | None = None
+) -> ResourceDesk:
     return ResourceDesk(
-        settings.resources, folder_of(settings), keep_free=keep_free, exempt=exempt, denied=settings.network.deny
+        settings.resources,
+        folder_of(settings),
+        keep_free=keep_free,
+        exempt=exempt,
+        denied=settings.network.deny,
+        turns=turns,
     )
 
 

@@ -53,10 +53,11 @@ async def run_agent(settings: Settings) -> None:
     """
     manager = ServiceManager.from_environment()
     async with AsyncExitStack() as stack:
+        settings = await with_group_lanes(settings)
+        # Before anything is written: a wrong wallet leaves no trace.
+        wallets, troubles = open_wallets(settings)
         require_own(settings.locations.data)
         stack.enter_context(claim(settings.locations.journal))
-        settings = await with_group_lanes(settings)
-        wallets, troubles = open_wallets(settings)
         host = await open_host(with_only(settings, wallets), stack)
         await require_separate_gpus(host)
         workshop = await open_workshop(host.grounds, tuple(wallet.address for wallet in wallets.values()))

@@ -28,6 +28,7 @@ from node.records import Address, PlannedOperation
 from node.retry import Clock
 from node.service.desk import ServiceDesk
 from node.settings import Settings
+from node.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class Grounds:
     """Where images may come from."""
     relieve: Callable[[], bool]
     """Frees some space on a full disk; whether it could."""
+    turns: Turns
+    """Which transfer goes on when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ async def open_workshop(grounds: Grounds, nodes: tuple[Address, ...]) -> Worksho
         clock=grounds.clock,
     )
     await services.open_listener()
-    resources = open_shared_desk(settings, grounds.exempt, grounds.space, grounds.disk)
+    resources = open_shared_desk(settings, grounds.exempt, grounds.space, grounds.disk, grounds.turns)
     tools = Tools(
         operations=grounds.runner,
         services=services,

@@ -9,7 +9,7 @@ from functools import partial
 
 from node.chain import transaction
 from node.chain.booking import Books, known
-from node.chain.failures import failure
+from node.chain.failures import OUT_OF_UNITS, failure
 from node.chain.fees import FeePolicy
 from node.chain.intents import RENEWABLE, SETTLING, Effect, Landed, OutboxStore, Recipe
 from node.chain.replies import SignatureStatus
@@ -27,8 +27,6 @@ KNOWN = 8
 """Earlier signatures of one thing that are looked for."""
 BLOCKHASH_BLOCKS = 150
 """Blocks for which a new blockhash is good (Solana)."""
-OUT_OF_UNITS = "ComputationalBudgetExceeded"
-"""The runtime's name for a compute limit that was too low."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ ACCOUNTS = 256
 """How many accounts of a seed can be lanes."""
 ENTROPY = 32
 """Bytes of a new seed: 24 words."""
+WORDS = frozenset({12, 15, 18, 21, 24})
+"""How many a seed may have."""
 _ENTROPIES = frozenset({16, 20, 24, 28, 32})
 _HARDENED = 1 << 31
 _WORD_BITS = 11
@@ -91,7 +93,7 @@ def entropy_of(words: str) -> bytes:
         raise WalletError(
             f"words {', '.join(unknown[:5])} are not in the English list of BIP-39", hint="Compare with what was noted."
         )
-    if len(given) * _WORD_BITS * 32 // 33 // 8 not in _ENTROPIES or len(given) % 3:
+    if len(given) not in WORDS:
         raise WalletError("a seed has 12, 15, 18, 21 or 24 words")
     bits = 0
     for word in given:

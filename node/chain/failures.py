@@ -42,10 +42,20 @@ _HINTS = {
     "AccountNotInitialized": "An account that the instruction needs does not exist (any more).",
     "BlockhashNotFound": "The endpoint does not know the blockhash; it may lag behind.",
 }
+OUT_OF_UNITS = "ComputationalBudgetExceeded"
+"""The runtime's name for a compute limit that was too low."""
+_STARVED = "exceeded CUs meter"
 
 
 def error_name(error: object, logs: Sequence[str] = ()) -> str:
     """The name of an error as JSON-RPC gives it (`err` of a status, a simulation or a transaction)."""
+    name = _name(error, logs)
+    # The runtime has two names for it: one where a call would have cost too much, one between two instructions.
+    is_starved = name == "ProgramFailedToComplete" and any(_STARVED in line for line in logs)
+    return OUT_OF_UNITS if is_starved else name
+
+
+def _name(error: object, logs: Sequence[str]) -> str:
     named = _anchor(logs)
     if named is not None and _is_custom(error):
         return named[0]

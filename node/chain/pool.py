@@ -16,6 +16,7 @@ import httpx
 
 from node.chain import replies
 from node.chain.bucket import Rate
+from node.chain.line import Line
 from node.chain.standing import LAG_LIMIT, Limits, Standing, lags
 from node.chain.transport import UNSERVED, Endpoint
 from node.errors import RpcBehind, RpcRejected, RpcUnavailable, TransactionFailed
@@ -60,6 +61,7 @@ class Pool:
         """`limits` hold for every endpoint that is not on this machine; None: for none."""
         self._endpoints = [Endpoint(url, client, timeout) for url in urls]
         self._standings = [Standing(None if is_loopback(url) else limits) for url in urls]
+        self._lines = [Line(standing, clock) for standing in self._standings]
         self._clock = clock
         self.genesis: str | None = None
         """Hash of the chain that is wanted; None: any, as long as nobody knows."""
@@ -82,7 +84,7 @@ class Pool:
         for index in self._order(method):
             try:
                 await self._require_chain(index)
-                await self._wait_for_turn(index, method)
+                await self._lines[index].turn(method)
                 return await self._ask(index, method, params, parse, commitment)
             except RpcUnavailable as error:
                 # One that works and lags says more than one that is away.
@@ -131,6 +133,7 @@ class Pool:
     ) -> None:
         try:
             await self._require_chain(index)
+            self._standings[index].take(method, self._clock.monotonic())
             answers.append(await self._ask(index, method, params, parse, None))
         except (RpcUnavailable, RpcRejected, TransactionFailed) as error:
             failures.append(error)
@@ -138,6 +141,7 @@ class Pool:
     async def _ask(
         self, index: int, method: str, params: Sequence[Any], parse: Callable[[Any], T], commitment: str | None
     ) -> T:
+        """Ask one; that it may be is booked before."""
         standing = self._standings[index]
 
         def parse_and_note(answer: Any) -> T:
@@ -145,7 +149,6 @@ class Pool:
                 standing.saw(commitment, replies.slot_of(answer), self._clock.monotonic())
             return parse(answer)
 
-        standing.take(method, self._clock.monotonic())
         try:
             value = await self._endpoints[index].call(method, params, parse_and_note)
         except RpcUnavailable as error:
@@ -181,6 +184,7 @@ class Pool:
         if self.genesis is None or len(self) == 1:
             return
         if standing.genesis is None:
+            standing.take("getGenesisHash", self._clock.monotonic())
             standing.genesis = await self._ask(index, "getGenesisHash", [], replies.text, None)
             if self._is_foreign(index):
                 _log.warning("%s serves another chain and is not asked any more", self._endpoints[index].name)
@@ -189,11 +193,6 @@ class Pool:
                 f"{self._endpoints[index].name} serves another chain ({standing.genesis})",
                 hint="Remove it from `rpc.urls`.",
             )
-
-    async def _wait_for_turn(self, index: int, method: str) -> None:
-        wait = self._standings[index].wait(method, self._clock.monotonic())
-        if wait > 0:
-            await self._clock.sleep(wait)
 
     # --- watching them ---
 
@@ -213,6 +212,7 @@ class Pool:
         try:
             await self._require_chain(index)
             config = {"commitment": "confirmed"}
+            standing.take("getSlot", self._clock.monotonic())
             await self._ask(index, "getSlot", [config], replies.integer, "confirmed")
         except (RpcUnavailable, RpcRejected) as error:
             _log.debug("looking at %s: %s", self._endpoints[index].name, error.message)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.chain.derivation import ACCOUNTS, Seed
+from node.chain.derivation import ACCOUNTS, WORDS, Seed
 from node.chain.sealed import Sealed, seal, sealed_in
 from node.chain.secret import SecretKey
 from node.errors import WalletError
@@ -124,7 +124,7 @@ def _looks_like_words(raw: bytes) -> bool:
     if len(raw) > _MOST_TEXT or not raw.isascii():
         return False
     words = raw.decode("ascii").split()
-    return len(words) > 1 and all(word.isalpha() for word in words)
+    return len(words) in WORDS and all(word.isalpha() for word in words)
 
 
 def _no_seed(path: Path) -> WalletError:

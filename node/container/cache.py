@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
 from node.container.disk import EngineDisk
@@ -20,6 +21,7 @@ from node.errors import EngineRejected, ImagePullFailed
 from node.logins import DockerLogin
 from node.records import PulledImage
 from node.retry import Clock, Retry, SystemClock
+from node.turns import Turns, waiting_line
 
 LARGEST = 100 * 1024**3
 """Bytes of the cache where no setting says otherwise, on a disk of at least twice that."""
@@ -76,9 +78,11 @@ class ImageCache:
         retry: Retry = PULL_RETRY,
         clock: Clock | None = None,
         registries: Registries | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """`budget`: bytes; None: half of the engine's disk, at most 100 GiB. `registries` say who may have an image
-        that is here already and is not everybody's; without them nobody may."""
+        that is here already and is not everybody's; without them nobody may. `turns`: who pulls when;
+        None: whoever wants to."""
         self._engine = engine
         self._book = book
         self._wanted = wanted
@@ -87,6 +91,7 @@ class ImageCache:
         self._retry = retry
         self._clock = clock or SystemClock()
         self._registries = registries
+        self._turns = turns
         self._pulls: dict[str, asyncio.Lock] = {}
         # Looking at an image and removing one exclude each other: what a job has been told to be there stays.
         self._hands = asyncio.Lock()
@@ -125,7 +130,8 @@ class ImageCache:
             before = {image.id for image in await self._engine.local_images()} - {row.id for row in rows}
             public = {row.id: row for row in rows if row.id and not row.private}
             await self._book.begin(reference, before, private=login is not None)
-            image = await pull_patiently(self._engine, reference, on_progress, self._retry, self._clock, login)
+            async with _turn(self._turns, lambda others: on_progress(waiting_line(others))):
+                image = await pull_patiently(self._engine, reference, on_progress, self._retry, self._clock, login)
             known = public.get(image.id)
             if known is not None and known.reference == reference:
                 await self._book.begin(reference, before)  # it came without a login before: it is everybody's
@@ -278,6 +284,10 @@ class ImageCache:
 
     def _busy(self) -> frozenset[str]:
         return frozenset(reference for reference, lock in self._pulls.items() if lock.locked())
+
+
+def _turn(turns: Turns | None, on_wait: Callable[[int], None]) -> AbstractAsyncContextManager[None]:
+    return nullcontext() if turns is None else turns.turn(on_wait)
 
 
 class _NotTold(Exception):

@@ -9,6 +9,7 @@ from solders.instruction import Instruction
 from solders.keypair import Keypair
 
 from node.chain.clusters import Cluster
+from node.chain.gathering import Gathering
 from node.chain.outbox import Intent, Landed, Outbox
 from node.chain.rpc import Rpc
 from node.market.effects import effect_of
@@ -32,6 +33,8 @@ class MarketContext:
     """NOS token account, or owner of one, that is paid; None: the node's own."""
     stake: StakeSettings
     clock: Clock
+    gathering: Gathering | None = None
+    """For looks of many lanes that need not be made at once; None: each is made by itself."""
     reopen_above: int = 1_000_000
     """Micro-NOS of pay from which the rent of a poster's closed NOS account is worth paying."""
 
@@ -44,6 +47,11 @@ class MarketContext:
     def ledger(self) -> Ledger:
         """Reads of the market programs' accounts."""
         return Ledger(self.cluster, self.rpc)
+
+    @property
+    def patient_ledger(self) -> Ledger:
+        """As `ledger`, for looks that may wait for those of other lanes."""
+        return Ledger(self.cluster, self.rpc, self.gathering)
 
     async def send(
         self,

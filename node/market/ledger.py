@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from node.chain import accounts
+from node.chain.accounts import RawAccount
 from node.chain.clusters import Cluster
 from node.chain.filters import Memcmp
+from node.chain.gathering import Gathering
 from node.chain.replies import Seen
 from node.chain.rpc import Rpc
 from node.errors import AccountMissing
@@ -19,6 +22,8 @@ class Ledger:
 
     cluster: Cluster
     rpc: Rpc
+    gathering: Gathering | None = None
+    """Puts the reads of markets, and of a job with its run, together with those of others."""
 
     async def market(self, address: Address, *, min_context_slot: int | None = None) -> Market:
         """The market at an address. Raises AccountMissing, or AccountMalformed for an account of another kind."""
@@ -26,7 +31,7 @@ class Ledger:
 
     async def seen_market(self, address: Address, *, min_context_slot: int | None = None) -> Seen[Market]:
         """As `market`, with the slot of the view."""
-        raw = await self.rpc.get_account(address, min_context_slot=min_context_slot)
+        (raw,) = await self._accounts([address], min_context_slot)
         if raw is None:
             raise AccountMissing(
                 f"there is no market {address} on this cluster",
@@ -58,9 +63,14 @@ class Ledger:
         self, job: Address, run: Address, *, min_context_slot: int | None = None
     ) -> tuple[Job | None, Run | None]:
         """Both in one view, so that one cannot be older than the other; None where an account is closed."""
-        job_raw, run_raw = await self.rpc.get_accounts([job, run], min_context_slot=min_context_slot)
+        job_raw, run_raw = await self._accounts([job, run], min_context_slot)
         owner = self.cluster.jobs
         return (
             None if job_raw is None or job_raw.owner != owner else accounts.decode_job(job_raw, self.cluster),
             None if run_raw is None or run_raw.owner != owner else accounts.decode_run(run_raw, self.cluster),
         )
+
+    async def _accounts(self, addresses: Sequence[Address], least: int | None) -> tuple[RawAccount | None, ...]:
+        if self.gathering is None:
+            return await self.rpc.get_accounts(addresses, min_context_slot=least)
+        return (await self.gathering.accounts(addresses, least)).value

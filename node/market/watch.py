@@ -19,6 +19,7 @@ from node.errors import AccountMalformed, ChainError, RpcUnavailable
 from node.market.context import MarketContext
 from node.market.effects import is_queued, run_filters
 from node.market.join import read_runs
+from node.market.ledger import Ledger
 from node.records import Address, Assignment, Job, JobState, Run
 from node.retry import Clock, sleep_or
 
@@ -83,6 +84,8 @@ class _Bell:
         self._clock = clock
         self._rung = asyncio.Event()
         self._deaf = False
+        self.is_rung = True
+        """Whether a notification asked for the next look, or it is only time for one."""
         self.pushed: Seen[Run] | None = None
         """A run of this node that a notification showed, not yet taken up."""
 
@@ -114,8 +117,10 @@ class _Bell:
         while not await sleep_or(self._clock, POLL_SUSPECT, self._rung):
             suspect = self._deaf or self._subscriptions.suspect
             if self._clock.monotonic() - began >= (POLL_SUSPECT if suspect else POLL_ALIVE):
+                self.is_rung = False
                 return
         self._rung.clear()
+        self.is_rung = True
 
 
 @asynccontextmanager
@@ -172,7 +177,8 @@ class LaneWatch:
                 return Assigned(await assignment_of(context, run, pushed.slot))
         if bell.pushed is pushed:
             bell.pushed = None
-        seen = await context.ledger.seen_market(self.market, min_context_slot=context.own_slot)
+        ledger = context.ledger if bell.is_rung else context.patient_ledger
+        seen = await ledger.seen_market(self.market, min_context_slot=context.own_slot)
         if is_queued(seen.value, context.node):
             return Queued(seen.value.queue.index(context.node) + 1, len(seen.value.queue))
         # From no earlier view than the queue: see `place`.
@@ -200,7 +206,7 @@ class JobWatch:
         timeout = self.assignment.job.timeout
         while True:
             try:
-                job, run = await self._look(self.context)
+                job, run = await self._look(self.context.ledger if bell.is_rung else self.context.patient_ledger)
                 ending = None if run is not None else await self._ending(job)
             except RpcUnavailable:
                 await bell.wait()
@@ -213,9 +219,9 @@ class JobWatch:
                 yield JobExtended(timeout)
             await bell.wait()
 
-    async def _look(self, context: MarketContext) -> tuple[Job | None, Run | None]:
+    async def _look(self, ledger: Ledger) -> tuple[Job | None, Run | None]:
         assignment = self.assignment
-        return await context.ledger.job_and_run(
+        return await ledger.job_and_run(
             assignment.job.address, assignment.run.address, min_context_slot=assignment.slot
         )
 
@@ -225,7 +231,7 @@ class JobWatch:
             return JobEnded(job)
         # Paid work is thrown away for this: one endpoint's word at one moment is not enough.
         final = replace(self.context, rpc=self.context.rpc.pinned("finalized"))
-        job, run = await self._look(final)
+        job, run = await self._look(final.ledger)
         if run is not None:
             raise RpcUnavailable("the run is gone, but not yet for good", hint="it is looked at again")
         return RunGone(job)

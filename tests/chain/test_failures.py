@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.chain.failures import error_name, failure
+from node.chain.failures import OUT_OF_UNITS, error_name, failure
 
 TAIL = "Error Code: {}. Error Number: {}. Error Message: {}."
 
@@ -86,3 +86,12 @@ def test_a_memo_cannot_pretend() -> None:
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
 def test_any_error_value_has_a_name(error: Any) -> None:
     assert isinstance(failure(error, ["x"]).error, str)
+
+
+def test_both_names_of_too_few_compute_units() -> None:
+    """Where the meter runs out between two instructions, the runtime has the name of any crash; its log tells."""
+    crash = {"InstructionError": [2, "ProgramFailedToComplete"]}
+    log = "Program nosJhNRqr2bc9g1nfGDcXXTXvYUmxD4cVwy2pMWhrYM failed: exceeded CUs meter at BPF instruction"
+    assert failure(crash, [log]).error == OUT_OF_UNITS
+    assert failure(crash, ["Program x failed: Access violation"]).error == "ProgramFailedToComplete"
+    assert failure({"InstructionError": [2, "ComputationalBudgetExceeded"]}).error == OUT_OF_UNITS

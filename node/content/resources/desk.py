@@ -21,6 +21,7 @@ from node.plan_records import FolderMount, Resource
 from node.public_network import Exempt, either, nothing_exempt
 from node.records import Address
 from node.settings_resources import ResourceSettings
+from node.turns import Turns, waiting_line
 
 T = TypeVar("T")
 MB = 1_000_000
@@ -65,15 +66,17 @@ class ResourceDesk:
         keep_free: Callable[[], Awaitable[int]] = nothing_kept_free,
         exempt: Exempt = nothing_exempt,
         denied: tuple[str, ...] = (),
+        turns: Turns | None = None,
     ) -> None:
         """`root`: the folder where the data are kept; `keep_free`: tells how many bytes its disk must have left after
         a download; `exempt`: hosts that may be reached although they are not public, beside those of the settings;
-        `denied`: public networks that may not."""
+        `denied`: public networks that may not; `turns`: who downloads when, None: whoever wants to."""
         allowed = frozenset(settings.private_hosts)
         self._settings = settings
         self._denied = denied
         self._exempt = either(exempt, lambda host, port: host in allowed or f"{host}:{port}" in allowed)
         self._keep_free = keep_free
+        self._lines = turns or Turns(1 << 16)
         self._shelf = Shelf(root, budget=settings.cache_bytes)
         self._pins = Pins(root / "pins")
         self._books = asyncio.Lock()
@@ -152,7 +155,8 @@ class ResourceDesk:
         try:
             free = await self._keep_free()
             staging = await self._on_disk(lambda: self._shelf.claim(key, event.bytes_total, self._pins.keys, free))
-            await helper.download(staging, lambda status: want.tell(_how_far(status)))
+            async with self._lines.turn(lambda others: want.tell(waiting_line(others))):
+                await helper.download(staging, lambda status: want.tell(_how_far(status)))
             return await self._on_disk(partial(self._keep, want, key))
         finally:
             # Before another one may write to the same folder.
