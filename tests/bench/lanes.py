@@ -183,7 +183,7 @@ async def measure(
             async def all_settled() -> bool:
                 most.append(usage(pid))
                 await asyncio.sleep(0.5)
-                runs = (await agent.client.jobs(limit=10 * jobs))["jobs"]
+                runs = (await agent.client.jobs(limit=min(1000, 4 * jobs)))["jobs"]
                 return {run["job"] for run in runs if run["stage"] == "done"} >= wanted
 
             try:
@@ -192,7 +192,7 @@ async def measure(
                 await _tell_lanes(agent.client)
             took = time.monotonic() - since
             busied, busy = counter.methods - quiet, usage(pid)
-            runs = [run for run in (await agent.client.jobs(limit=10 * jobs))["jobs"] if run["job"] in wanted]
+            runs = [run for run in (await agent.client.jobs(limit=min(1000, 4 * jobs)))["jobs"] if run["job"] in wanted]
         waits = await _starts(place, runs)
         done = Counter(run["lane"] for run in runs if (run["settlement"] or {}).get("kind") == "finish")
         return Figures(
