@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -75,9 +75,19 @@ async def watching(
         await sleep(WATCH_SECONDS)
 
 
+_FITTING: tuple[tuple[int, Sequence[int]], ...] = ((132, range(5)), (112, (0, 1, 2, 4)), (90, (0, 1, 4)))
+"""Columns of the terminal from which on these of a table of runs fit."""
+
+
 def show_runs(runs: list[dict[str, Any]]) -> None:
     """Runs as a table."""
-    output.table(["job", "began", "took", "end", "pay"], [_run(run) for run in runs], "no jobs yet")
+    columns = ["job", "began", "took", "end", "pay"]
+    keep: Sequence[int] = range(5)
+    if output.on_terminal():
+        # What a narrow terminal has no room for is left out; `jobs show` has it.
+        keep = next((kept for least, kept in _FITTING if output.width() >= least), range(0, 5, 4))
+    rows = [[_run(run)[i] for i in keep] for run in runs]
+    output.table([columns[i] for i in keep], rows, "no jobs yet")
 
 
 _ENDS = {

@@ -118,7 +118,7 @@ def _health(health: Sequence[Known]) -> str:
     for each in health:
         states.setdefault(each["subject"], set()).add(each["state"])
     if all(found == {"ok"} for found in states.values()):
-        return f"Health: ok ({', '.join(states)})"
+        return f"Health: ok ({len(states)} looked at)"
     order = ("failing", "unknown", "ok")
     listed = [f"{name} {next(state for state in order if state in found)}" for name, found in states.items()]
     return f"Health: {', '.join(listed)}"
@@ -181,6 +181,7 @@ def _lane(lane: Known, known: Known, look: Look, widths: tuple[int, int]) -> lis
 def _lane_text(lane: Known, known: Known, look: Look, spent: str) -> str:
     earning = lane.get("earning")
     sentence = "" if earning is None else str(earning["sentence"])
+    told = _told(earning) if earning is not None else ""
     parts = [f"for {spent}"]
     if lane["job"]:
         parts.append(_job_text(lane, known, look))
@@ -193,8 +194,16 @@ def _lane_text(lane: Known, known: Known, look: Look, spent: str) -> str:
     # What needs somebody stands above.
     shown = {each["what"] for each in known["attention"] if each["lane"] == lane["lane"]}
     if sentence and sentence not in shown:
-        parts.append(sentence)
+        parts.append(told)
     return "; ".join(parts)
+
+
+def _told(earning: Known) -> str:
+    """The sentence, less what stands beside it: the phase, and the job with its time."""
+    sentence = str(earning["sentence"])
+    if earning["code"] == "working" and earning["earning"]:
+        return sentence.partition(", ")[2] or sentence
+    return sentence.removeprefix("queued ")
 
 
 def _job_text(lane: Known, known: Known, look: Look) -> str:
@@ -266,7 +275,7 @@ def _wrapped(start: str, margin: int, text: str, look: Look, below: int = 0) -> 
     room, whole = max(8, look.width - below), output.printable(text)
     first = whole[: look.width - margin]
     if len(whole) > len(first):
-        cut = first.rfind(" ")
+        cut = whole.rfind(" ", 0, len(first) + 1)
         first = whole[:cut] if cut > 0 else first
     rest = whole[len(first) :].strip()
     more = textwrap.wrap(rest, room, break_long_words=False, break_on_hyphens=False) if rest else []
