@@ -56,6 +56,9 @@ def init(
         Path | None,
         typer.Option("--wallet", metavar="FILE", help="Key file to use, or to write if there is none."),
     ] = None,
+    seed: Annotated[
+        bool, typer.Option("--seed", help="One lane for each GPU, with keys of one seed: --wallet is the seed's file.")
+    ] = False,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Data folder; default: the user's.")
     ] = None,
@@ -71,8 +74,8 @@ def init(
 ) -> None:
     """Write a wallet and a settings file.
 
-    JSON: `settings`, `wallet` (files), `address`, `wallet_created`, `cluster`, `market`, `rpc`, `packet_filter`
-    (`required`, or `off` on a localnet where it cannot be had) and `packet_filter_reason`.
+    JSON: `settings`, `wallet` (files), `address` (of a seed: of its account 0), `wallet_created`, `cluster`, `market`,
+    `rpc`, `packet_filter` (`required`, or `off` on a localnet where it cannot be had) and `packet_filter_reason`.
     """
     from node.cli import place
     from node.cli.starter import RPC, Starter, check, write
@@ -80,7 +83,7 @@ def init(
     from node.paths import default_paths
 
     file, named = place.settings_file(settings)
-    key_file = (wallet or default_paths().keys / "main.json").expanduser()
+    key_file = (wallet or default_paths().keys / ("seed.txt" if seed else "main.json")).expanduser()
     endpoint = rpc or RPC[cluster.value]
     known = _ask_localnet(endpoint) if cluster is ClusterChoice.LOCALNET and market is None else {}
     starter = Starter(
@@ -92,10 +95,11 @@ def init(
         rpc=endpoint,
         content=content or known.get("content_url"),
         data=data,
+        has_seed=seed,
         no_filter=why_not() if cluster is ClusterChoice.LOCALNET else "",
     )
     check(starter, file, replace=force)
-    address, made = _wallet(key_file)
+    address, made = _seed(key_file) if seed else _wallet(key_file)
     write(starter, file)
     answer = {
         "settings": str(file),
@@ -137,6 +141,16 @@ def _wallet(file: Path) -> tuple[Address, bool]:
     if file.exists():
         return Wallet.load(file).address, False
     return Wallet.create(file).address, True
+
+
+def _seed(file: Path) -> tuple[Address, bool]:
+    """The address of the seed's account 0, and whether its file was made now."""
+    from node.chain import keyfile, seedfile
+    from node.chain.derivation import Seed
+
+    if file.exists():
+        return keyfile.read(file, 0).address, False
+    return seedfile.create(file, Seed.new(), None, keyfile.SCRYPT_N), True
 
 
 def _ask(question: str, hint: str) -> str:

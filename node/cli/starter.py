@@ -34,6 +34,8 @@ class Starter:
     rpc: str
     content: str | None
     data: Path | None
+    has_seed: bool = False
+    """Whether `wallet` is the file of a seed, for a group of lanes with one for each GPU."""
     no_filter: str = ""
     """On a localnet only: why the packet filter cannot be had, and so is switched off; empty: it is not."""
 
@@ -88,7 +90,11 @@ def _tree(starter: Starter, file: Path) -> dict[str, Any]:
     wallet = starter.wallet.absolute()
     folder = file.absolute().parent
     shown = wallet.relative_to(folder) if wallet.is_relative_to(folder) else wallet
-    tree["lanes"] = [{"name": "main", "wallet": str(shown), "market": starter.market}]
+    own = {"wallet": str(shown), "market": starter.market}
+    if starter.has_seed:
+        tree["lane_groups"] = [{"name": "gpu", **own}]
+    else:
+        tree["lanes"] = [{"name": "main", **own}]
     return tree
 
 
@@ -105,8 +111,8 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     for key, value in tree.items():
         if isinstance(value, dict):
             pairs += _flat(value, f"{prefix}{key}.")
-        elif key == "lanes":
-            pairs += [(f"lanes.{i}.{name}", item) for i, lane in enumerate(value) for name, item in lane.items()]
+        elif key in ("lanes", "lane_groups"):
+            pairs += [(f"{key}.{i}.{name}", item) for i, lane in enumerate(value) for name, item in lane.items()]
         else:
             pairs.append((f"{prefix}{key}", value))
     return pairs
@@ -135,8 +141,11 @@ def _text(starter: Starter, tree: dict[str, Any]) -> str:
             )
         if section == "content" and not tree["content"]["stores"]:
             lines.append("  # Results must be uploaded somewhere: an IPFS node (kubo) or a pinning service (pinata).")
-    lane = tree["lanes"][0]
-    lines += ["", "lanes:"]
+    if starter.has_seed:
+        lines += ["", "# One lane for each GPU, with a key of the seed that it keeps."]
+    key = "lane_groups" if starter.has_seed else "lanes"
+    lane = tree[key][0]
+    lines += ["", f"{key}:"] if not starter.has_seed else [f"{key}:"]
     lines += [
         f"  {'- ' if i == 0 else '  '}{name}: {json.dumps(value)}" for i, (name, value) in enumerate(lane.items())
     ]

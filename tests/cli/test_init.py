@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import stat
+from pathlib import Path
 
 import pytest
 
+from node.chain.derivation import Seed
 from node.settings_source import load_settings
 from tests.cli.conftest import MARKET, Shell
+
+PLACE = ("--country", "NL", "--market", MARKET, "--json")
 
 
 def test_init_writes_a_private_wallet_and_settings_that_load(shell: Shell) -> None:
@@ -83,3 +87,20 @@ def test_wallet_new(shell: Shell) -> None:
     made = shell("wallet", "new", file, "--json").document
     assert len(made["address"]) in range(32, 45)
     assert shell("wallet", "new", file).status == 1
+
+
+def test_a_seed_and_a_group_of_lanes(shell: Shell) -> None:
+    done = shell("init", "--seed", "--settings", shell.home / "s.yaml", "--wallet", shell.home / "seed", *PLACE)
+    known = done.document
+    words = Path(known["wallet"]).read_text()
+    assert len(words.split()) == 24
+    assert not any(word in done.out for word in words.split()[:2] if len(word) > 6)
+    settings = load_settings(Path(known["settings"]), environment={})
+    assert not settings.lanes
+    (group,) = settings.lane_groups
+    assert (group.name, group.wallet, group.market) == ("gpu", Path(known["wallet"]), MARKET)
+    assert known["address"] == Seed.from_words(words).account(0).address
+    again = shell(
+        "init", "--seed", "--settings", known["settings"], "--wallet", known["wallet"], *PLACE, "--force"
+    ).document
+    assert (again["address"], again["wallet_created"]) == (known["address"], False)
