@@ -31,16 +31,25 @@ class OpenWork:
 
     def __init__(self, journal: Journal, lanes: Sequence[str]) -> None:
         self._journal = journal
-        self._lanes = tuple(lanes)
+        self._lanes = frozenset(lanes)
+        self._images: dict[Address, Sequence[str]] = {}
 
     async def __call__(self) -> Mapping[Address, Sequence[str]]:
         """Each run with the images of its plan; none before it is admitted."""
+        # One read for all lanes, and one for each new plan: this is asked under a lock, by each lane for each job.
+        runs = [
+            run
+            for lane, run, stage in await self._journal.open_runs()
+            if lane in self._lanes and stage in _BEFORE_THE_END
+        ]
+        self._images = {run: images for run, images in self._images.items() if run in runs}
         work: dict[Address, Sequence[str]] = {}
-        for lane in self._lanes:
-            for job in await self._journal.open_jobs(lane):
-                if job.stage in _BEFORE_THE_END:
-                    plan = await self._journal.stage_record(job.run, Stage.ADMIT)
-                    work[job.run] = [each.image for each in plan.containers] if isinstance(plan, Plan) else []
+        for run in runs:
+            if run not in self._images:
+                plan = await self._journal.stage_record(run, Stage.ADMIT)
+                if isinstance(plan, Plan):
+                    self._images[run] = [each.image for each in plan.containers]
+            work[run] = self._images.get(run, [])
         return work
 
     async def images(self) -> frozenset[str]:

@@ -16,7 +16,7 @@ from node.journal.latency import LatencyRows
 from node.journal.money import Money
 from node.journal.rows import LaneRow, ReceiptLink
 from node.journal.work import WorkReader
-from node.records import Assignment, Cid, JobSummary, JournalEvent, OperationState, Signature, Stage
+from node.records import Address, Assignment, Cid, JobSummary, JournalEvent, OperationState, Signature, Stage
 
 ASSIGNED = "assigned"
 """The name under which a run's Assignment is kept among the stage records: watch made it, before any stage."""
@@ -88,6 +88,12 @@ class JournalReader:
         return await self._summaries(
             "WHERE jobs.lane = ? AND jobs.stage != ? ORDER BY jobs.created, jobs.rowid", (lane, Stage.DONE.value)
         )
+
+    async def open_runs(self) -> tuple[tuple[str, Address, Stage], ...]:
+        """Lane, run and stage of all runs that are not done, in one read."""
+        query = "SELECT lane, run, stage FROM jobs WHERE stage != ? ORDER BY created, rowid"
+        found = await self._database.read(lambda db: db.execute(query, (Stage.DONE.value,)).fetchall())
+        return tuple((str(lane), Address(run), Stage(stage)) for lane, run, stage in found)
 
     async def assignment(self, run: str) -> Assignment:
         """How a run began; raises JournalError when the run is unknown."""
