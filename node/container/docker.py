@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,7 +46,7 @@ from node.container.mounts import is_volume_name
 from node.container.profile import create_request, network_request
 from node.container.pull import pull_image
 from node.container.reference import is_named, is_reference
-from node.container.subnets import create_network
+from node.container.subnets import with_addresses
 from node.container.traits import EngineTraits, traits_of
 from node.container.transport import EngineTransport, json_lines, rejection_hint, socket_path, unavailable
 from node.errors import ContainerError, EngineRejected, EngineUnavailable
@@ -159,7 +160,9 @@ class DockerEngine:
         request = network_request(name, dict(labels), egress)
         try:
             with marked(Mark.ENGINE_NETWORK):
-                await self._call(lambda client: create_network(client, request))
+                await self._call(
+                    lambda client: with_addresses(partial(client.create_network, **request), client.networks)
+                )
         except EngineRejected as error:
             if error.status != 409 or "already exists" not in error.message:
                 raise

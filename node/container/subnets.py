@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import docker
 from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool
 
@@ -21,19 +20,20 @@ _ROUTES = Path("/proc/net/route")
 _UP = 1
 
 
-def create_network(client: docker.APIClient, request: Mapping[str, Any]) -> None:
-    """Make a network with addresses of the engine's choice, or where it has none left with some of the reserve's that
-    no other network and no route of this host has. Raises what the client raises."""
+def with_addresses(create: Callable[..., object], networks: Callable[[], list[dict[str, Any]]]) -> None:
+    """Have a network made with addresses of the engine's choice, or where it has none left with some of the reserve's
+    that no other network and no route of this host has. `create` is the engine's call, which may be given `ipam`;
+    `networks` are all that there are. Raises what they raise."""
     try:
-        client.create_network(**request)
+        create()
         return
     except APIError as error:
         if not _says(error, _USED_UP):
             raise
-    for turn, subnet in enumerate(free_subnets(_taken(client)), 1):
+    for turn, subnet in enumerate(free_subnets(_taken(networks())), 1):
         pool = IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet))])
         try:
-            client.create_network(**request, ipam=pool)
+            create(ipam=pool)
             return
         except APIError as error:
             if turn == _TRIES or not _says(error, _OVERLAPS):
@@ -61,9 +61,9 @@ def routes(text: str) -> list[ipaddress.IPv4Network]:
     return found
 
 
-def _taken(client: docker.APIClient) -> list[ipaddress.IPv4Network]:
+def _taken(networks: list[dict[str, Any]]) -> list[ipaddress.IPv4Network]:
     taken = []
-    for row in client.networks():
+    for row in networks:
         for config in (row.get("IPAM") or {}).get("Config") or ():
             try:
                 taken.append(ipaddress.IPv4Network(config.get("Subnet", ""), strict=False))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from docker.errors import APIError
 
-from node.container.subnets import RESERVE, create_network, free_subnets, routes
+from node.container.subnets import RESERVE, free_subnets, routes, with_addresses
 
 ROUTES = """Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT
 eth0	00000000	0100A8C0	0003	0	0	100	00000000	0	0	0
@@ -37,7 +37,7 @@ class Engine:
         self.errors = errors
         self.made: list[str | None] = []
 
-    def create_network(self, **request: Any) -> None:
+    def create(self, **request: Any) -> None:
         pool = request.get("ipam")
         if self.errors:
             raise APIError("no", explanation=self.errors.pop(0))
@@ -58,10 +58,11 @@ class Engine:
 )
 def test_the_reserve_is_for_when_the_engine_has_none(errors: list[str], made: str | None) -> None:
     engine = Engine(errors)
-    create_network(engine, {"name": "a"})  # type: ignore[arg-type]
+    with_addresses(engine.create, engine.networks)
     assert engine.made == [made]
 
 
 def test_other_errors_are_told() -> None:
+    engine = Engine(["network a already exists"])
     with pytest.raises(APIError, match="already exists"):
-        create_network(Engine(["network a already exists"]), {"name": "a"})  # type: ignore[arg-type]
+        with_addresses(engine.create, engine.networks)
