@@ -19,6 +19,7 @@ from node.settings_gpu import GpuSettings
 from node.settings_isolation import EngineSettings, IsolationRule, LimitSettings
 from node.settings_lanes import LaneGroupSettings, require_apart
 from node.settings_lanes import LaneSettings as LaneSettings
+from node.settings_metrics import MetricsSettings
 from node.settings_network import NetworkSettings
 from node.settings_resources import ResourceSettings
 from node.settings_section import Section, Size, parse_size
@@ -232,6 +233,7 @@ class Settings(Section):
     security: SecuritySettings = SecuritySettings()
     work_proof: WorkProofSettings = WorkProofSettings()
     earnings: EarningsSettings = EarningsSettings()
+    metrics: MetricsSettings = MetricsSettings()
     paths: PathSettings = Field(default_factory=PathSettings)
     lanes: tuple[LaneSettings, ...] = ()
     """One at least, unless a group makes them."""

@@ -25,6 +25,7 @@ from node.agent.lane_fitting import (
     sol_watch,
 )
 from node.agent.lane_groups import require_separate_gpus, unopened, with_group_lanes, with_only
+from node.agent.metrics import Metrics
 from node.agent.notify import ServiceManager
 from node.agent.port import RunningAgent
 from node.agent.premises import Host, open_host
@@ -35,12 +36,14 @@ from node.agent.supervisor import Supervisor
 from node.agent.work_fitting import open_work_room
 from node.agent.workshop import open_workshop
 from node.api.control import ControlServer
+from node.api.metrics import metrics_listener
 from node.journal.lock import claim
 from node.journal.pruning import Keep
 from node.market import funds
 from node.market.register import RegisterResult
 from node.records import Address
 from node.settings import LaneSettings, Settings
+from node.settings_metrics import address_of
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +116,9 @@ async def run_agent(settings: Settings) -> None:
         await stack.enter_async_context(
             ControlServer(port, settings.locations.control_socket, group=settings.paths.control_group)
         )
+        if settings.metrics.listen is not None:
+            metrics = Metrics(port, host.journal.totals, settings.locations.data)
+            await stack.enter_async_context(metrics_listener(metrics.text, *address_of(settings.metrics.listen)))
         stack.enter_context(supervisor.signals())
         _greet(host)
         await supervisor.run()

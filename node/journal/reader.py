@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from node.errors import JournalError
-from node.journal import money, rows
+from node.journal import money, rows, totals
 from node.journal.codec import decode, decode_any
 from node.journal.database import Database
 from node.journal.job_filter import EVERY_JOB, JobFilter
@@ -207,6 +207,10 @@ class JournalReader:
     async def money(self, since: float, until: float) -> Money:
         """What was settled and spent from `since` to before `until` (unix seconds)."""
         return await self._database.read(lambda db: money.read(db, since, until))
+
+    async def totals(self) -> totals.Totals:
+        """Sums over everything, by lane and end."""
+        return await self._database.read(totals.read)
 
     async def waits(self, lane: str, count: int = 20) -> tuple[float, ...]:
         """Seconds from the queue to a job, of a lane's last jobs for which that is known; newest first."""
