@@ -27,6 +27,10 @@ class NoAgent(ControlError):
     """Nobody answers on the control socket."""
 
 
+class AgentSilent(ControlError):
+    """It took the request and did not answer: it may be ending."""
+
+
 class ControlClient:
     """The agent behind a control socket; an async context manager.
 
@@ -160,7 +164,7 @@ class ControlClient:
         except httpx.ConnectError as error:
             raise self._unreachable(error) from None
         except httpx.HTTPError as error:
-            raise ControlError(
+            raise AgentSilent(
                 f"{self.path}: the agent did not answer: {str(error) or type(error).__name__}",
                 hint="see its log; `gpunode doctor` checks the rest",
             ) from None

@@ -111,7 +111,7 @@ class _Reading:
 
     async def followed(self) -> AsyncIterator[Known]:
         """All that is kept and then what comes, until the job's work is over; an agent that is away is waited for."""
-        from node.api.client import ControlClient, NoAgent
+        from node.api.client import AgentSilent, ControlClient, NoAgent
         from node.cli.agent_state import read_job
 
         is_away = False
@@ -127,6 +127,8 @@ class _Reading:
                         if _is_over(known):
                             return
                         await self._sleep(POLL_SECONDS)
+            except AgentSilent:
+                await self._sleep(POLL_SECONDS)
             except NoAgent:
                 if not self._offsets and _is_over(await read_job(self._settings, self._job)):
                     for entry in await self._from_files():

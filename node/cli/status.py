@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,8 +71,12 @@ async def watching(
     sleep: Callable[[float], Awaitable[None]],
 ) -> None:
     """Read and show it once a second, until interrupted."""
+    from node.api.client import AgentSilent
+
     while True:
-        show(await read())
+        # One that ends while it is asked is gone a second later; what was shown stays until then.
+        with suppress(AgentSilent):
+            show(await read())
         await sleep(WATCH_SECONDS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -28,8 +29,11 @@ class Agent(DoublePort):
     """A double whose job is at work until it is told otherwise."""
 
     stage = Stage.RUN
+    silent = False
 
     async def job(self, address: str) -> tuple[JobSummary, ...]:
+        if self.silent:
+            raise asyncio.CancelledError  # as a server that ends in the middle of a request
         return tuple(replace(each, stage=self.stage) for each in await super().job(address))
 
 
@@ -71,12 +75,18 @@ async def test_it_goes_on_over_a_restart_of_the_agent_and_ends_with_the_work(
         server = ControlServer(agent, settings.locations.control_socket)
         await server.start()
 
+    async def fall_silent() -> None:
+        agent.silent = True
+
+    async def speak() -> None:
+        agent.silent = False
+
     async def end() -> None:
         agent.stage = Stage.REPORT
         with log.open("a") as file:
             file.write(entry("four\n", 3))
 
-    turns += [go_away, nothing, come_back, end]
+    turns += [fall_silent, speak, go_away, nothing, come_back, end]
     reading = logs._Reading(settings, JOB, None, None, sleep)
     said = [each["log"] async for each in reading.followed()]
     await server.aclose()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from node.api.client import AgentSilent
 from node.cli import status_read
 from node.cli.status import watching
 from node.cli.status_screen import Look, fitted, lines, milliseconds
@@ -149,6 +150,8 @@ async def test_it_is_read_and_shown_once_a_second_until_interrupted() -> None:
     told: list[object] = []
 
     async def read() -> dict[str, Any]:
+        if len(told) == 2:
+            raise AgentSilent("it ended while it was asked")
         return {"n": len(told)}
 
     async def sleep(seconds: float) -> None:
@@ -158,4 +161,4 @@ async def test_it_is_read_and_shown_once_a_second_until_interrupted() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         await watching(read, told.append, sleep)
-    assert told == [{"n": 0}, 1.0, {"n": 2}, 1.0, {"n": 4}, 1.0]
+    assert told == [{"n": 0}, 1.0, 1.0, {"n": 3}, 1.0, {"n": 5}, 1.0]
