@@ -42,7 +42,7 @@ def read_places(data: Path) -> Places:
     except (JsonRefused, KeyError, TypeError, AttributeError, ValueError):
         raise SettingsError(
             f"{file}: is damaged: it says which GPU has which account of the seed",
-            hint="restore it, or write it anew by `gpunode wallet list` of an earlier day and the GPUs' UUIDs",
+            hint="restore it, or write it anew: each GPU's UUID and the account that `gpunode wallet show` said",
         ) from None
 
 

@@ -43,7 +43,9 @@ def logs(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what a job's containers wrote. With -f it goes on over a restart of the agent.
+    """Print what a job's containers wrote.
+
+    With -f it goes on over a restart of the agent.
 
     JSON: `job`, `entries` (`operation`, `type`: stdout, stderr, nodeerr, `log`, `timestamp`); with -f one entry a line.
     """

@@ -78,7 +78,9 @@ def new(
     passphrase_file: NewPassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new key file (mode 0600): Solana id.json, or encrypted with a passphrase; or the file of a seed.
+    """Make a new key file (mode 0600), or the file of a seed for many keys.
+
+    A key is a Solana id.json, or encrypted with a passphrase.
 
     JSON: `wallet` (file), `address` (of a seed: of its account 0), `seed`.
     """
