@@ -92,7 +92,7 @@ def read(db: sqlite3.Connection, since: float, until: float) -> Money:
 def waits(db: sqlite3.Connection, lane: str, count: int) -> tuple[float, ...]:
     """Seconds from the queue to a job, of a lane's last `count` jobs for which that is known; newest first."""
     found = db.execute(
-        "SELECT MAX(0, jobs.run_time - w.queued_since) FROM jobs JOIN job_work w ON w.run = jobs.run "
+        "SELECT MAX(0.0, jobs.run_time - w.queued_since) FROM jobs JOIN job_work w ON w.run = jobs.run "
         "WHERE jobs.lane = ? AND w.queued_since IS NOT NULL ORDER BY jobs.created DESC LIMIT ?",
         (lane, count),
     )

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+import pytest
+
 from node.agent.heartbeat import STILL, Heartbeat, MovingClock, keep_quiet, summary
 from node.agent.logs import current_lane
 from node.agent.notify import ServiceManager
@@ -82,6 +84,7 @@ async def test_a_lane_that_naps_is_alive() -> None:
     assert scene.stuck == []
 
 
+@pytest.mark.long
 async def test_a_lane_that_stands_still_gets_no_sign_of_life_until_it_moves() -> None:
     scene = Scene(LanePhase.WORKING)
     async with scene.running() as group:
@@ -100,6 +103,7 @@ async def test_a_lane_that_stands_still_gets_no_sign_of_life_until_it_moves() ->
         beside.cancel()
 
 
+@pytest.mark.long
 async def test_who_waits_for_the_operator_may_wait_and_has_its_time_afterwards() -> None:
     scene = Scene(LanePhase.PAUSED)
     async with scene.running():

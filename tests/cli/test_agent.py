@@ -80,7 +80,7 @@ def test_status_says_what_is_not_well_and_whose_pay_is_on_its_way(
     assert "main: gpu failing: GPU 7 is gone; no job is taken until that is over (see dmesg), for" in " ".join(
         answer.out.split()
     )
-    assert f"main: the pay of job {JOB} is still on its way" in answer.out
+    assert f"main: the pay of job {JOB} is still on its way" in " ".join(answer.out.split())
     known = shell("status", "--settings", settings, "--json").document
     assert [(seen["subject"], seen["state"], seen["hinders"]) for seen in known["health"]] == [
         ("engine", "ok", False),

@@ -53,7 +53,12 @@ def test_a_good_proof_passes_with_and_without_the_chain() -> None:
     assert alone.ok
     assert alone.rate is None
     assert {each.name for each in alone.checks if each.label is Label.PROVEN} == OFFLINE
-    assert reference.check(body, columns=None) is None
+    assert reference.check(body) is None
+
+
+@pytest.mark.long
+def test_every_product_of_a_good_proof_by_the_reference() -> None:
+    assert reference.check(proof().body(), columns=None) is None
 
 
 PARTS = {
