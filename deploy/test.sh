@@ -50,19 +50,25 @@ tests() {
 }
 
 [ "$#" -eq 0 ] || NARROWED=yes
+# Compiles the tests beside the checks, once, and not in each of the workers at the same time.
+"$bin/pytest" --collect-only -q -o cache_dir="$TMPDIR" -m "not docker" >/dev/null 2>&1 &
+compiling=$!
 step "lint" "$bin/ruff" check .
 step "format" "$bin/ruff" format --check .
 step "types" "$bin/mypy"
 step "borders" "$bin/lint-imports"
 step "security lint" "$bin/bandit" --quiet --configfile pyproject.toml --recursive node
 step "packages" "$bin/python" deploy/audit.py
+wait "$compiling" || true
 # Many tests wait, those with the engine most of the time: so four or six at a time keep two cores busy. A file's tests
 # stay together: some share an engine of their own, or its answers to a whole machine. What is marked `long` runs by
 # pytest -m long.
-step "tests" tests -q --durations=10 -n 4 --dist loadfile -m "not docker and not interop and not realchain and not long" "$@"
+step "tests" tests -q --hypothesis-profile=brief --durations=10 -n 4 --dist loadfile -m "not docker and not interop and not realchain and not long" "$@"
+# Only files that speak of these marks are collected: each of six workers would collect all of them.
+mapfile -t with_engine < <(grep -rlE 'mark\.(docker|interop)\b' tests --include='test_*.py' | sort)
 step "tests with the engine and the official clients" \
     tests -q --durations=20 -n 6 --dist loadfile \
-    -m "(docker or interop) and not realchain and not long and (not hostile or (brief and not gvisor))" "$@"
+    -m "(docker or interop) and not realchain and not long and (not hostile or (brief and not gvisor))" "${@:-${with_engine[@]}}"
 # A slice only; all of it takes much longer: pytest -m realchain. The folder spares the collection of everything else.
 step "a slice of the tests on a real node" \
     "$bin/pytest" -q --durations=5 -m "realchain and brief" "${@:-tests/realchain}"

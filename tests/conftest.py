@@ -24,6 +24,7 @@ os.environ.setdefault("GPUNODE_NETWORK__FILTER", "off")
 
 # A slow machine is no error of what is tested.
 hypothesis.settings.register_profile("gpunode", deadline=None)
+hypothesis.settings.register_profile("brief", deadline=None, max_examples=30)  # deploy/test.sh has ten minutes
 hypothesis.settings.load_profile("gpunode")
 
 

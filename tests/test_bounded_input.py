@@ -140,6 +140,7 @@ def bomb(size: int) -> bytes:
     return b"".join([deflate.compress(block) for _ in range(size // MANY)]) + deflate.flush()
 
 
+@pytest.mark.long
 async def test_a_bomb_is_cut_where_the_limit_is() -> None:
     packed = bomb(512 * MANY)
     assert len(packed) < MANY
@@ -152,6 +153,7 @@ async def test_a_bomb_is_cut_where_the_limit_is() -> None:
     assert feed.given < 10, "nothing more is read once the limit is passed"
 
 
+@pytest.mark.long
 async def test_one_piece_that_holds_all_of_it_is_not_unfolded() -> None:
     import tracemalloc
 

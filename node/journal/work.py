@@ -156,7 +156,7 @@ class WorkRows(WorkReader):
                 "AND run NOT IN (SELECT MAX(run) FROM work_proofs GROUP BY lane) "
                 "AND sha256 NOT IN (SELECT work FROM receipts WHERE work IS NOT NULL) "
                 "AND cid NOT IN (SELECT cid FROM uploads) ORDER BY run LIMIT 200",
-                (before * 1000,),
+                (int(before * 1000),),
             )
             return tuple((run, Cid(cid)) for run, cid in found)
 

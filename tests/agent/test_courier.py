@@ -76,6 +76,7 @@ async def test_every_store_gets_every_document(world: World) -> None:
         assert await world.journal.uploads.owed() == 0
 
 
+@pytest.mark.long
 async def test_a_store_that_refuses_is_asked_less_and_less_and_holds_up_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

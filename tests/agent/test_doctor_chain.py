@@ -91,6 +91,7 @@ async def test_each_endpoint_has_a_row() -> None:
     assert all(row.fix for row in found.values() if row.ok is not True)
 
 
+@pytest.mark.long
 async def test_a_single_one_has_no_row_beside_the_one_on_all() -> None:
     with endpoint() as url:
         found = await rows(url)

@@ -73,6 +73,7 @@ class Scene:
         return self.manager.words.count("WATCHDOG")
 
 
+@pytest.mark.long
 async def test_a_lane_that_naps_is_alive() -> None:
     scene = Scene()
     async with scene.running() as group:

@@ -71,6 +71,7 @@ async def test_what_trails_is_taken_up_again_by_the_next_life(world: World) -> N
     assert world.engine.starts == 1
 
 
+@pytest.mark.long
 async def test_a_lane_leaves_no_more_than_a_few_jobs_behind(world: World) -> None:
     world.market.failures["settle"] = [RpcUnavailable("no endpoint")] * 2_000
     async with world.lane() as lane:
@@ -85,6 +86,7 @@ async def test_a_lane_leaves_no_more_than_a_few_jobs_behind(world: World) -> Non
         assert lane.status.phase is LanePhase.WORKING
 
 
+@pytest.mark.long
 async def test_quitting_waits_for_pay_on_its_way_and_not_for_ever(world: World) -> None:
     world.market.failures["settle"] = [RpcUnavailable("no endpoint")] * 2_000
     async with world.lane() as lane:

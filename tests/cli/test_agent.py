@@ -162,6 +162,7 @@ def test_no_agent_says_how_to_start_one(shell: Shell, settings: Path, command: s
     assert "gpunode run" in answer.err
 
 
+@pytest.mark.long
 def test_without_an_agent_the_journal_answers_and_says_so(shell: Shell, settings: Path) -> None:
     async def write() -> None:
         journal = await Journal.open(shell.home / "data" / "journal.sqlite")

@@ -89,6 +89,7 @@ def test_market_list_and_show(shell: Shell, chain: Chain) -> None:
     assert "there is no market" in unknown.err
 
 
+@pytest.mark.long
 def test_stake_from_create_to_withdraw(shell: Shell, chain: Chain, poster: Path) -> None:
     flags = ("--wallet", poster, *chain.flags)
     none = shell("stake", *flags)
@@ -218,6 +219,7 @@ def test_register_show_of_a_node_nobody_knows(shell: Shell, chain: Chain) -> Non
     assert (answer.status, answer.out) == (0, f"node {address} is not registered\n")
 
 
+@pytest.mark.long
 def test_register_this_host_and_read_its_signed_card(shell: Shell, chain: Chain) -> None:
     settings = shell.init("--market", chain.market, "--rpc", chain.rpc_url, "--content", chain.content_url)
     address = _address(shell.home / "main.json")

@@ -136,6 +136,7 @@ def test_what_is_wrong_is_said_with_what_to_do(
     assert fix in found["fix"]
 
 
+@pytest.mark.long
 def test_a_store_that_is_no_ipfs_node(patient: Patient, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     """The chain's own RPC server answers too, but not as a store would."""
     monkeypatch.setenv("GPUNODE_CONTENT__STORES", json.dumps([{"kind": "kubo", "url": chain.rpc_url}]))
@@ -173,6 +174,7 @@ def _guarded() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["kubo", "pinata"])
 def test_a_store_is_shown_its_token(
     patient: Patient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str

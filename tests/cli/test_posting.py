@@ -31,6 +31,7 @@ def poster(shell: Shell, chain: Chain) -> Path:
     return file
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("as_json", [False, True])
 def test_ctrl_c_while_waiting_leaves_the_job_alone(shell: Shell, chain: Chain, poster: Path, as_json: bool) -> None:
     definition = shell.home / "job.json"

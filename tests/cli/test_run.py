@@ -93,6 +93,7 @@ def test_a_wrong_wallet_ends_it_with_one_line(shell: Shell, spoil: object, said:
     assert "my secret key" not in answer.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("spoil", "said"), WALLETS)
 def test_the_doctor_finds_a_wrong_wallet(shell: Shell, chain: Chain, spoil: object, said: str) -> None:
     settings = shell.init("--market", chain.market, "--rpc", chain.rpc_url, "--content", chain.content_url)
@@ -225,6 +226,7 @@ def _endpoint(status: int, body: bytes) -> Iterator[str]:
             yield url.replace("http://", "https://") if status < 0 else url
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "status", "body", "said"), ENDPOINTS)
 def test_the_doctor_names_an_endpoint_that_does_not_serve(
     shell: Shell, chain: Chain, monkeypatch: pytest.MonkeyPatch, name: str, status: int, body: bytes, said: str
@@ -252,6 +254,7 @@ def test_mainnet_behind_a_localnets_settings_is_found(shell: Shell, chain: Chain
     _one_line(answer.status, answer.err, "the endpoint serves mainnet, not a localnet", 1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_run_waits_for_an_endpoint_and_does_not_flood(shell: Shell, chain: Chain) -> None:
     settings = shell.init("--market", MARKET, "--rpc", "http://127.0.0.1:9", "--content", chain.content_url)

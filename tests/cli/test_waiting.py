@@ -102,6 +102,7 @@ def post(shell: Shell, chain: Chain) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.long
 def test_wait_shows_the_result(shell: Shell, chain: Chain, post: tuple[object, ...]) -> None:
     with node(chain, shell.home, RESULT):
         answer = shell(*post)

@@ -101,6 +101,7 @@ def offered(made: VersionedTransaction, path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_an_offer_is_shown_and_signed_only_by_a_person(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,13 +42,15 @@ def test_it_outlives_its_maker(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("change", "presence", "detail"),
     [
-        ("delete table inet gpunode", "missing", ""),
+        pytest.param("delete table inet gpunode", "missing", "", marks=pytest.mark.long),
         ("flush ruleset", "missing", ""),
-        ("insert rule inet gpunode from_job accept", "different", "added: accept"),
+        pytest.param("insert rule inet gpunode from_job accept", "different", "added: accept", marks=pytest.mark.long),
         ("add rule inet gpunode to_host accept", "different", "added: accept"),
-        ("flush chain inet gpunode to_host", "different", "missing: "),
-        ("add table inet gpunode { flags dormant; }", "different", "added: flags dormant"),
-        ("add chain inet gpunode input { policy drop; }", "different", "policy"),
+        pytest.param("flush chain inet gpunode to_host", "different", "missing: ", marks=pytest.mark.long),
+        pytest.param(
+            "add table inet gpunode { flags dormant; }", "different", "added: flags dormant", marks=pytest.mark.long
+        ),
+        pytest.param("add chain inet gpunode input { policy drop; }", "different", "policy", marks=pytest.mark.long),
         (
             "add table ip other; add chain ip other out { type filter hook forward priority -20; policy accept; }",
             "",

@@ -117,6 +117,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path / "host")
 
 
+@pytest.mark.long
 def test_a_dry_run_changes_nothing(host: Host) -> None:
     before = sorted(host.root.rglob("*"))
     said = host("--dry-run")
@@ -151,6 +152,7 @@ def test_what_it_puts_where_and_that_a_second_time_is_harmless(host: Host) -> No
     assert everything() == before
 
 
+@pytest.mark.long
 def test_another_prefix_is_in_unit_and_link(host: Host) -> None:
     host.version(host.new).parent.rename(host.root / "opt/else")
     host("--prefix", "/opt/else")
@@ -171,6 +173,7 @@ def test_an_upgrade_stops_swaps_and_starts(host: Host) -> None:
     assert (host.current(), str((host.opt / "previous").readlink())) == (OLD, host.new)
 
 
+@pytest.mark.long
 def test_a_version_that_does_not_start_is_taken_back(host: Host) -> None:
     host.in_use()
     (host.version(host.new) / "broken").touch()
@@ -181,6 +184,7 @@ def test_a_version_that_does_not_start_is_taken_back(host: Host) -> None:
     assert (host.root / "active").exists()
 
 
+@pytest.mark.long
 def test_one_that_has_changed_the_journal_is_not_taken_back(host: Host) -> None:
     host.in_use()
     host.journal.unlink()
@@ -199,6 +203,7 @@ def test_one_that_has_changed_the_journal_is_not_taken_back(host: Host) -> None:
     assert host.current() == host.new
 
 
+@pytest.mark.long
 def test_settings_that_it_does_not_take_stop_it_before_anything_is_changed(host: Host) -> None:
     host.in_use()
     host.version(host.new)
@@ -210,6 +215,7 @@ def test_settings_that_it_does_not_take_stop_it_before_anything_is_changed(host:
     assert (host.root / "active").exists()
 
 
+@pytest.mark.long
 def test_a_journal_of_the_future_stops_it_too(host: Host) -> None:
     host.in_use()
     host.version(host.new)
@@ -236,6 +242,7 @@ def test_uninstalling_leaves_what_is_the_operators(host: Host) -> None:
     assert (host.settings.parent / "keys/main.json").read_text() == "the key"
 
 
+@pytest.mark.long
 def test_a_purge_deletes_no_wallet(host: Host) -> None:
     host.in_use()
     host("--purge")
@@ -258,6 +265,7 @@ def test_open_jobs_are_in_the_way(host: Host) -> None:
     assert not host.opt.exists()
 
 
+@pytest.mark.long
 def test_where_open_jobs_cannot_be_told_it_is_said(host: Host) -> None:
     host.in_use()
     host.settings.write_text("cluster: nonsense\n")

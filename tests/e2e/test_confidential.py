@@ -136,6 +136,7 @@ async def reporting(agent: ControlClient, job: Address) -> bool:
     return any(run["job"] == job and run["stage"] == "report" for run in (await agent.jobs())["jobs"])
 
 
+@pytest.mark.long
 async def test_both_ways_through_an_address_of_the_posters(place: MarketPlace, busybox_image: str) -> None:
     async with poster_serving() as (poster, url), place.agent() as agent:
         poster.definition = secret_job(busybox_image)

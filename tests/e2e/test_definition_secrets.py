@@ -33,6 +33,7 @@ def dresses(text: str) -> list[tuple[str, bytes]]:
     ]
 
 
+@pytest.mark.long
 async def test_a_registrys_password_stays_in_the_definition(tmp_path: Path, docker_client: docker.APIClient) -> None:
     login = {"username": NAME, "password": PASSWORD}
     (tmp_path / "registry").mkdir()

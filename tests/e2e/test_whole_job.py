@@ -162,6 +162,7 @@ async def test_a_failure_keeps_later_groups_from_running(place: MarketPlace, bus
     assert states["later"]["startTime"] == states["later"]["endTime"]
 
 
+@pytest.mark.long
 async def test_its_poster_ends_a_job_between_operations(
     place: MarketPlace, busybox_image: str, docker_client: docker.APIClient
 ) -> None:

@@ -111,6 +111,7 @@ async def test_an_empty_chain_is_saved_as_one(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.long
 async def test_a_test_suite_from_outside(tmp_path: Path) -> None:
     cluster, authority, collection = localnet("devnet"), Keypair(), Pubkey.new_unique()
     # The suite would create the mint with the key of its address, which is not ours to have.

@@ -181,6 +181,7 @@ async def test_the_state_is_saved_while_the_chain_runs(tmp_path: Path) -> None:
     assert (await saved())["transaction_count"] == count, "the last word is the one at the end"
 
 
+@pytest.mark.long
 async def test_the_commands(tmp_path: Path) -> None:
     who = str(Keypair().pubkey())
     file = tmp_path / "chain.zip"

@@ -218,6 +218,7 @@ async def test_a_socket_that_closes_takes_its_subscriptions_along(rpc: RpcClient
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.long
 async def test_a_subscriber_who_does_not_read_is_given_up_and_the_others_are_not(rpc: RpcClient) -> None:
     (subscriptions,) = rpc.net.validator.listeners
     key, size = Pubkey.new_unique(), 2**19

@@ -150,6 +150,7 @@ async def test_quit(scene: Scene) -> None:
     assert await balance(scene.town, scene.host.node) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["register", "update"])
 async def test_the_node_account(scene: Scene, kind: str) -> None:
     first = NodeProfile(0, 528, 8, 1, 32, 100, 500, "", "", "1.0")

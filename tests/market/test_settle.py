@@ -264,6 +264,7 @@ async def test_a_poster_cannot_drain_the_wallet_by_closing_its_account(town: Tow
     assert await balance(town, poster.node) == 0
 
 
+@pytest.mark.long
 async def test_pay_is_settled_where_no_endpoint_has_the_record(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pruned, or not served at all: the job's own account says what the program paid, and the reason says so."""
     host, poster = await ready(town), await town.person(nos=10)

@@ -44,6 +44,7 @@ class Memory:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
+@pytest.mark.long
 async def test_two_hundred_megabytes_pass_each_way_in_little_memory() -> None:
     size = 200 * MIB
 

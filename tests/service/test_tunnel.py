@@ -145,6 +145,7 @@ def children(name: str) -> list[int]:
     return [int(pid) for pid, command in rows if command == name]
 
 
+@pytest.mark.long
 async def test_it_comes_back_when_client_or_server_have_died(frp_folder: Path, tmp_path: Path) -> None:
     with frp.frp_server(frp_folder, tmp_path, token="a word") as server:
         word = tmp_path / "token"
@@ -221,6 +222,7 @@ async def test_nodes_of_a_deployment_share_a_name_while_they_are_well(frp_folder
             assert {(await first.get(shared))[1].split()[0] for _ in range(4)} == {"two"}
 
 
+@pytest.mark.long
 async def test_frpc_dies_with_the_agent(frp_folder: Path, tmp_path: Path) -> None:
     with frp.frp_server(frp_folder, tmp_path) as server:
         script = f"""

@@ -32,6 +32,7 @@ async def life(root: Path, url: str, mark: str, when: str) -> int:
     return await process.wait()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
     "mark", [pytest.param(mark, marks=() if mark is Mark.RESOURCE_PIN else pytest.mark.long) for mark in MARKS]

@@ -189,6 +189,7 @@ async def test_who_waited_goes_on_when_the_first_gives_up(make_desk: MakeDesk, s
     assert sum(line == "pre/big" for line in store.asked) == 1
 
 
+@pytest.mark.long
 async def test_several_waiters_share_one_download(make_desk: MakeDesk, store: Store) -> None:
     desk = make_desk()
     mounts = await asyncio.gather(*(have(desk, s3(f"{store.url}/pre"), run=f"run{n}") for n in range(4)))

@@ -153,6 +153,7 @@ def test_an_older_gpu_says_what_it_lacks() -> None:
     assert lacking["fp8"] == "not available: compute capability 7.5 has no fp8 tensor cores"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_few_times")
 def test_a_wrong_product_has_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     ladder = CudaLadder(emulated((8, 0)), None, seconds=0.0, size=256)

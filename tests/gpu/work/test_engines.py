@@ -101,6 +101,7 @@ def test_the_kernels_make_the_same_rounds(capability: tuple[int, int]) -> None:
     assert reference.check(opened.body()) is None
 
 
+@pytest.mark.long
 def test_the_kernels_make_the_same_round_over_many_blocks() -> None:
     """Size 512 has eight blocks of the product in two columns; and a second proof uses the same memory."""
     engine, other = cuda((8, 0)), CpuEngine()
@@ -111,6 +112,7 @@ def test_the_kernels_make_the_same_round_over_many_blocks() -> None:
         assert engine.advance(1) == other.advance(1)
 
 
+@pytest.mark.long
 def test_the_kernels_take_any_number_of_rows() -> None:
     engine, other = cuda((7, 0)), CpuEngine()
     rows = matrix_rows(bytes(32), 256, 0, 256)
