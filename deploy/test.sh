@@ -62,8 +62,8 @@ step "packages" "$bin/python" deploy/audit.py
 wait "$compiling" || true
 # Many tests wait, those with the engine most of the time: so four or six at a time keep two cores busy. A file's tests
 # stay together: some share an engine of their own, or its answers to a whole machine. What is marked `long` runs by
-# pytest -m long.
-step "tests" tests -q --hypothesis-profile=brief --durations=10 -n 4 --dist loadfile -m "not docker and not interop and not realchain and not long" "$@"
+# pytest -m long; of tests with a dozen cases and more, each fourth runs here, and all of them without --slice.
+step "tests" tests -q --slice 4 --hypothesis-profile=brief --durations=10 -n 4 --dist loadfile -m "not docker and not interop and not realchain and not long" "$@"
 # Only files that speak of these marks are collected: each of six workers would collect all of them.
 mapfile -t with_engine < <(grep -rlE 'mark\.(docker|interop)\b' tests --include='test_*.py' | sort)
 step "tests with the engine and the official clients" \

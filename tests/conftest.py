@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 
 import hypothesis
+import pytest
 import pytest_asyncio
 
 from node.localnet.app import Localnet
@@ -26,6 +27,29 @@ os.environ.setdefault("GPUNODE_NETWORK__FILTER", "off")
 hypothesis.settings.register_profile("gpunode", deadline=None)
 hypothesis.settings.register_profile("brief", deadline=None, max_examples=30)  # deploy/test.sh has ten minutes
 hypothesis.settings.load_profile("gpunode")
+
+
+MATRIX = 12
+"""Cases of one test from which on they are a matrix, of which `--slice` takes a part."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--slice N`: of tests with many cases, each Nth case."""
+    parser.addoption("--slice", type=int, default=1, metavar="N", help="of tests with many cases, each Nth case")
+
+
+@pytest.hookimpl(trylast=True)  # after what -m leaves out
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out all but each Nth case of the tests that have many."""
+    step = config.getoption("--slice")
+    if step <= 1:
+        return
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left_out = {item for found in cases.values() if len(found) >= MATRIX for at, item in enumerate(found) if at % step}
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest_asyncio.fixture
