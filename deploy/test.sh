@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up, then checks style, types and the rooms' borders, and runs the tests within 10 minutes on 2 cores. What is
+# Sets up, then checks style, types and the rooms' borders, and runs the tests: a good 10 minutes on 2 cores. What is
 # skipped is printed with its reason. Arguments go to both pytest runs, e.g. `bash deploy/test.sh -k settings`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
