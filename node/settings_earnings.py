@@ -7,9 +7,8 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
-from solders.pubkey import Pubkey
 
-from node.settings_section import Section
+from node.settings_section import Section, parse_address
 
 MICRO = 1_000_000
 """Parts of one unit of the currency in which money is counted."""
@@ -122,13 +121,7 @@ class EarningsSettings(Section):
     @field_validator("sweep_to")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            Pubkey.from_string(value)
-        except ValueError:
-            raise ValueError("must be a Solana address (base58, 32 bytes)") from None
-        return value
+        return None if value is None else parse_address(value)
 
 
 def micro(amount: float) -> int:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
-from solders.pubkey import Pubkey
 
-from node.settings_section import Section
+from node.settings_section import Section, parse_address
 
 _LAST_ACCOUNT = 255
 
@@ -28,13 +27,7 @@ class _Market(Section):
     @field_validator("market", "payout")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            Pubkey.from_string(value)
-        except ValueError:
-            raise ValueError("must be a Solana address (base58, 32 bytes)") from None
-        return value
+        return None if value is None else parse_address(value)
 
 
 class LaneSettings(_Market):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
+from solders.pubkey import Pubkey
 
 GIB = 1024**3
 
@@ -18,6 +19,15 @@ _UNITS = {
     "mb": 10**6,
     "gb": 10**9,
 }
+
+
+def parse_address(value: str) -> str:
+    """A Solana address as it is; raises ValueError for anything else."""
+    try:
+        Pubkey.from_string(value)
+    except ValueError:
+        raise ValueError("must be a Solana address (base58, 32 bytes)") from None
+    return value
 
 
 def parse_size(value: Size) -> int:

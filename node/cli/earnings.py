@@ -39,8 +39,9 @@ def earnings(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what jobs brought and cost: pay, fees, rent, energy, carbon, net.
+    """Show what jobs brought and what they cost.
 
+    Fees and rent, energy by tariff, carbon, and what is left of the pay.
     Pay and fees are those of the chain. What is not known is n/a, and never counted as nothing.
 
     JSON: `by`, `from` and `to` (unix seconds; `to` is excluded), `zone`, `currency`, `prices` (`nos`, `sol`: `micro`,

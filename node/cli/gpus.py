@@ -19,7 +19,7 @@ def gpus(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show them live, once a second.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show this host's GPUs, the newest work proof of each lane, and what bench gpu measured.
+    """Show this host's GPUs, their work proofs and measures.
 
     The running agent is asked, else the driver and the journal.
 

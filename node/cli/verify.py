@@ -58,8 +58,9 @@ def verify(
     ] = "10",
     as_json: JsonOption = False,
 ) -> None:
-    """Check a settled job from outside: chain, receipt, result, earlier receipts, GPU work.
+    """Check a settled job, or a bundle, from outside.
 
+    Chain, receipt, result, the receipts before it, and GPU work.
     Nothing but a Solana endpoint and a gateway is needed. With --bundle not even these: a file that `gpunode bundle`
     made is checked by itself, and against a chain as well where --cluster or --rpc names one. With --result the owner
     of a confidential job checks the receipt against what only he has.

@@ -1,5 +1,5 @@
 """The helper process that talks to the NVIDIA driver (NVML). Run as a module; imports nothing of the agent but its
-own parts (`nvml_*.py`), which know no more than the standard library.
+own parts (`nvml_*.py`, `tether.py`), which know no more than the standard library.
 
 A read on a GPU that has fallen off the bus can block for ever inside the kernel, and no thread can be freed from
 that; a process can be abandoned. Requests and answers are JSON lines on stdin and stdout:
@@ -14,23 +14,18 @@ What a GPU or driver does not offer is {"unavailable": "why"} in place of the va
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import importlib
 import importlib.util
 import json
-import os
-import signal
 import sys
-from typing import Any, TextIO
+from typing import Any
 
 from node.gpu.nvml_inventory import Inventory
 from node.gpu.nvml_reads import code_of
 from node.gpu.nvml_samples import Samples
 from node.gpu.nvml_state import States
 from node.gpu.nvml_xids import XidCollector
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from node.gpu.tether import end_with, private_stdout
 
 
 def load_library(name: str) -> Any:
@@ -67,8 +62,8 @@ def main(arguments: list[str]) -> int:
     """Serve requests until stdin ends. Arguments: the library (by default pynvml), the parent's process id."""
     library_name = arguments[0] if arguments else "pynvml"
     if len(arguments) > 1:
-        _end_with(int(arguments[1]))
-    answers = _private_stdout()
+        end_with(int(arguments[1]))
+    answers = private_stdout()
     driver: Driver | None = None
     for line in sys.stdin:
         request = json.loads(line)
@@ -82,21 +77,6 @@ def main(arguments: list[str]) -> int:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     return 0
-
-
-def _end_with(parent: int) -> None:
-    """Have this process killed when its parent ends, even while a driver call blocks: no end of stdin is seen then."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before it could be tied to us
-        sys.exit(1)
-
-
-def _private_stdout() -> TextIO:
-    """The answers' own channel: what a library prints by itself goes to stderr instead of among them."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return answers
 
 
 if __name__ == "__main__":

@@ -16,19 +16,17 @@ The document is written to the file, whole or not at all. Errors are {"id": .., 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from node.errors import GpunodeError
+from node.gpu.tether import end_with, private_stdout
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _IDLE_PRIORITY = 19
 
 
@@ -113,10 +111,10 @@ def _unmetered() -> int | None:
 
 def main(arguments: list[str]) -> int:
     """Serve requests until stdin ends. Arguments: the parent's process id."""
-    _end_with(int(arguments[0]))
+    end_with(int(arguments[0]))
     with contextlib.suppress(OSError):
         os.nice(_IDLE_PRIORITY)
-    answers = _private_stdout()
+    answers = private_stdout()
     bench = Bench()
     for line in sys.stdin:
         request = json.loads(line)
@@ -130,21 +128,6 @@ def main(arguments: list[str]) -> int:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     return 0
-
-
-def _end_with(parent: int) -> None:
-    """Have this process killed when its parent ends, whatever it is doing."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before it could be tied to us
-        sys.exit(1)
-
-
-def _private_stdout() -> TextIO:
-    """The answers' own channel: what a library prints by itself goes to stderr instead of among them."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return answers
 
 
 if __name__ == "__main__":
